@@ -28,8 +28,9 @@ class CsvReader {
 
   /// The next record into `record` (its memory is reused); false at the end. `invalid` names the
   /// line, the field's number and the rule: a quote that is not closed, a quote inside an unquoted
-  /// field, text after a closing quote, invalid UTF-8, a NUL, a field over the limit. After an error
-  /// the reader stands at the next line, so that a caller may go on with the rows that are good.
+  /// field, text after a closing quote, invalid UTF-8, a NUL, a field over the limit. After an
+  /// error the reader stands at the next line, so that a caller may go on with the rows that are
+  /// good.
   [[nodiscard]] Result<bool> next(Record& record);
 
  private:

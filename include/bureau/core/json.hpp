@@ -12,9 +12,9 @@
 
 BUREAU_BEGIN_NAMESPACE
 
-/// A JSON value. Objects keep their keys unique and sorted bytewise, so that equal values have equal
-/// canonical text. Numbers are 64-bit integers or finite doubles. A plain value; safe to share
-/// between threads while nobody changes it.
+/// A JSON value. Objects keep their keys unique and sorted bytewise, so that equal values have
+/// equal canonical text. Numbers are 64-bit integers or finite doubles. A plain value; safe to
+/// share between threads while nobody changes it.
 class Json {
  public:
   using Array = std::vector<Json>;
@@ -36,9 +36,9 @@ class Json {
   [[nodiscard]] static Json array(Array items = {});
   [[nodiscard]] static Json object(std::initializer_list<Member> members = {});
 
-  /// Reads RFC 8259 text: valid UTF-8, no repeated keys, at most max_depth levels, integers that fit
-  /// 64 bits kept exact, other numbers finite. `invalid` names the byte offset and the rule. Never
-  /// recurses beyond max_depth.
+  /// Reads RFC 8259 text: valid UTF-8, no repeated keys, at most max_depth levels, integers that
+  /// fit 64 bits kept exact, other numbers finite. `invalid` names the byte offset and the rule.
+  /// Never recurses beyond max_depth.
   [[nodiscard]] static Result<Json> parse(std::string_view text);
   /// The canonical text: no spaces, sorted keys, shortest round-trip numbers (a double always has a
   /// point or an exponent). Control characters are escaped, all else is raw UTF-8.

@@ -33,19 +33,19 @@ BUREAU_END_NAMESPACE
 #define BUREAU_CONCAT_INNER(a, b) a##b
 #define BUREAU_CONCAT(a, b) BUREAU_CONCAT_INNER(a, b)
 
-/// BUREAU_TRY(auto ticket, tickets.find(id)); declares (or assigns) on success and returns the error
-/// from the enclosing function otherwise. Commas in the expression are fine; a structured binding
-/// takes a second line.
+/// BUREAU_TRY(auto ticket, tickets.find(id)); declares (or assigns) on success and returns the
+/// error from the enclosing function otherwise. Commas in the expression are fine; a structured
+/// binding takes a second line.
 #define BUREAU_TRY(declaration, ...) \
   BUREAU_TRY_INNER(BUREAU_CONCAT(bureau_try_, __COUNTER__), declaration, __VA_ARGS__)
-#define BUREAU_TRY_INNER(name, declaration, ...)          \
-  auto name = (__VA_ARGS__);                              \
-  if (!name) return ::bureau::detail::take_error(name);   \
+#define BUREAU_TRY_INNER(name, declaration, ...)        \
+  auto name = (__VA_ARGS__);                            \
+  if (!name) return ::bureau::detail::take_error(name); \
   declaration = *std::move(name)
 
 /// The same for a Result<void>, or where the value does not matter.
-#define BUREAU_TRY_VOID(...)                                                              \
-  do {                                                                                    \
-    if (auto bureau_try_result = (__VA_ARGS__); !bureau_try_result)                       \
-      return ::bureau::detail::take_error(bureau_try_result);                             \
+#define BUREAU_TRY_VOID(...)                                        \
+  do {                                                              \
+    if (auto bureau_try_result = (__VA_ARGS__); !bureau_try_result) \
+      return ::bureau::detail::take_error(bureau_try_result);       \
   } while (false)

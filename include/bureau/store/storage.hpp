@@ -1,0 +1,157 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "bureau/core/clock.hpp"
+#include "bureau/core/function_ref.hpp"
+#include "bureau/core/result.hpp"
+#include "bureau/store/select.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+/// Receives rows, one at a time; returns false to stop. The values live until it returns.
+using RowSink = FunctionRef<Result<bool>(std::span<const Value>)>;
+
+/// A snapshot: all it answers is from one moment. Belongs to the closure that was given it, on that
+/// closure's thread; not to be kept.
+class Reader {
+ public:
+  virtual ~Reader() = default;
+  virtual Result<void> scan(const Select& select, RowSink sink) = 0;
+  virtual Result<void> aggregate(const Aggregate& aggregate, RowSink sink) = 0;
+  /// The row with that id. True when there was one (the sink has seen it). A storage may answer it
+  /// faster than the scan that this default makes.
+  virtual Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink);
+};
+
+/// A reader that sees its own writes, and writes. Each call is one statement: it succeeds wholly or
+/// changes nothing, except that an error of unavailable, unknown_outcome or corrupt dooms the whole
+/// transaction.
+class Writer : public Reader {
+ public:
+  /// Whole rows, one after the other (a multiple of table.width() values). `exists` when an id or a
+  /// unique index's value is taken (the field is the index's last column); `invalid` by check_row.
+  virtual Result<void> insert(const TableInfo& table, std::span<const Value> rows) = 0;
+  /// How many rows were changed; `returning` sees each as it became. The id cannot be assigned.
+  /// In which order rows are returned is open.
+  virtual Result<std::uint64_t> update(const Update& update, RowSink returning) = 0;
+  virtual Result<std::uint64_t> update(const Update& update) = 0;
+  /// How many rows were removed; `removed` sees each as it was.
+  virtual Result<std::uint64_t> remove(const Select& which, RowSink removed) = 0;
+  /// Draws `count` consecutive journal numbers and returns the last. Numbers are in commit order: a
+  /// number becomes visible only after all smaller ones are visible or will never be. The first
+  /// number ever drawn is 1; numbers of a write that fails may be drawn again.
+  virtual Result<std::int64_t> draw_sequence(std::int64_t count) = 0;
+};
+
+struct Capabilities {
+  bool durable = false;             ///< what was acknowledged survives the process
+  bool shared = false;              ///< several processes may open it at a time
+  bool concurrent_writers = false;  ///< several write closures may run at a time
+};
+
+/// Where a call was made, for the log (std::source_location is not in Clang 14).
+struct CodeLocation {
+  const char* file = "";
+  int line = 0;
+  const char* function = "";
+  [[nodiscard]] static constexpr CodeLocation current(const char* f = __builtin_FILE(),
+                                                      int l = __builtin_LINE(),
+                                                      const char* name = __builtin_FUNCTION()) {
+    return {f, l, name};
+  }
+};
+
+struct WriteOptions {
+  Monotonic deadline = Monotonic::never();
+  /// The closure is the library's own and quick: any thread that is writing may run it. Closures of
+  /// hosts always run on the thread that called write().
+  bool portable = false;
+  CodeLocation where = CodeLocation::current();
+};
+
+/// Ends with the object.
+class Subscription {
+ public:
+  Subscription() = default;
+  explicit Subscription(std::shared_ptr<void> token) : token_(std::move(token)) {}
+
+ private:
+  std::shared_ptr<void> token_;
+};
+
+using ReadClosure = FunctionRef<Result<void>(Reader&)>;
+using WriteClosure = FunctionRef<Result<void>(Writer&)>;
+
+/// What a host implements to keep rows elsewhere. All calls from any thread.
+/// `bureau::testing::exercise_storage` says whether an implementation is right.
+class Storage {
+ public:
+  virtual ~Storage() = default;
+
+  [[nodiscard]] virtual std::string_view name() const = 0;  ///< "sqlite", "memory", ...
+  [[nodiscard]] virtual Capabilities capabilities() const = 0;
+
+  /// Runs the closure on a snapshot. `deadline` when none could be had by then, or when a statement
+  /// was still running.
+  virtual Result<void> read(Monotonic deadline, ReadClosure closure) = 0;
+  /// Runs the closure in a transaction, and commits when it returns success. It may run more than
+  /// once, and so must have no effect but through its Writer; a write inside a write (same thread)
+  /// is `invalid`. Success: the change is there and, on a durable storage, stays there.
+  /// unknown_outcome: it may be there. Any other error: it is not there.
+  virtual Result<void> write(const WriteOptions& options, WriteClosure closure) = 0;
+
+  /// Makes the tables and indexes of the catalog, or adds what is missing to those that exist
+  /// (new tables, new columns that may be null or have a natural zero, indexes). `conflict` when a
+  /// change would lose data; `corrupt` when the file belongs to another program; `conflict` with
+  /// field "format" when it was written by a newer bureau. Atomic.
+  virtual Result<void> migrate(const Catalog& catalog) = 0;
+
+  /// `hint` is called soon after every commit, by whichever thread; it may be called too often. It
+  /// must not block or call back into the storage.
+  virtual Result<Subscription> on_commit(std::function<void()> hint) = 0;
+
+  /// Takes one of the 1,024 places of a node, so that nobody else has it until release or the end
+  /// of this process. False when a live process (or another Storage object) has it.
+  virtual Result<bool> hold_node(int node) = 0;
+  virtual void release_node(int node) = 0;
+  /// Whether somebody holds it now. False is certain; true may be late where only time can tell.
+  virtual Result<bool> node_is_alive(int node) = 0;
+
+  /// Work that a storage puts off, such as checkpoints; called now and then by the engine. Returns
+  /// how long until it wants the next call.
+  virtual Result<Duration> maintain() { return Duration::max(); }
+};
+
+/// Forwards everything; derive from it to watch or disturb a storage.
+class StorageWrapper : public Storage {
+ public:
+  explicit StorageWrapper(std::shared_ptr<Storage> inner) : inner_(std::move(inner)) {}
+  [[nodiscard]] std::string_view name() const override { return inner_->name(); }
+  [[nodiscard]] Capabilities capabilities() const override { return inner_->capabilities(); }
+  Result<void> read(Monotonic deadline, ReadClosure closure) override {
+    return inner_->read(deadline, closure);
+  }
+  Result<void> write(const WriteOptions& options, WriteClosure closure) override {
+    return inner_->write(options, closure);
+  }
+  Result<void> migrate(const Catalog& catalog) override { return inner_->migrate(catalog); }
+  Result<Subscription> on_commit(std::function<void()> hint) override {
+    return inner_->on_commit(std::move(hint));
+  }
+  Result<bool> hold_node(int node) override { return inner_->hold_node(node); }
+  void release_node(int node) override { inner_->release_node(node); }
+  Result<bool> node_is_alive(int node) override { return inner_->node_is_alive(node); }
+  Result<Duration> maintain() override { return inner_->maintain(); }
+
+ protected:
+  [[nodiscard]] Storage& inner() { return *inner_; }
+
+ private:
+  std::shared_ptr<Storage> inner_;
+};
+
+BUREAU_END_NAMESPACE
