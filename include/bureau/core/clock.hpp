@@ -13,14 +13,15 @@ BUREAU_BEGIN_NAMESPACE
 struct Monotonic {
   Duration since_start{0};
   friend constexpr auto operator<=>(const Monotonic&, const Monotonic&) = default;
+  [[nodiscard]] static constexpr Monotonic never() { return {Duration::max()}; }
+  /// Saturates: never() plus anything is never().
   friend constexpr Monotonic operator+(Monotonic m, Duration d) {
-    if (d == Duration::max() || m.since_start == Duration::max()) return {Duration::max()};
+    if (m == never() || (d.count() > 0 && m.since_start > Duration::max() - d)) return never();
     return {m.since_start + d};
   }
   friend constexpr Duration operator-(Monotonic a, Monotonic b) {
     return a.since_start - b.since_start;
   }
-  [[nodiscard]] static constexpr Monotonic never() { return {Duration::max()}; }
 };
 
 /// The only source of time, and the owner of waiting, so that a manual clock can wake sleepers.
@@ -56,7 +57,9 @@ class ManualClock final : public Clock {
   bool wait_until(std::unique_lock<std::mutex>& lock, std::condition_variable& condition,
                   Monotonic deadline) override;
 
-  /// Moves both clocks forward by `d` (not negative).
+  /// Moves both clocks forward by `d`. Every waiter whose deadline it passes is awake, or on its
+  /// way, when this returns. REQUIRES: `d` is not negative; the calling thread holds no mutex that
+  /// somebody waits with on this clock (others are fine).
   void advance(Duration d);
   /// Steps the time of day alone, in either direction, as an administrator or NTP would.
   void step(Duration d);

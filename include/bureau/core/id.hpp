@@ -31,7 +31,8 @@ inline constexpr int node_bits = 10;
 inline constexpr int sequence_bits = 12;
 inline constexpr int node_count = 1 << node_bits;
 
-/// "tkt_01hf3..." : the prefix, then 13 digits of Crockford base 32 in lower case. 0 gives "".
+/// "tkt_01hf3..." for the prefix "tkt": the prefix, an underscore, then 13 digits of Crockford base
+/// 32 in lower case. 0 gives "".
 [[nodiscard]] std::string to_text(std::string_view prefix, std::int64_t value);
 /// The inverse. Accepts what Crockford allows (upper case; o for 0, i and l for 1). `invalid` when
 /// the prefix is another one, the length is wrong, a digit is unknown or the value is not positive.
@@ -43,14 +44,17 @@ inline constexpr int node_count = 1 << node_bits;
 
 /// Issues the ids of one node. The time part is max(clock, last issued); it borrows from the future
 /// when a millisecond's sequence is full, and never passes the reserved end, so that a successor on
-/// the same node, which starts at that end, cannot repeat an id whatever the clocks do.
-/// Thread-safe, lock-free.
+/// the same node, which starts at that end, cannot repeat an id whatever the clocks do. A clock that
+/// stands at or beyond the end is ignored, so that a jump does not throw the reservation away.
+/// Thread-safe, lock-free; assign() is called by one thread at a time.
 class IdSource {
  public:
   explicit IdSource(Clock& clock) : clock_(clock) {}
 
   /// Begins (or goes on) issuing for `node`: ids lie in [begin_ms, end_ms), milliseconds since
-  /// id::epoch_ms. A further call with the same node only moves the end forward.
+  /// id::epoch_ms. A further call with the same node only moves the end forward; when it begins
+  /// beyond the old end, the ids between are left out (the node was another's meanwhile).
+  /// REQUIRES: 0 <= node < id::node_count.
   void assign(int node, std::int64_t begin_ms, std::int64_t end_ms);
 
   /// The next id. `unavailable` when no node is assigned, `exhausted` when the reservation is used
@@ -68,7 +72,7 @@ class IdSource {
   Clock& clock_;
   std::atomic<int> node_{-1};
   std::atomic<std::int64_t> end_ms_{0};
-  std::atomic<std::int64_t> last_{0};  // milliseconds << sequence_bits | sequence
+  std::atomic<std::int64_t> next_{0};  // the next id, with its node
 };
 
 BUREAU_END_NAMESPACE

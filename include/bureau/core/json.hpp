@@ -67,6 +67,7 @@ class Json {
   friend bool operator==(const Json& a, const Json& b);
 
  private:
+  struct Builder;  // makes values of what the parser reads
   std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Array, Object> value_;
 };
 

@@ -30,17 +30,21 @@ class Timestamp {
   [[nodiscard]] static Result<Timestamp> parse(std::string_view text);
 
   [[nodiscard]] constexpr std::int64_t micros() const { return micros_; }
-  /// RFC 3339 in UTC; the fraction is left out when it is zero, else six digits.
+  /// RFC 3339 in UTC; the fraction is left out when it is zero, else six digits. parse() reads it
+  /// back; years outside 0 to 9999 are written with a sign and six digits.
   [[nodiscard]] std::string to_string() const;
 
   friend constexpr auto operator<=>(Timestamp, Timestamp) = default;
-  /// Additions saturate: never() plus anything is never().
+  /// Additions saturate at both ends: never() plus anything is never().
   friend constexpr Timestamp operator+(Timestamp t, Duration d) {
     if (t.micros_ == INT64_MAX) return t;
     if (d.count() > 0 && t.micros_ > INT64_MAX - d.count()) return never();
+    if (d.count() < 0 && t.micros_ < INT64_MIN - d.count()) return from_micros(INT64_MIN);
     return from_micros(t.micros_ + d.count());
   }
-  friend constexpr Timestamp operator-(Timestamp t, Duration d) { return t + (-d); }
+  friend constexpr Timestamp operator-(Timestamp t, Duration d) {
+    return t + (d == Duration::min() ? Duration::max() : -d);
+  }
   friend constexpr Duration operator-(Timestamp a, Timestamp b) {
     return Duration(a.micros_ - b.micros_);
   }
