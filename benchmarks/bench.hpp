@@ -20,10 +20,11 @@ namespace bench {
 struct Arguments {
   bool json = false;      ///< One JSON object a line instead of a table.
   bool long_run = false;  ///< The large sizes; without it a benchmark ends within two minutes.
+  bool quick = false;     ///< Just enough to show that it runs, within seconds: for the tests.
 };
 
-/// Reads `--json` and `--long`; prints usage and ends the program (0 or 2) at `--help` or anything
-/// else.
+/// Reads `--json`, `--long` and `--quick`; prints usage and ends the program (0 or 2) at `--help`
+/// or anything else.
 inline Arguments parse_arguments(int argc, char** argv) {
   Arguments arguments;
   for (int i = 1; i < argc; ++i) {
@@ -32,12 +33,15 @@ inline Arguments parse_arguments(int argc, char** argv) {
       arguments.json = true;
     } else if (argument == "--long") {
       arguments.long_run = true;
+    } else if (argument == "--quick") {
+      arguments.quick = true;
     } else {
       const bool asked = argument == "--help" || argument == "-h";
       std::fprintf(asked ? stdout : stderr,
-                   "usage: %s [--json] [--long]\n"
+                   "usage: %s [--json] [--long | --quick]\n"
                    "  --json  one JSON object a line\n"
-                   "  --long  the large sizes\n",
+                   "  --long  the large sizes\n"
+                   "  --quick just enough to show that it runs; the figures mean nothing\n",
                    argc > 0 ? argv[0] : "bench");
       std::exit(asked ? 0 : 2);
     }

@@ -1,30 +1,63 @@
-# What every target of ours shares: packages, warnings, sanitizers, compiler cache.
-find_package(Threads REQUIRED)
-find_package(tl-expected REQUIRED)
-find_package(fmt REQUIRED)
-find_package(SQLite3 REQUIRED)
-find_package(SQLiteCpp REQUIRED)
-find_package(date REQUIRED)
-find_package(nlohmann_json REQUIRED)
-find_package(PkgConfig REQUIRED)
-pkg_check_modules(bureau_sodium_pc REQUIRED IMPORTED_TARGET libsodium)
-add_library(bureau_sodium INTERFACE)
-target_link_libraries(bureau_sodium INTERFACE PkgConfig::bureau_sodium_pc)
+# What every target of ours shares: packages, warnings, sanitizers, compiler cache, linker.
+# Only target-scoped settings: a host that adds this folder to its own build is left as it was.
 
-find_program(BUREAU_CCACHE ccache)
+# Finds a package and shows its targets to the whole build: a host that links bureau::bureau from
+# the folder above must see what it links in turn. Targets that the host has already are left alone.
+function(bureau_find package)
+  set(missing "")
+  foreach(target IN LISTS ARGN)
+    if(NOT TARGET ${target})
+      list(APPEND missing ${target})
+    endif()
+  endforeach()
+  if(missing)
+    find_package(${package} REQUIRED)
+    set_target_properties(${missing} PROPERTIES IMPORTED_GLOBAL TRUE)
+  endif()
+endfunction()
+
+bureau_find(Threads Threads::Threads)
+bureau_find(tl-expected tl::expected)
+bureau_find(fmt fmt::fmt)
+bureau_find(SQLite3 SQLite::SQLite3)
+bureau_find(SQLiteCpp SQLiteCpp)
+bureau_find(date date::date date::date-tz)
+bureau_find(nlohmann_json nlohmann_json::nlohmann_json)
+bureau_find(BureauSodium bureau::sodium)
+
+set(bureau_launcher "")
+set(bureau_linker "")
+if(PROJECT_IS_TOP_LEVEL)
+  find_program(BUREAU_CCACHE ccache)
+  find_program(BUREAU_MOLD mold)
+  find_program(BUREAU_ENV env)
+  if(BUREAU_CCACHE AND BUREAU_ENV)
+    # Paths below the tree are hashed relative to it, so that clones and worktrees share the cache.
+    set(bureau_launcher "${BUREAU_ENV}" CCACHE_NOHASHDIR=1 "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}"
+                        "${BUREAU_CCACHE}")
+  elseif(BUREAU_CCACHE)
+    set(bureau_launcher "${BUREAU_CCACHE}")
+  endif()
+  if(BUREAU_MOLD)
+    set(bureau_linker -fuse-ld=mold)
+  endif()
+endif()
 
 function(bureau_configure target)
   target_compile_features(${target} PUBLIC cxx_std_20)
-  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF
+                                             CXX_COMPILER_LAUNCHER "${bureau_launcher}")
   target_compile_options(${target} PRIVATE
-    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
-  if(BUREAU_CCACHE AND PROJECT_IS_TOP_LEVEL)
-    set_target_properties(${target} PROPERTIES CXX_COMPILER_LAUNCHER "${BUREAU_CCACHE}"
-                                               C_COMPILER_LAUNCHER "${BUREAU_CCACHE}")
-  endif()
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+    $<$<BOOL:${BUREAU_WERROR}>:-Werror>)
+  target_link_options(${target} PRIVATE ${bureau_linker})
   if(BUREAU_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${BUREAU_SANITIZE} -fno-omit-frame-pointer
-                                             -fno-sanitize-recover=undefined)
+                                             -fno-sanitize-recover=all)
+    target_compile_definitions(${target} PRIVATE _GLIBCXX_ASSERTIONS)
     target_link_options(${target} PUBLIC -fsanitize=${BUREAU_SANITIZE})
+  endif()
+  if(BUREAU_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
 endfunction()

@@ -1,0 +1,38 @@
+# Install rules: headers, libraries, the CMake package (bureau::bureau, bureau::testing) and a
+# pkg-config file. tests/package proves that a host can use each.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(bureau_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/bureau")
+set(bureau_installed bureau)
+if(TARGET bureau_testing)
+  list(APPEND bureau_installed bureau_testing)
+endif()
+
+install(TARGETS ${bureau_installed} EXPORT bureauTargets
+        ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+        LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+        RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
+        INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bureau"
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
+install(EXPORT bureauTargets NAMESPACE bureau:: DESTINATION "${bureau_cmake_dir}")
+
+configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/bureauConfig.cmake.in"
+                              "${PROJECT_BINARY_DIR}/package/bureauConfig.cmake"
+                              INSTALL_DESTINATION "${bureau_cmake_dir}"
+                              NO_SET_AND_CHECK_MACRO)
+# Before 1.0 a minor version may break a host.
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/bureauConfigVersion.cmake"
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/package/bureauConfig.cmake"
+              "${PROJECT_BINARY_DIR}/package/bureauConfigVersion.cmake"
+              "${CMAKE_CURRENT_LIST_DIR}/FindBureauSodium.cmake"
+        DESTINATION "${bureau_cmake_dir}")
+
+# Relative to the file itself, so that the installed tree may be moved.
+file(RELATIVE_PATH bureau_pc_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+configure_file("${CMAKE_CURRENT_LIST_DIR}/bureau.pc.in"
+               "${PROJECT_BINARY_DIR}/package/bureau.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/package/bureau.pc"
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
