@@ -12,7 +12,8 @@ BUREAU_BEGIN_NAMESPACE
 class Currency {
  public:
   constexpr Currency() = default;
-  /// `invalid` unless the text is the code of an active ISO 4217 currency, in upper case.
+  /// `invalid` unless the text is the code, in upper case, of an active ISO 4217 currency that has
+  /// a minor unit (XAU and the like have none).
   [[nodiscard]] static Result<Currency> parse(std::string_view code);
   [[nodiscard]] std::string_view code() const { return {code_, code_[0] == '\0' ? 0U : 3U}; }
   /// How many digits the minor unit has: 2 for EUR, 0 for JPY, 3 for KWD.
