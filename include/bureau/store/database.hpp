@@ -1,0 +1,132 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bureau/core/clock.hpp"
+#include "bureau/core/id.hpp"
+#include "bureau/core/log.hpp"
+#include "bureau/core/random.hpp"
+#include "bureau/store/journal.hpp"
+#include "bureau/store/storage.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+class Database;
+
+/// On whose behalf a transaction changes rows; the journal keeps it with every record.
+struct Attribution {
+  std::int64_t tenant = 0;  ///< 0: rows of no tenant
+  std::int64_t actor = 0;   ///< the user's id; 0: the system
+  std::int64_t task = 0;    ///< the task that made the change; 0: none
+};
+
+/// One write in progress: a writer whose changes of journalled tables enter the journal. Belongs to
+/// the closure that was given it. Reads see its own writes.
+class Transaction {
+ public:
+  [[nodiscard]] Reader& reader() { return writer_; }
+  /// Writes that the journal must not see: leases, progress, caches.
+  [[nodiscard]] Writer& unjournalled() { return writer_; }
+  [[nodiscard]] Database& database() { return database_; }
+
+  /// The time of this transaction: one moment for all that it writes.
+  [[nodiscard]] Timestamp now() const { return now_; }
+  [[nodiscard]] Result<std::int64_t> next_id();
+
+  Result<void> insert(const TableInfo& table, std::span<const Value> rows);
+  /// As Writer::update, and journals each row. `returning` sees the rows as they became.
+  Result<std::uint64_t> update(const Update& update, RowSink returning);
+  Result<std::uint64_t> update(const Update& update);
+  /// Writes the whole row `after` over the row `before` that the caller has just read in this
+  /// transaction. REQUIRES: the same id.
+  Result<void> replace(const TableInfo& table, std::span<const Value> before,
+                       std::span<const Value> after);
+  Result<std::uint64_t> remove(const Select& which);
+
+  [[nodiscard]] Attribution& attribution() { return attribution_; }
+
+ private:
+  friend class Database;
+  Transaction(Database& database, Writer& writer, Timestamp now)
+      : database_(database), writer_(writer), now_(now), recorder_(database, *this) {}
+
+  Database& database_;
+  Writer& writer_;
+  Timestamp now_;
+  Attribution attribution_;
+  detail::Recorder recorder_;
+};
+
+struct DatabaseOptions {
+  std::shared_ptr<Storage> storage;  ///< required
+  Catalog catalog;                   ///< the tables above this layer; the library's own are added
+  Clock* clock = nullptr;            ///< not owned; null: Clock::system()
+  Random* random = nullptr;          ///< not owned; null: Random::system()
+  LogSink log;
+};
+
+/// The layer that gives every storage the same meaning: ids, the journal, the tables of the library.
+/// Thread-safe.
+class Database {
+ public:
+  /// Migrates the storage to the catalog. The node for ids is taken at the first write.
+  [[nodiscard]] static Result<std::unique_ptr<Database>> open(DatabaseOptions options);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  Result<void> read(Monotonic deadline, ReadClosure closure);
+  /// As Storage::write: the closure may run more than once. Its journal records are written when it
+  /// returns, in its transaction.
+  Result<void> write(const WriteOptions& options, const Attribution& attribution,
+                     FunctionRef<Result<void>(Transaction&)> closure);
+
+  [[nodiscard]] Storage& storage();
+  [[nodiscard]] const Catalog& catalog() const;
+  [[nodiscard]] Clock& clock() const;
+  [[nodiscard]] Random& random() const;
+  [[nodiscard]] const LogSink& log() const;
+  /// A key of 32 bytes that this database keeps, for authenticating cursors.
+  [[nodiscard]] std::string_view cursor_key() const;
+  /// The node of this process, taken at the first write (or now): its number and generation. A
+  /// generation is never used twice for one node.
+  struct Node {
+    int number = -1;
+    std::int64_t generation = 0;
+  };
+  Result<Node> node();
+
+  /// Counts changes of tables that rights depend on, per tenant: a session whose number is old reads
+  /// its rights anew. `tables` are set once, before the first write.
+  void watch_rights(std::vector<const TableInfo*> tables);
+  [[nodiscard]] Result<std::int64_t> rights_epoch(Reader& reader, std::int64_t tenant);
+
+  // The journal.
+  /// The number of the newest change that this snapshot sees; 0 when there is none.
+  [[nodiscard]] Result<std::int64_t> journal_head(Reader& reader);
+  /// The number of the oldest change that is still kept; head + 1 when none is.
+  [[nodiscard]] Result<std::int64_t> journal_tail(Reader& reader);
+  /// Gives the records after number `after`, in order, at most `limit` of them; the sink returns
+  /// false to stop. `gone` when numbers after `after` are no longer kept.
+  Result<void> read_journal(Reader& reader, std::int64_t after, std::size_t limit,
+                            FunctionRef<Result<bool>(const JournalRecord&)> sink);
+  /// Forgets the changes up to and including `through`, except that the newest record always stays
+  /// (it holds the place of the numbers). Returns how many records went.
+  Result<std::uint64_t> trim_journal(std::int64_t through);
+  /// Destroys the key under which personal values about the row `subject` of `table` are sealed:
+  /// what the journal holds of them cannot be read again. The live rows are the caller's to erase.
+  Result<void> erase_personal_history(const TableInfo& table, std::int64_t subject);
+
+ private:
+  friend class Transaction;
+  friend class detail::Recorder;
+  struct Impl;
+  explicit Database(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+BUREAU_END_NAMESPACE
