@@ -44,8 +44,11 @@ BUREAU_END_NAMESPACE
   declaration = *std::move(name)
 
 /// The same for a Result<void>, or where the value does not matter.
-#define BUREAU_TRY_VOID(...)                                        \
-  do {                                                              \
-    if (auto bureau_try_result = (__VA_ARGS__); !bureau_try_result) \
-      return ::bureau::detail::take_error(bureau_try_result);       \
+#define BUREAU_TRY_VOID(...) \
+  BUREAU_TRY_VOID_INNER(BUREAU_CONCAT(bureau_try_, __COUNTER__), __VA_ARGS__)
+#define BUREAU_TRY_VOID_INNER(name, ...)         \
+  do {                                           \
+    if (auto name = (__VA_ARGS__); !name) {      \
+      return ::bureau::detail::take_error(name); \
+    }                                            \
   } while (false)

@@ -69,8 +69,8 @@ struct DatabaseOptions {
   LogSink log;
 };
 
-/// The layer that gives every storage the same meaning: ids, the journal, the tables of the library.
-/// Thread-safe.
+/// The layer that gives every storage the same meaning: ids, the journal, the tables of the
+/// library. Thread-safe.
 class Database {
  public:
   /// Migrates the storage to the catalog. The node for ids is taken at the first write.
@@ -100,8 +100,8 @@ class Database {
   };
   Result<Node> node();
 
-  /// Counts changes of tables that rights depend on, per tenant: a session whose number is old reads
-  /// its rights anew. `tables` are set once, before the first write.
+  /// Counts changes of tables that rights depend on, per tenant: a session whose number is old
+  /// reads its rights anew. `tables` are set once, before the first write.
   void watch_rights(std::vector<const TableInfo*> tables);
   [[nodiscard]] Result<std::int64_t> rights_epoch(Reader& reader, std::int64_t tenant);
 
@@ -117,13 +117,14 @@ class Database {
   /// Forgets the changes up to and including `through`, except that the newest record always stays
   /// (it holds the place of the numbers). Returns how many records went.
   Result<std::uint64_t> trim_journal(std::int64_t through);
-  /// Destroys the key under which personal values about the row `subject` of `table` are sealed:
-  /// what the journal holds of them cannot be read again. The live rows are the caller's to erase.
-  Result<void> erase_personal_history(const TableInfo& table, std::int64_t subject);
+  /// Destroys the key under which personal values about the row with id `subject` are sealed: what
+  /// the journal holds of them cannot be read again. The live rows are the caller's to erase.
+  Result<void> erase_personal_history(std::int64_t subject);
 
  private:
   friend class Transaction;
   friend class detail::Recorder;
+  friend class detail::JournalDecoder;
   struct Impl;
   explicit Database(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

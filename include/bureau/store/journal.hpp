@@ -55,7 +55,7 @@ class JournalRecord {
   std::vector<Change> changes_;
   std::vector<Value> values_;
   std::vector<std::uint16_t> changed_;
-  std::string body_;
+  std::vector<char> body_;          // not a string: a move must not move its bytes
   std::deque<std::string> opened_;  // personal values, unsealed
 };
 
@@ -71,10 +71,9 @@ class Recorder {
                        std::span<const Value> after);
   Result<void> removed(const TableInfo& table, std::span<const Value> before);
   Result<void> flush();
-  /// Keys that this transaction made; kept for later ones once it has committed.
+  /// A key that this transaction made; remembered for later ones once it has committed.
   struct NewKey {
     std::int64_t subject;
-    std::int64_t id;
     std::string key;
   };
   [[nodiscard]] std::vector<NewKey>& new_keys() { return new_keys_; }
@@ -89,8 +88,11 @@ class Recorder {
   };
   Pending& open(const TableInfo& table, ChangeKind kind, std::int64_t tenant);
   Result<void> append_row(const TableInfo& table, std::span<const Value> row, std::string& out);
-  Result<void> append_value(const TableInfo& table, const ColumnInfo& column,
+  Result<void> append_value(const TableInfo& table, const ColumnInfo& column, const Value& value,
                             std::span<const Value> row, std::string& out);
+  [[nodiscard]] std::int64_t tenant_of(const TableInfo& table, std::span<const Value> row) const;
+  Result<std::string> key_for(std::int64_t subject);
+  Result<void> bump_rights();
 
   Database& database_;
   Transaction& transaction_;

@@ -16,14 +16,14 @@ struct Order {
 /// Which rows of one table, in which order. Whole rows: the columns are always all of the table's.
 struct Select {
   const TableInfo* table = nullptr;
-  Predicate where;
+  Predicate where = {};
   /// Nulls first when ascending. The id is always the last order, ascending unless it is named, so
   /// that pages are stable.
-  std::vector<Order> order;
-  std::optional<std::uint64_t> limit;
+  std::vector<Order> order = {};
+  std::optional<std::uint64_t> limit = {};
   /// Keyset: only rows that come after the row with these values, one for each entry of `order` and
   /// then the id (left out when `order` ends in the id).
-  std::vector<OwnedValue> after;
+  std::vector<OwnedValue> after = {};
   /// Where several connections may write at a time: pass over rows that another holds.
   bool skip_locked = false;
 };
@@ -85,7 +85,7 @@ struct Assignment {
 
 struct Update {
   Select which;
-  std::vector<Assignment> set;
+  std::vector<Assignment> set = {};
 };
 
 BUREAU_END_NAMESPACE

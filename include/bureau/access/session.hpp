@@ -1,0 +1,125 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "bureau/access/identity.hpp"
+#include "bureau/store/database.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+class Access;
+class Session;
+
+/// Who acts. A plain value.
+struct Principal {
+  Id<Tenant> tenant;
+  Id<User> user;           ///< none for the system
+  std::string role;        ///< the name of the user's role
+  std::vector<Id<Team>> teams;
+  bool system = false;     ///< no policies apply; still bound to one tenant
+
+  [[nodiscard]] static Principal of_system(Id<Tenant> tenant) { return {tenant, {}, {}, {}, true}; }
+};
+
+/// What policies are asked about.
+enum class Command : std::uint8_t { select, insert, update, remove };
+[[nodiscard]] std::string_view to_string(Command command) noexcept;
+
+/// A snapshot seen with a session's rights. Belongs to the closure that was given it.
+class View {
+ public:
+  [[nodiscard]] Reader& reader() { return reader_; }
+  [[nodiscard]] const Session& session() const { return session_; }
+
+ private:
+  friend class Session;
+  View(const Session& session, Reader& reader) : session_(session), reader_(reader) {}
+  const Session& session_;
+  Reader& reader_;
+};
+
+/// One transaction with a session's rights: rows, journal and tasks commit together or not at all.
+/// Belongs to the closure that was given it.
+class Unit {
+ public:
+  Unit(const Session& session, Transaction& transaction)
+      : session_(session), transaction_(transaction) {}
+  [[nodiscard]] Transaction& transaction() { return transaction_; }
+  [[nodiscard]] const Session& session() const { return session_; }
+  [[nodiscard]] Timestamp now() const { return transaction_.now(); }
+
+ private:
+  const Session& session_;
+  Transaction& transaction_;
+};
+
+/// A principal's view of one tenant. Cheap to copy; thread-safe; valid while its Access lives.
+class Session {
+ public:
+  [[nodiscard]] const Principal& principal() const;
+  [[nodiscard]] Database& database() const;
+
+  /// Runs `f(Unit&)`, which returns a Result, in a transaction that commits when it succeeds. It may
+  /// run more than once and so must have no effect but through the unit. A write inside a write is
+  /// `invalid`; a model call or a request inside one holds up every other writer.
+  template <class F>
+  auto write(F&& f, CodeLocation where = CodeLocation::current()) const
+      -> std::invoke_result_t<F&, Unit&> {
+    using R = std::invoke_result_t<F&, Unit&>;
+    std::optional<R> result;
+    auto outcome = run_write(
+        [&](Unit& unit) -> Result<void> {
+          result.emplace(f(unit));
+          if (!*result) return fail(result->error());
+          return {};
+        },
+        where);
+    if (!outcome) return fail(std::move(outcome).error());
+    return std::move(*result);
+  }
+
+  /// Runs `f(View&)` on one snapshot.
+  template <class F>
+  auto read(F&& f) const -> std::invoke_result_t<F&, View&> {
+    using R = std::invoke_result_t<F&, View&>;
+    std::optional<R> result;
+    auto outcome = run_read([&](View& view) -> Result<void> {
+      result.emplace(f(view));
+      if (!*result) return fail(result->error());
+      return {};
+    });
+    if (!outcome) return fail(std::move(outcome).error());
+    return std::move(*result);
+  }
+
+  /// How long reads and writes may take in all, waiting included. The default is 5 s for reads and
+  /// none for writes.
+  [[nodiscard]] Session with_timeouts(Duration read, Duration write) const;
+  /// The same rights, with changes attributed to a task.
+  [[nodiscard]] Session for_task(std::int64_t task) const;
+
+  /// The predicate over `table` that this principal's rights come to for `command`: tenant,
+  /// permissions of the role, permissive policies or-ed, restrictive ones and-ed. Bound; never()
+  /// when nothing allows it. For update, `using` of the row as it is; see rule_check for the row as
+  /// it becomes. Uses the snapshot to see whether rights have changed.
+  [[nodiscard]] Result<Predicate> rule(Reader& reader, const TableInfo& table,
+                                       Command command) const;
+  [[nodiscard]] Result<Predicate> rule_check(Reader& reader, const TableInfo& table,
+                                             Command command) const;
+
+  struct State;
+  explicit Session(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  [[nodiscard]] const State& state() const { return *state_; }
+
+ private:
+  Result<void> run_write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation where) const;
+  Result<void> run_read(FunctionRef<Result<void>(View&)> closure) const;
+  std::shared_ptr<const State> state_;
+};
+
+BUREAU_END_NAMESPACE

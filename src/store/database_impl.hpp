@@ -1,0 +1,81 @@
+#pragma once
+
+#include <mutex>
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "bureau/store/database.hpp"
+#include "store/internal_tables.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+struct Database::Impl {
+  explicit Impl(DatabaseOptions options);
+
+  std::shared_ptr<Storage> storage;
+  Catalog catalog;
+  Clock& clock;
+  Random& random;
+  LogSink log;
+  IdSource ids;
+  std::string cursor_key;
+
+  std::mutex node_mutex;  // one thread takes the node or extends its reservation
+  std::atomic<bool> has_node{false};
+  Database::Node node;
+
+  std::vector<const TableInfo*> rights_tables;
+  [[nodiscard]] bool concerns_rights(const TableInfo& table) const {
+    for (const TableInfo* t : rights_tables) {
+      if (t == &table) return true;
+    }
+    return false;
+  }
+
+  /// Journal shapes by id: how the columns of a record map to those of the table today.
+  struct Shape {
+    const TableInfo* table = nullptr;   // null: a table that this program does not know
+    std::vector<std::int32_t> columns;  // position today, or -1
+  };
+  std::shared_mutex shapes_mutex;
+  std::unordered_map<std::int64_t, std::shared_ptr<const Shape>> shapes;
+  std::unordered_map<const TableInfo*, std::int64_t> shape_ids;  // fixed once open
+  Result<std::shared_ptr<const Shape>> shape(Reader& reader, std::int64_t id);
+
+  /// Keys of personal values; empty: erased. Bounded: emptied when it grows too large.
+  std::mutex keys_mutex;
+  std::unordered_map<std::int64_t, std::string> keys;
+  static constexpr std::size_t max_cached_keys = 100'000;
+  [[nodiscard]] std::optional<std::string> cached_key(std::int64_t subject);
+  void cache_key(std::int64_t subject, const std::string& key);
+
+  Result<void> ensure_ids();
+  Result<void> take_node();
+  Result<void> extend_reservation();
+  Result<void> prepare();  // shapes and settings, after migration
+};
+
+namespace detail {
+[[nodiscard]] std::int64_t shape_id(const TableInfo& table);
+[[nodiscard]] Json shape_columns(const TableInfo& table);
+/// Adds one value's sealed form (nonce and box) to `out`. `key` has 32 bytes.
+[[nodiscard]] std::string seal(Random& random, std::string_view key, std::string_view plain);
+[[nodiscard]] bool unseal(std::string_view key, std::string_view sealed, std::string& plain);
+inline constexpr std::size_t seal_key_bytes = 32;
+
+/// One row of an internal table as values, for a Writer.
+template <Entity T>
+class RowValues {
+ public:
+  explicit RowValues(const T& row) : values_(table_of<T>().width()) {
+    to_values(row, values_, scratch_);
+  }
+  [[nodiscard]] std::span<const Value> values() const { return values_; }
+
+ private:
+  std::vector<Value> values_;
+  Scratch scratch_;
+};
+}  // namespace detail
+
+BUREAU_END_NAMESPACE

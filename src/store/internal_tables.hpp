@@ -1,0 +1,91 @@
+#pragma once
+
+// The library's own tables. Their names and columns are frozen: they are in every file.
+
+#include "bureau/store/schema.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail {
+
+/// One journal record; the id is the number of its last change, so that the changes of a record are
+/// numbered id - count + 1 to id.
+struct JournalRow {
+  Id<JournalRow> id;
+  std::int64_t tenant = 0, actor = 0, task = 0;
+  std::int64_t shape = 0;  ///< which columns the images have: a row of bureau_shapes
+  int kind = 0;
+  std::int64_t count = 0;
+  Timestamp at;
+  Bytes body;
+};
+
+/// The columns that a table had when journal records were written; the id is a hash of both.
+struct ShapeRow {
+  Id<ShapeRow> id;
+  std::string table_name;
+  Json columns;  ///< [["subject", "text"], ...]
+};
+
+/// A place that issues ids; the id is the node's number + 1.
+struct NodeRow {
+  Id<NodeRow> id;
+  std::int64_t generation = 0;         ///< +1 each time that a process takes the place
+  std::int64_t reserved_until_ms = 0;  ///< no id at or beyond was issued
+  std::int64_t beats = 0;              ///< counts up while the node holds leases
+};
+
+/// The key under which personal journal values about one row are sealed; the id is that row's.
+struct KeyRow {
+  Id<KeyRow> id;
+  Bytes key;
+  bool erased = false;
+};
+
+struct SettingRow {
+  Id<SettingRow> id;
+  std::string name;
+  Bytes value;
+};
+inline constexpr std::int64_t cursor_key_setting = 1;
+
+/// Counts changes of what rights depend on; the id is the tenant's, or 1 for no tenant.
+struct RightsRow {
+  Id<RightsRow> id;
+  std::int64_t epoch = 0;
+};
+
+}  // namespace detail
+
+template <>
+inline constexpr auto schema<detail::JournalRow> = table(
+    "bureau_journal", "jrn", journal::none, column("id", &detail::JournalRow::id),
+    column("tenant", &detail::JournalRow::tenant), column("actor", &detail::JournalRow::actor),
+    column("task", &detail::JournalRow::task), column("shape", &detail::JournalRow::shape),
+    column("kind", &detail::JournalRow::kind), column("count", &detail::JournalRow::count),
+    column("at", &detail::JournalRow::at), column("body", &detail::JournalRow::body));
+template <>
+inline constexpr auto schema<detail::ShapeRow> =
+    table("bureau_shapes", "shp", journal::none, column("id", &detail::ShapeRow::id),
+          column("table_name", &detail::ShapeRow::table_name),
+          column("columns", &detail::ShapeRow::columns));
+template <>
+inline constexpr auto schema<detail::NodeRow> =
+    table("bureau_nodes", "nod", journal::none, column("id", &detail::NodeRow::id),
+          column("generation", &detail::NodeRow::generation),
+          column("reserved_until_ms", &detail::NodeRow::reserved_until_ms),
+          column("beats", &detail::NodeRow::beats));
+template <>
+inline constexpr auto schema<detail::KeyRow> = table("bureau_keys", "key", journal::none,
+                                                     column("id", &detail::KeyRow::id),
+                                                     column("key", &detail::KeyRow::key, secret),
+                                                     column("erased", &detail::KeyRow::erased));
+template <>
+inline constexpr auto schema<detail::SettingRow> = table(
+    "bureau_settings", "set", journal::none, column("id", &detail::SettingRow::id),
+    column("name", &detail::SettingRow::name), column("value", &detail::SettingRow::value, secret));
+template <>
+inline constexpr auto schema<detail::RightsRow> = table("bureau_rights", "rgt", journal::none,
+                                                        column("id", &detail::RightsRow::id),
+                                                        column("epoch", &detail::RightsRow::epoch));
+
+BUREAU_END_NAMESPACE

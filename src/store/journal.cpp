@@ -1,0 +1,502 @@
+#include "bureau/store/journal.hpp"
+
+#include <fmt/format.h>
+#include <sodium.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "store/database_impl.hpp"
+#include "store/journal_codec.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+std::string_view to_string(ChangeKind kind) noexcept {
+  switch (kind) {
+    case ChangeKind::insert:
+      return "insert";
+    case ChangeKind::update:
+      return "update";
+    case ChangeKind::remove:
+      return "remove";
+  }
+  return "update";
+}
+
+namespace detail {
+
+namespace {
+/// A record larger than this is closed, so that a reader never has to hold much at a time.
+constexpr std::size_t max_record_bytes = 256 * 1024;
+
+std::int64_t subject_of(const TableInfo& table, std::span<const Value> row) {
+  if (table.personal_subject != TableInfo::absent) {
+    const Value& v = row[static_cast<std::size_t>(table.personal_subject)];
+    if (!v.is_null() && v.as_integer() > 0) return v.as_integer();
+  }
+  return row[0].as_integer();
+}
+}  // namespace
+
+Json shape_columns(const TableInfo& table) {
+  Json columns = Json::array();
+  for (const ColumnInfo& c : table.columns) {
+    columns.push_back(Json::array({Json(c.name), Json(to_string(c.type))}));
+  }
+  return columns;
+}
+
+std::int64_t shape_id(const TableInfo& table) {
+  // FNV-1a: the id must be the same in every version, and a collision within one office's few
+  // hundred shapes is out of the question.
+  std::uint64_t hash = 1469598103934665603ULL;
+  const std::string text = std::string(table.name) + shape_columns(table).dump();
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  return static_cast<std::int64_t>((hash >> 1) | 1U);
+}
+
+std::string seal(Random& random, std::string_view key, std::string_view plain) {
+  std::string out(crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES + plain.size(), '\0');
+  auto* bytes = reinterpret_cast<unsigned char*>(out.data());
+  random.fill(std::as_writable_bytes(std::span(out.data(), crypto_secretbox_NONCEBYTES)));
+  crypto_secretbox_easy(bytes + crypto_secretbox_NONCEBYTES,
+                        reinterpret_cast<const unsigned char*>(plain.data()), plain.size(), bytes,
+                        reinterpret_cast<const unsigned char*>(key.data()));
+  return out;
+}
+
+bool unseal(std::string_view key, std::string_view sealed, std::string& plain) {
+  constexpr std::size_t overhead = crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES;
+  if (key.size() != seal_key_bytes || sealed.size() < overhead) return false;
+  plain.resize(sealed.size() - overhead);
+  const auto* bytes = reinterpret_cast<const unsigned char*>(sealed.data());
+  return crypto_secretbox_open_easy(reinterpret_cast<unsigned char*>(plain.data()),
+                                    bytes + crypto_secretbox_NONCEBYTES,
+                                    sealed.size() - crypto_secretbox_NONCEBYTES, bytes,
+                                    reinterpret_cast<const unsigned char*>(key.data())) == 0;
+}
+
+// Recorder -------------------------------------------------------------------------------------
+
+Recorder::Pending& Recorder::open(const TableInfo& table, ChangeKind kind, std::int64_t tenant) {
+  if (pending_.empty() || pending_.back().table != &table || pending_.back().kind != kind ||
+      pending_.back().tenant != tenant || pending_.back().body.size() > max_record_bytes) {
+    pending_.push_back({&table, kind, tenant, 0, {}});
+  }
+  ++pending_.back().count;
+  if (database_.impl_->concerns_rights(table) &&
+      std::find(touched_rights_.begin(), touched_rights_.end(), tenant) == touched_rights_.end()) {
+    touched_rights_.push_back(tenant);
+  }
+  return pending_.back();
+}
+
+std::int64_t Recorder::tenant_of(const TableInfo& table, std::span<const Value> row) const {
+  if (table.tenant == TableInfo::absent) return transaction_.attribution().tenant;
+  const Value& v = row[static_cast<std::size_t>(table.tenant)];
+  return v.is_null() ? 0 : v.as_integer();
+}
+
+Result<std::string> Recorder::key_for(std::int64_t subject) {
+  for (const NewKey& k : new_keys_) {
+    if (k.subject == subject) return k.key;
+  }
+  if (auto cached = database_.impl_->cached_key(subject)) return *cached;
+  KeyRow row;
+  bool found = false;
+  BUREAU_TRY_VOID(transaction_.reader().find(table_of<KeyRow>(), subject,
+                                             [&](std::span<const Value> values) -> Result<bool> {
+                                               from_values(values, row);
+                                               found = true;
+                                               return true;
+                                             }));
+  if (!found) {
+    row.id = Id<KeyRow>(subject);
+    row.key.data.resize(seal_key_bytes);
+    database_.random().fill(std::as_writable_bytes(std::span(row.key.data)));
+    BUREAU_TRY_VOID(
+        transaction_.unjournalled().insert(table_of<KeyRow>(), RowValues(row).values()));
+    new_keys_.push_back({subject, row.key.data});
+  }
+  return row.erased ? std::string() : row.key.data;
+}
+
+Result<void> Recorder::append_value(const TableInfo& table, const ColumnInfo& column,
+                                    const Value& value, std::span<const Value> row,
+                                    std::string& out) {
+  if (column.secret) {
+    put_tag(out, JournalTag::secret);
+    return {};
+  }
+  if (!column.personal || value.is_null()) {
+    put_value(out, value);
+    return {};
+  }
+  const std::int64_t subject = subject_of(table, row);
+  BUREAU_TRY(std::string key, key_for(subject));
+  if (key.empty()) {  // the person's history was erased: nothing of it enters again
+    put_tag(out, JournalTag::null);
+    return {};
+  }
+  std::string plain;
+  put_value(plain, value);
+  const std::string sealed = seal(database_.random(), key, plain);
+  put_tag(out, JournalTag::sealed);
+  put_varint(out, static_cast<std::uint64_t>(subject));
+  put_varint(out, sealed.size());
+  out.append(sealed);
+  return {};
+}
+
+Result<void> Recorder::append_row(const TableInfo& table, std::span<const Value> row,
+                                  std::string& out) {
+  if (!table.has_sealed) {
+    for (const Value& v : row) put_value(out, v);
+    return {};
+  }
+  for (const ColumnInfo& column : table.columns) {
+    BUREAU_TRY_VOID(append_value(table, column, row[column.index], row, out));
+  }
+  return {};
+}
+
+Result<void> Recorder::inserted(const TableInfo& table, std::span<const Value> row) {
+  Pending& record = open(table, ChangeKind::insert, tenant_of(table, row));
+  return append_row(table, row, record.body);
+}
+
+Result<void> Recorder::removed(const TableInfo& table, std::span<const Value> row) {
+  Pending& record = open(table, ChangeKind::remove, tenant_of(table, row));
+  return append_row(table, row, record.body);
+}
+
+Result<void> Recorder::updated(const TableInfo& table, std::span<const Value> before,
+                               std::span<const Value> after) {
+  Pending& record = open(table, ChangeKind::update, tenant_of(table, after));
+  BUREAU_TRY_VOID(append_row(table, after, record.body));
+  std::uint64_t changed = 0;
+  for (std::size_t i = 0; i < after.size(); ++i) changed += before[i] == after[i] ? 0 : 1;
+  put_varint(record.body, changed);
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    if (before[i] == after[i]) continue;
+    put_varint(record.body, i);
+    if (table.journal == journal::Mode::full) {
+      BUREAU_TRY_VOID(append_value(table, table.columns[i], before[i], before, record.body));
+    }
+  }
+  return {};
+}
+
+Result<void> Recorder::flush() {
+  if (pending_.empty()) return {};
+  std::int64_t total = 0;
+  for (const Pending& p : pending_) total += p.count;
+  Writer& writer = transaction_.unjournalled();
+  BUREAU_TRY(std::int64_t last, writer.draw_sequence(total));
+  std::int64_t next = last - total;
+  const TableInfo& journal_table = table_of<JournalRow>();
+  std::vector<Value> values;
+  values.reserve(pending_.size() * journal_table.width());
+  const Attribution& by = transaction_.attribution();
+  for (const Pending& p : pending_) {
+    next += p.count;
+    const auto shape = database_.impl_->shape_ids.find(p.table);
+    if (shape == database_.impl_->shape_ids.end()) {
+      return fail(Code::internal,
+                  fmt::format("{}: this table is not in the catalog", p.table->name));
+    }
+    for (const std::int64_t v :
+         {next, p.tenant, by.actor, by.task, shape->second, static_cast<std::int64_t>(p.kind),
+          p.count, transaction_.now().micros()}) {
+      values.push_back(Value::integer(v));
+    }
+    values.push_back(Value::bytes(p.body));
+  }
+  BUREAU_TRY_VOID(writer.insert(journal_table, values));
+  return bump_rights();
+}
+
+Result<void> Recorder::bump_rights() {
+  const TableInfo& table = table_of<RightsRow>();
+  for (const std::int64_t tenant : touched_rights_) {
+    const std::int64_t key = tenant == 0 ? 1 : tenant;
+    Update update{{&table, col(&RightsRow::id) == Id<RightsRow>(key)}, {}};
+    update.set = {{&table.columns[1], Value::integer(1), true}};
+    BUREAU_TRY(auto changed, transaction_.unjournalled().update(update));
+    if (changed == 0) {
+      const RightsRow row{Id<RightsRow>(key), 1};
+      BUREAU_TRY_VOID(transaction_.unjournalled().insert(table, RowValues(row).values()));
+    }
+  }
+  return {};
+}
+
+// Decoder --------------------------------------------------------------------------------------
+
+/// Turns one stored record into changes over today's columns.
+class JournalDecoder {
+ public:
+  JournalDecoder(Database::Impl& impl, Reader& reader) : impl_(impl), reader_(reader) {}
+
+  /// Null when the table is not one of this program's.
+  Result<bool> decode(const JournalRow& row, std::int64_t after, JournalRecord& out) {
+    BUREAU_TRY(auto shape, impl_.shape(reader_, row.shape));
+    if (shape->table == nullptr) return false;
+    out.table_ = shape->table;
+    out.tenant_ = row.tenant;
+    out.actor_ = row.actor;
+    out.task_ = row.task;
+    out.at_ = row.at;
+    out.body_.assign(row.body.data.begin(), row.body.data.end());
+    const auto kind = static_cast<ChangeKind>(row.kind);
+    struct Place {
+      std::int64_t sequence;
+      std::size_t before, after, changed, changed_count;
+      bool has_before, has_after;
+    };
+    std::vector<Place> places;
+    JournalCursor cursor({out.body_.data(), out.body_.size()});
+    for (std::int64_t i = 0; i < row.count; ++i) {
+      Place p{row.id.value - row.count + 1 + i, 0, 0, out.changed_.size(), 0, false, false};
+      const std::size_t image = out.values_.size();
+      if (!read_image(cursor, *shape, out)) return damaged(row);
+      (kind == ChangeKind::remove ? p.before : p.after) = image;
+      (kind == ChangeKind::remove ? p.has_before : p.has_after) = true;
+      if (kind == ChangeKind::update) {
+        const bool full = shape->table->journal == journal::Mode::full;
+        BUREAU_TRY(bool good, read_update(cursor, *shape, image, full, out, p.before));
+        if (!good) return damaged(row);
+        p.has_before = full;
+        p.changed_count = out.changed_.size() - p.changed;
+      }
+      if (p.sequence > after) places.push_back(p);
+    }
+    if (!cursor.at_end()) return damaged(row);
+    const std::size_t width = shape->table->width();
+    for (const Place& p : places) {
+      Change c{p.sequence, kind, {}, {}, {}};
+      if (p.has_before) c.before = {out.values_.data() + p.before, width};
+      if (p.has_after) c.after = {out.values_.data() + p.after, width};
+      c.changed = {out.changed_.data() + p.changed, p.changed_count};
+      out.changes_.push_back(c);
+    }
+    return !places.empty();
+  }
+
+ private:
+  static tl::unexpected<Error> damaged(const JournalRow& row) {
+    return fail(Code::corrupt,
+                fmt::format("bureau_journal: record {} cannot be read", row.id.value));
+  }
+
+  bool read_value(JournalCursor& cursor, Value& out, JournalRecord& record) {
+    JournalTag tag{};
+    if (!cursor.tag(tag)) return false;
+    if (tag != JournalTag::sealed) return cursor.content(tag, out);
+    std::uint64_t subject = 0;
+    std::string_view sealed;
+    if (!cursor.varint(subject) || !cursor.block(sealed)) return false;
+    out = Value();
+    const std::string key = key_for(static_cast<std::int64_t>(subject));
+    if (key.empty()) return true;  // erased
+    std::string& plain = record.opened_.emplace_back();
+    if (!unseal(key, sealed, plain)) return false;
+    JournalCursor inner(plain);
+    JournalTag inner_tag{};
+    return inner.tag(inner_tag) && inner.content(inner_tag, out);
+  }
+
+  std::string key_for(std::int64_t subject) {
+    if (auto cached = impl_.cached_key(subject)) return *cached;
+    KeyRow row;
+    bool found = false;
+    auto read = reader_.find(table_of<KeyRow>(), subject,
+                             [&](std::span<const Value> values) -> Result<bool> {
+                               from_values(values, row);
+                               found = true;
+                               return true;
+                             });
+    if (!read || !found || row.erased) return {};
+    impl_.cache_key(subject, row.key.data);
+    return row.key.data;
+  }
+
+  bool read_image(JournalCursor& cursor, const Database::Impl::Shape& shape, JournalRecord& out) {
+    const std::size_t start = out.values_.size();
+    out.values_.resize(start + shape.table->width());
+    for (const std::int32_t place : shape.columns) {
+      Value v;
+      if (!read_value(cursor, v, out)) return false;
+      if (place >= 0) out.values_[start + static_cast<std::size_t>(place)] = v;
+    }
+    return true;
+  }
+
+  Result<bool> read_update(JournalCursor& cursor, const Database::Impl::Shape& shape,
+                           std::size_t image, bool full, JournalRecord& out, std::size_t& before) {
+    std::uint64_t count = 0;
+    if (!cursor.varint(count) || count > shape.columns.size()) return false;
+    const std::size_t width = shape.table->width();
+    if (full) {
+      before = out.values_.size();
+      out.values_.resize(before + width);
+      std::copy_n(out.values_.begin() + static_cast<std::ptrdiff_t>(image), width,
+                  out.values_.begin() + static_cast<std::ptrdiff_t>(before));
+    }
+    for (std::uint64_t i = 0; i < count; ++i) {
+      std::uint64_t column = 0;
+      if (!cursor.varint(column) || column >= shape.columns.size()) return false;
+      const std::int32_t place = shape.columns[column];
+      if (place >= 0) out.changed_.push_back(static_cast<std::uint16_t>(place));
+      Value v;
+      if (full && !read_value(cursor, v, out)) return false;
+      if (full && place >= 0) out.values_[before + static_cast<std::size_t>(place)] = v;
+    }
+    return true;
+  }
+
+  Database::Impl& impl_;
+  Reader& reader_;
+};
+
+}  // namespace detail
+
+// Database: shapes, keys, reading ---------------------------------------------------------------
+
+Result<std::shared_ptr<const Database::Impl::Shape>> Database::Impl::shape(Reader& reader,
+                                                                           std::int64_t id) {
+  {
+    std::shared_lock lock(shapes_mutex);
+    if (auto known = shapes.find(id); known != shapes.end()) return known->second;
+  }
+  detail::ShapeRow row;
+  BUREAU_TRY(bool found, reader.find(table_of<detail::ShapeRow>(), id,
+                                     [&](std::span<const Value> values) -> Result<bool> {
+                                       from_values(values, row);
+                                       return true;
+                                     }));
+  if (!found) return fail(Code::corrupt, fmt::format("bureau_shapes: no shape {}", id));
+  auto made = std::make_shared<Shape>();
+  made->table = catalog.find(row.table_name);
+  if (const auto* columns = row.columns.as_array(); columns != nullptr && made->table != nullptr) {
+    for (const Json& entry : *columns) {
+      const auto* pair = entry.as_array();
+      if (pair == nullptr || pair->size() != 2) {
+        return fail(Code::corrupt, fmt::format("bureau_shapes: shape {} cannot be read", id));
+      }
+      const ColumnInfo* column = made->table->find(*(*pair)[0].as_string());
+      const bool same = column != nullptr && to_string(column->type) == *(*pair)[1].as_string();
+      made->columns.push_back(same ? column->index : -1);
+    }
+  }
+  std::unique_lock lock(shapes_mutex);
+  return shapes.emplace(id, std::move(made)).first->second;
+}
+
+std::optional<std::string> Database::Impl::cached_key(std::int64_t subject) {
+  std::lock_guard lock(keys_mutex);
+  const auto found = keys.find(subject);
+  if (found == keys.end()) return std::nullopt;
+  return found->second;
+}
+
+void Database::Impl::cache_key(std::int64_t subject, const std::string& key) {
+  std::lock_guard lock(keys_mutex);
+  if (keys.size() >= max_cached_keys) keys.clear();
+  keys[subject] = key;
+}
+
+namespace {
+/// The id and count of the first or last record.
+Result<bool> end_record(Reader& reader, bool last, std::int64_t& id, std::int64_t& count) {
+  const TableInfo& table = table_of<detail::JournalRow>();
+  Select select{&table, {}, {{&table.columns[0], last}}, 1, {}, false};
+  bool found = false;
+  BUREAU_TRY_VOID(reader.scan(select, [&](std::span<const Value> row) -> Result<bool> {
+    id = row[0].as_integer();
+    count = row[6].as_integer();
+    found = true;
+    return false;
+  }));
+  return found;
+}
+}  // namespace
+
+Result<std::int64_t> Database::journal_head(Reader& reader) {
+  std::int64_t id = 0;
+  std::int64_t count = 0;
+  BUREAU_TRY_VOID(end_record(reader, true, id, count));
+  return id;
+}
+
+Result<std::int64_t> Database::journal_tail(Reader& reader) {
+  std::int64_t id = 0;
+  std::int64_t count = 0;
+  BUREAU_TRY(bool found, end_record(reader, false, id, count));
+  return found ? id - count + 1 : 1;
+}
+
+Result<void> Database::read_journal(Reader& reader, std::int64_t after, std::size_t limit,
+                                    FunctionRef<Result<bool>(const JournalRecord&)> sink) {
+  BUREAU_TRY(std::int64_t tail, journal_tail(reader));
+  if (after + 1 < tail) {
+    return fail(
+        Code::gone,
+        fmt::format("sequence: changes after {} are asked for, the oldest kept is {}", after, tail),
+        "sequence");
+  }
+  // Rows are taken out of the scan first: decoding may read shapes and keys through `reader`.
+  const TableInfo& table = table_of<detail::JournalRow>();
+  Select select{&table, col(&detail::JournalRow::id) > Id<detail::JournalRow>(after), {}, limit, {},
+                false};
+  std::vector<detail::JournalRow> rows;
+  BUREAU_TRY_VOID(reader.scan(select, [&](std::span<const Value> row) -> Result<bool> {
+    from_values(row, rows.emplace_back());
+    return true;
+  }));
+  detail::JournalDecoder decoder(*impl_, reader);
+  for (const auto& row : rows) {
+    JournalRecord record;
+    BUREAU_TRY(bool known, decoder.decode(row, after, record));
+    if (!known) continue;
+    BUREAU_TRY(bool more, sink(record));
+    if (!more) break;
+  }
+  return {};
+}
+
+Result<std::uint64_t> Database::trim_journal(std::int64_t through) {
+  std::uint64_t removed = 0;
+  BUREAU_TRY_VOID(impl_->storage->write({}, [&](Writer& writer) -> Result<void> {
+    std::int64_t newest = 0;
+    std::int64_t count = 0;
+    BUREAU_TRY_VOID(end_record(writer, true, newest, count));
+    const TableInfo& table = table_of<detail::JournalRow>();
+    const auto last = Id<detail::JournalRow>(std::min(through, newest - 1));
+    Select which{&table, col(&detail::JournalRow::id) <= last, {}, {}, {}, false};
+    BUREAU_TRY(removed,
+               writer.remove(which, [](std::span<const Value>) -> Result<bool> { return true; }));
+    return {};
+  }));
+  return removed;
+}
+
+Result<void> Database::erase_personal_history(std::int64_t subject) {
+  if (subject <= 0) return fail(Code::invalid, "subject: must be an id", "subject");
+  BUREAU_TRY_VOID(impl_->storage->write({}, [&](Writer& writer) -> Result<void> {
+    const TableInfo& keys = table_of<detail::KeyRow>();
+    Update update{{&keys, col(&detail::KeyRow::id) == Id<detail::KeyRow>(subject)}, {}};
+    update.set = {{keys.find("key"), Value::bytes("")}, {keys.find("erased"), Value::integer(1)}};
+    BUREAU_TRY(auto changed, writer.update(update));
+    if (changed == 0) {
+      const detail::KeyRow row{Id<detail::KeyRow>(subject), {}, true};
+      BUREAU_TRY_VOID(writer.insert(keys, detail::RowValues(row).values()));
+    }
+    return {};
+  }));
+  std::lock_guard lock(impl_->keys_mutex);
+  impl_->keys.erase(subject);
+  return {};
+}
+
+BUREAU_END_NAMESPACE
