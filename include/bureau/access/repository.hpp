@@ -13,9 +13,9 @@ BUREAU_BEGIN_NAMESPACE
 /// Converts from each; refers to it.
 class Scope {
  public:
-  Scope(const Session& session) : session_(&session) {}               // NOLINT
-  Scope(View& view) : session_(&view.session()), view_(&view) {}      // NOLINT
-  Scope(Unit& unit) : session_(&unit.session()), unit_(&unit) {}      // NOLINT
+  Scope(const Session& session) : session_(&session) {}           // NOLINT
+  Scope(View& view) : session_(&view.session()), view_(&view) {}  // NOLINT
+  Scope(Unit& unit) : session_(&unit.session()), unit_(&unit) {}  // NOLINT
 
   [[nodiscard]] const Session& session() const { return *session_; }
   [[nodiscard]] Unit* unit() const { return unit_; }
@@ -49,7 +49,8 @@ class Rows {
   Result<void> find(std::int64_t id, FunctionRef<void(std::span<const Value>)> sink) const;
   /// Rows in order; the sink returns false to stop. Returns the cursor of the next page, empty when
   /// there is none.
-  Result<std::string> list(const Query& query, FunctionRef<bool(std::span<const Value>)> sink) const;
+  Result<std::string> list(const Query& query,
+                           FunctionRef<bool(std::span<const Value>)> sink) const;
   Result<std::uint64_t> count(const Predicate& where) const;
   /// The aggregate over what the session may see; `table` and rights are filled in.
   Result<void> aggregate(Aggregate aggregate, RowSink sink) const;
@@ -158,9 +159,7 @@ class Repository {
 
  private:
   /// The columns that the library keeps, back into the struct.
-  static void take_kept(std::span<const Value> values, T& row) {
-    from_values(values, row);
-  }
+  static void take_kept(std::span<const Value> values, T& row) { from_values(values, row); }
   Rows rows_;
 };
 

@@ -18,10 +18,10 @@ class Session;
 /// Who acts. A plain value.
 struct Principal {
   Id<Tenant> tenant;
-  Id<User> user;           ///< none for the system
-  std::string role;        ///< the name of the user's role
+  Id<User> user;     ///< none for the system
+  std::string role;  ///< the name of the user's role
   std::vector<Id<Team>> teams;
-  bool system = false;     ///< no policies apply; still bound to one tenant
+  bool system = false;  ///< no policies apply; still bound to one tenant
 
   [[nodiscard]] static Principal of_system(Id<Tenant> tenant) { return {tenant, {}, {}, {}, true}; }
 };
@@ -64,9 +64,9 @@ class Session {
   [[nodiscard]] const Principal& principal() const;
   [[nodiscard]] Database& database() const;
 
-  /// Runs `f(Unit&)`, which returns a Result, in a transaction that commits when it succeeds. It may
-  /// run more than once and so must have no effect but through the unit. A write inside a write is
-  /// `invalid`; a model call or a request inside one holds up every other writer.
+  /// Runs `f(Unit&)`, which returns a Result, in a transaction that commits when it succeeds. It
+  /// may run more than once and so must have no effect but through the unit. A write inside a write
+  /// is `invalid`; a model call or a request inside one holds up every other writer.
   template <class F>
   auto write(F&& f, CodeLocation where = CodeLocation::current()) const
       -> std::invoke_result_t<F&, Unit&> {
