@@ -288,6 +288,21 @@ void finish_table(TableInfo& table, std::span<const IndexDef> indexes);
 /// Fills the companions of folded columns.
 void fill_folded(const TableInfo& table, std::span<Value> row, Scratch& scratch);
 
+template <class M>
+ColumnInfo make_member(std::string_view name, const ColumnOptions& options) {
+  using Plain = typename Unwrap<M>::type;
+  ColumnInfo c = make_column(name, ColumnTraits<M>::type, Unwrap<M>::nullable, options);
+  if constexpr (std::is_enum_v<Plain>) c.names = names<Plain>;
+  using Target = typename IdOf<Plain>::type;
+  if constexpr (!std::is_void_v<Target>) {
+    if constexpr (Entity<Target>) {
+      c.references = schema<Target>.name;
+      c.id_prefix = schema<Target>.prefix;
+    }
+  }
+  return c;
+}
+
 template <class T>
 TableInfo make_table_info() {
   TableInfo info;
@@ -299,17 +314,7 @@ TableInfo make_table_info() {
         (
             [&] {
               using M = typename std::remove_cvref_t<decltype(column)>::Member;
-              using Plain = typename Unwrap<M>::type;
-              ColumnInfo c = make_column(column.name, ColumnTraits<M>::type, Unwrap<M>::nullable,
-                                         column.options);
-              if constexpr (std::is_enum_v<Plain>) c.names = names<Plain>;
-              using Target = typename IdOf<Plain>::type;
-              if constexpr (!std::is_void_v<Target>) {
-                if constexpr (Entity<Target>) {
-                  c.references = schema<Target>.name;
-                  c.id_prefix = schema<Target>.prefix;
-                }
-              }
+              ColumnInfo c = make_member<M>(column.name, column.options);
               if (column.options.subject) info.personal_subject = static_cast<int>(info.width());
               info.columns.push_back(c);
             }(),

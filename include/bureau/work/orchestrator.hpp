@@ -1,0 +1,62 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bureau/access/access.hpp"
+#include "bureau/work/agent.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+struct OrchestratorOptions {
+  std::uint64_t batch = 64;  ///< how many tasks are leased at a time
+  Duration heartbeat = std::chrono::seconds(5);
+};
+
+/// What one agent has done and does, from its tasks; nothing is stored for it.
+struct AgentState {
+  std::string name;
+  bool operational = false;  ///< started, and its node lives
+  std::size_t running = 0;
+  std::uint64_t completed = 0, failed = 0;  ///< attempts since the start of this process
+};
+
+/// Brings tasks and agents together: leases batches, runs handlers, watches time limits, keeps
+/// heartbeats and rescues the tasks of the dead. Has no thread: step() and duties() are called by
+/// the engine, from as many threads as there are. Thread-safe.
+class Orchestrator {
+ public:
+  Orchestrator(Database& database, Access& access, OrchestratorOptions options);
+  ~Orchestrator();
+
+  /// `invalid` for a kind that breaks check_kind() or that another agent has, `conflict` once
+  /// started. Calls on_initialize().
+  Result<void> add(std::shared_ptr<Agent> agent);
+  /// Calls on_start() of each; an agent whose on_start() fails does not work, and is logged.
+  Result<void> start();
+
+  /// Runs one task, if one is to be had. False: there was none.
+  Result<bool> step();
+  /// Runs what is due of heartbeat, rescue, promotion, time limits. Returns when the next is due.
+  Result<Monotonic> duties();
+  /// A task may have come: the next step() looks.
+  void notice();
+
+  /// Takes no further task, asks handlers to stop, waits for them until `deadline`, hands back what
+  /// was leased but not begun, calls on_stop(). `deadline` names those that are stuck.
+  Result<void> stop(Monotonic deadline);
+
+  [[nodiscard]] std::vector<AgentState> agents() const;
+  /// Handlers that are past their time limit and still hold their thread.
+  [[nodiscard]] std::vector<std::string> stuck() const;
+  /// Called when a handler got stuck and its thread is lost for now.
+  void on_stuck(std::function<void()> callback);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,142 @@
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+
+#include "bureau/access/identity.hpp"
+#include "bureau/store/schema.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+/// The life of a task (docs/tasks.md has the picture, made from `task_transitions`). The order is
+/// frozen, and means something: from completed on, a task has ended.
+enum class TaskStatus {
+  scheduled,  ///< not before a moment: a delay, a retry
+  ready,      ///< may run now
+  running,    ///< leased, with an attempt number that fences its commit
+  waiting,    ///< a run that waits for a signal, a timer, an approval or another run
+  in_doubt,   ///< an unsafe effect whose outcome is unknown
+  completed,
+  cancelled,
+  dead,  ///< gave up; may be driven again
+};
+template <>
+inline constexpr auto names<TaskStatus> = enum_names("scheduled", "ready", "running", "waiting",
+                                                     "in_doubt", "completed", "cancelled", "dead");
+
+[[nodiscard]] constexpr bool has_ended(TaskStatus s) { return s >= TaskStatus::completed; }
+
+struct TaskTransition {
+  TaskStatus from;
+  TaskStatus to;
+};
+/// Every legal edge; any other is `conflict`.
+inline constexpr std::array task_transitions{
+    TaskTransition{TaskStatus::scheduled, TaskStatus::ready},
+    TaskTransition{TaskStatus::scheduled, TaskStatus::cancelled},
+    TaskTransition{TaskStatus::ready, TaskStatus::running},
+    TaskTransition{TaskStatus::ready, TaskStatus::cancelled},
+    TaskTransition{TaskStatus::running, TaskStatus::completed},
+    TaskTransition{TaskStatus::running, TaskStatus::ready},  // handed back, or its worker died
+    TaskTransition{TaskStatus::running, TaskStatus::scheduled},
+    TaskTransition{TaskStatus::running, TaskStatus::waiting},
+    TaskTransition{TaskStatus::running, TaskStatus::in_doubt},
+    TaskTransition{TaskStatus::running, TaskStatus::cancelled},
+    TaskTransition{TaskStatus::running, TaskStatus::dead},
+    TaskTransition{TaskStatus::waiting, TaskStatus::ready},
+    TaskTransition{TaskStatus::waiting, TaskStatus::cancelled},
+    TaskTransition{TaskStatus::waiting, TaskStatus::dead},
+    TaskTransition{TaskStatus::in_doubt, TaskStatus::ready},
+    TaskTransition{TaskStatus::in_doubt, TaskStatus::completed},
+    TaskTransition{TaskStatus::in_doubt, TaskStatus::cancelled},
+    TaskTransition{TaskStatus::in_doubt, TaskStatus::dead},
+    TaskTransition{TaskStatus::dead, TaskStatus::ready},
+};
+[[nodiscard]] constexpr bool may_become(TaskStatus from, TaskStatus to) {
+  for (const auto& t : task_transitions) {
+    if (t.from == from && t.to == to) return true;
+  }
+  return false;
+}
+
+/// What a handler may touch, and so what a crash means for it (docs/tasks.md).
+enum class Effect {
+  pure,                 ///< nothing: run again
+  database,             ///< rows, through the completion's Unit only: all or nothing
+  external_idempotent,  ///< the outside, with the task's id as idempotency key: repeated with it
+  external_unsafe,      ///< the outside: in doubt after a crash, never repeated blindly
+};
+template <>
+inline constexpr auto names<Effect> = enum_names("pure", "database", "external_idempotent",
+                                                 "external_unsafe");
+
+enum class Priority { low, normal, high, urgent };
+template <>
+inline constexpr auto names<Priority> = enum_names("low", "normal", "high", "urgent");
+
+/// With whose rights the handler acts.
+enum class RunAs { agent, enqueuer };
+template <>
+inline constexpr auto names<RunAs> = enum_names("agent", "enqueuer");
+
+/// One durable unit of work.
+struct Task {
+  Id<Task> id;
+  Id<Tenant> tenant;
+  std::string queue = "default";
+  std::string kind;
+  TaskStatus status = TaskStatus::ready;
+  Priority priority = Priority::normal;
+  Effect effect = Effect::pure;
+  RunAs run_as = RunAs::agent;
+  Json payload;
+  std::optional<Json> result;
+  std::int64_t attempt = 0;  ///< of the run now, or of the last; the fence of its commit
+  std::int64_t max_attempts = 1;
+  Timestamp run_at;        ///< not before
+  std::int64_t rank = 0;   ///< the order among ready ones: run_at minus the priority's boost
+  Duration time_limit{0};  ///< of one attempt
+  std::optional<std::string> unique_key;
+  std::optional<Id<User>> enqueued_by;
+  std::optional<std::string> error_code;  ///< why the last attempt failed: a Code's name
+  std::optional<std::string> error;
+  bool cancel_requested = false;
+  double progress = 0;  ///< 0 to 1, as the handler says
+  std::string progress_note;
+  std::int64_t node = -1;  ///< who runs it: the node's number and generation
+  std::int64_t generation = 0;
+  std::string agent;  ///< the name of the agent that ran it last
+  std::optional<Timestamp> started_at, finished_at;
+  std::int64_t version = 0;
+  Timestamp created_at, updated_at;
+};
+
+inline constexpr std::uint32_t max_payload_bytes = 1 << 20;
+
+template <>
+inline constexpr auto schema<Task> =
+    table("tasks", "tsk", journal::after, column("id", &Task::id), column("tenant", &Task::tenant),
+          column("queue", &Task::queue, max_length(64)),
+          column("kind", &Task::kind, max_length(64)), column("status", &Task::status),
+          column("priority", &Task::priority), column("effect", &Task::effect),
+          column("run_as", &Task::run_as), column("payload", &Task::payload),
+          column("result", &Task::result), column("attempt", &Task::attempt),
+          column("max_attempts", &Task::max_attempts), column("run_at", &Task::run_at),
+          column("rank", &Task::rank), column("time_limit", &Task::time_limit),
+          column("unique_key", &Task::unique_key, max_length(200)),
+          column("enqueued_by", &Task::enqueued_by), column("error_code", &Task::error_code),
+          column("error", &Task::error, max_length(4000)),
+          column("cancel_requested", &Task::cancel_requested), column("progress", &Task::progress),
+          column("progress_note", &Task::progress_note, max_length(500)),
+          column("node", &Task::node), column("generation", &Task::generation),
+          column("agent", &Task::agent, max_length(100)), column("started_at", &Task::started_at),
+          column("finished_at", &Task::finished_at), column("version", &Task::version),
+          column("created_at", &Task::created_at), column("updated_at", &Task::updated_at),
+          index("ready", "queue", "rank").where("status = \"ready\""),
+          index("scheduled", "run_at").where("status = \"scheduled\""),
+          index("running", "node").where("status = \"running\""),
+          unique_index("unique_key", "tenant", "kind", "unique_key")
+              .where("unique_key is not null and status < \"completed\""));
+
+BUREAU_END_NAMESPACE

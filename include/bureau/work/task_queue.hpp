@@ -1,0 +1,92 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "bureau/store/database.hpp"
+#include "bureau/work/task_kind.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+/// The worker's side of the tasks, over all tenants: claim, complete, give back, rescue. What an
+/// Orchestrator is made of; a host that brings its own workers may use it directly. Thread-safe.
+///
+/// A lease belongs to a node, not to a task: one heartbeat keeps all of a node's leases, and a node
+/// without leases writes none. A node is taken for dead when its lock is gone (known at once on the
+/// same host), when its place was taken anew, or when its heartbeat stood still for two intervals
+/// of the watcher's own monotonic clock; no wall clock decides.
+class TaskQueue {
+ public:
+  struct Options {
+    Duration heartbeat = std::chrono::seconds(5);
+  };
+  explicit TaskQueue(Database& database) : TaskQueue(database, Options{}) {}
+  TaskQueue(Database& database, Options options);
+
+  struct ClaimOptions {
+    std::string queue = "default";
+    std::vector<std::string> kinds;  ///< empty: any
+    std::uint64_t limit = 1;
+    std::string agent;  ///< the name that the rows will show
+  };
+  /// Promotes what is due, then leases up to `limit` ready tasks, best rank first, to this node.
+  Result<std::vector<Task>> claim(const ClaimOptions& options);
+  /// Makes scheduled tasks that are due ready; at most `limit`. Returns how many.
+  Result<std::uint64_t> promote(std::uint64_t limit = 1000);
+
+  struct Completion {
+    Id<Task> task;
+    std::int64_t attempt = 0;
+    Json result;
+  };
+  /// Ends the tasks in one commit. Those whose lease is gone (stale attempt, cancelled) are left
+  /// alone: their ids are returned.
+  Result<std::vector<Id<Task>>> complete(std::span<const Completion> completions);
+  /// Ends a task in the caller's transaction, so that its effects commit with it. `conflict` when
+  /// the lease is gone, `cancelled` when its cancellation was asked for; the caller then must fail.
+  Result<void> complete(Transaction& transaction, const Task& task, const Json& result);
+
+  /// Ends an attempt that failed: scheduled again after the retry's pause, or dead; in_doubt for an
+  /// unsafe effect whose outcome is unknown; cancelled when that was asked for. Returns what it
+  /// became; `conflict` when the lease is gone.
+  Result<TaskStatus> fail(const Task& task, const Error& error, const Retry& retry);
+  /// Hands leased tasks back that were not begun: ready again, the attempt not counted.
+  Result<void> release(std::span<const Task> tasks);
+
+  Result<void> progress(const Task& task, double fraction, std::string_view note);
+
+  /// Keeps this node's leases. Call once every Options::heartbeat while tasks are leased.
+  Result<void> heartbeat();
+  /// Takes the tasks of nodes that died: ready again; dead when no attempt is left; in_doubt for an
+  /// unsafe effect. Call about once every Options::heartbeat. Returns how many were taken.
+  Result<std::uint64_t> rescue();
+  /// Those of this node's running tasks whose cancellation was asked for, or whose lease is gone.
+  Result<std::vector<Id<Task>>> interrupted(std::span<const Task> running);
+
+  /// When the next scheduled task is due; never() when there is none.
+  Result<Timestamp> next_due();
+
+  [[nodiscard]] Database& database() const { return database_; }
+
+ private:
+  struct Seen {
+    std::int64_t generation = 0;
+    std::int64_t beats = 0;
+    Monotonic since;
+  };
+  Result<bool> is_dead(Reader& reader, std::int64_t node, std::int64_t generation);
+  Result<std::uint64_t> take_from(std::int64_t node, std::int64_t generation);
+
+  Database& database_;
+  Options options_;
+  std::mutex seen_mutex_;
+  std::map<std::int64_t, Seen> seen_;
+};
+
+/// How long the pause after this failed attempt (from 1) is. `random` only when the retry jitters.
+[[nodiscard]] Duration retry_pause(const Retry& retry, std::int64_t attempt, Random& random);
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bureau/access/repository.hpp"
+#include "bureau/work/task_kind.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+struct EnqueueOptions {
+  Priority priority = Priority::normal;
+  Duration delay{0};                     ///< from now; not negative
+  std::optional<Timestamp> run_at = {};  ///< instead of delay
+  /// While a task of this kind with this key has not ended, a further one is not made: enqueue
+  /// returns the one that is there.
+  std::optional<std::string> unique_key = {};
+};
+
+/// The tasks of a tenant, with a session's rights. On a unit, what it does commits with the unit's
+/// other changes.
+class Tasks {
+ public:
+  explicit Tasks(Scope scope) : repository_(scope) {}
+
+  /// `invalid` when the payload is over max_payload_bytes or the delay is negative; `forbidden`
+  /// when the principal may not insert tasks.
+  template <class Payload, class Output>
+  Result<Task> enqueue(const TaskKind<Payload, Output>& kind, const Payload& payload,
+                       const EnqueueOptions& options = {}) const {
+    BUREAU_TRY(auto made, enqueue_json(kind, {record_to_json(payload)}, options));
+    return std::move(made.front());
+  }
+  /// Many of one kind in one statement. unique_key must not be set.
+  template <class Payload, class Output>
+  Result<std::vector<Task>> enqueue_all(const TaskKind<Payload, Output>& kind,
+                                        const std::vector<Payload>& payloads,
+                                        const EnqueueOptions& options = {}) const {
+    std::vector<Json> texts;
+    texts.reserve(payloads.size());
+    for (const Payload& p : payloads) texts.push_back(record_to_json(p));
+    return enqueue_json(kind, std::move(texts), options);
+  }
+  Result<std::vector<Task>> enqueue_json(const KindInfo& kind, std::vector<Json> payloads,
+                                         const EnqueueOptions& options) const;
+
+  Result<Task> find(Id<Task> id) const { return repository_.find(id); }
+  Result<std::vector<Task>> list(const Query& query) const { return repository_.list(query); }
+  Result<std::uint64_t> count(const Predicate& where = {}) const {
+    return repository_.count(where);
+  }
+
+  /// Ends a task that has not ended. One that runs is asked to stop: it is cancelled when its
+  /// handler returns, and its effects are not made. `conflict` when it has ended.
+  Result<Task> cancel(Id<Task> id, std::string_view reason) const;
+  /// Drives a dead task again, with its attempts counted anew. `conflict` unless it is dead.
+  Result<Task> redrive(Id<Task> id) const;
+  /// Says what became of an unsafe effect whose outcome was unknown: completed, ready (do it
+  /// again), cancelled or dead. `conflict` unless the task is in doubt.
+  Result<Task> resolve(Id<Task> id, TaskStatus outcome, std::string_view reason) const;
+
+  [[nodiscard]] const Repository<Task>& repository() const { return repository_; }
+
+ private:
+  Repository<Task> repository_;
+};
+
+/// The order in which ready tasks run: earlier is better; a higher priority is worth a head start
+/// (normal 10 minutes, high 40, urgent 4 hours), so that nothing waits forever.
+[[nodiscard]] std::int64_t task_rank(Timestamp run_at, Priority priority);
+
+BUREAU_END_NAMESPACE
