@@ -71,6 +71,8 @@ class Predicate {
     /// Members to follow inside a JSON column; a comparison then has the type of its operand, and
     /// a path that leads to another type is absent (null).
     std::vector<std::string> path;
+    /// What the operands of a path are: boolean, integer, real or text.
+    Type path_type = Type::text;
     std::vector<Operand> operands;
     std::vector<NodePtr> children;
     std::shared_ptr<const SubSelect> select;
@@ -129,6 +131,7 @@ class Predicate {
 };
 
 /// Answers a sub-select for evaluate(): does the select yield `value`, and does it yield a null?
+/// Asked about a null, `found` says whether it yields anything at all.
 struct SelectAnswer {
   bool found = false;
   bool has_null = false;

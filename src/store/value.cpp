@@ -1,0 +1,81 @@
+#include "bureau/store/value.hpp"
+
+#include <array>
+
+BUREAU_BEGIN_NAMESPACE
+
+std::string_view to_string(Type type) noexcept {
+  static constexpr std::array<std::string_view, 10> texts = {
+      "boolean",  "integer", "real",        "text", "timestamp",
+      "duration", "id",      "enumeration", "json", "bytes"};
+  const auto at = static_cast<std::size_t>(type);
+  return at < texts.size() ? texts[at] : "unknown";
+}
+
+bool operator==(const Value& a, const Value& b) { return a.kind_ == b.kind_ && compare(a, b) == 0; }
+
+int compare(const Value& a, const Value& b) noexcept {
+  const auto order = [](const auto& x, const auto& y) { return x < y ? -1 : (y < x ? 1 : 0); };
+  if (a.kind() != b.kind()) return order(a.kind(), b.kind());
+  switch (a.kind()) {
+    case Value::Kind::null:
+      return 0;
+    case Value::Kind::integer:
+      return order(a.as_integer(), b.as_integer());
+    case Value::Kind::real:
+      return order(a.as_real(), b.as_real());
+    case Value::Kind::text:
+    case Value::Kind::bytes:
+      // char_traits compares as unsigned char: bytewise.
+      return order(a.as_text().compare(b.as_text()), 0);
+  }
+  return 0;
+}
+
+OwnedValue::OwnedValue(const Value& v) : kind_(v.kind()) {
+  switch (kind_) {
+    case Value::Kind::null:
+      break;
+    case Value::Kind::integer:
+      data_ = v.as_integer();
+      break;
+    case Value::Kind::real:
+      data_ = v.as_real();
+      break;
+    case Value::Kind::text:
+    case Value::Kind::bytes:
+      data_.emplace<std::string>(v.as_text());
+      break;
+  }
+}
+
+OwnedValue OwnedValue::text(std::string v) {
+  OwnedValue value;
+  value.kind_ = Value::Kind::text;
+  value.data_ = std::move(v);
+  return value;
+}
+
+OwnedValue OwnedValue::bytes(std::string v) {
+  OwnedValue value = text(std::move(v));
+  value.kind_ = Value::Kind::bytes;
+  return value;
+}
+
+Value OwnedValue::view() const {
+  switch (kind_) {
+    case Value::Kind::null:
+      break;
+    case Value::Kind::integer:
+      return Value::integer(std::get<std::int64_t>(data_));
+    case Value::Kind::real:
+      return Value::real(std::get<double>(data_));
+    case Value::Kind::text:
+      return Value::text(std::get<std::string>(data_));
+    case Value::Kind::bytes:
+      return Value::bytes(std::get<std::string>(data_));
+  }
+  return {};
+}
+
+BUREAU_END_NAMESPACE
