@@ -45,8 +45,10 @@ endif()
 
 function(bureau_configure target)
   target_compile_features(${target} PUBLIC cxx_std_20)
-  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF
-                                             CXX_COMPILER_LAUNCHER "${bureau_launcher}")
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  if(bureau_launcher)
+    set_target_properties(${target} PROPERTIES CXX_COMPILER_LAUNCHER "${bureau_launcher}")
+  endif()
   target_compile_options(${target} PRIVATE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
     $<$<BOOL:${BUREAU_WERROR}>:-Werror>)
