@@ -26,6 +26,7 @@ class Scope {
                      CodeLocation where = CodeLocation::current()) const;
 
  private:
+  friend struct detail::SessionDoor;
   const Session* session_;
   View* view_ = nullptr;
   Unit* unit_ = nullptr;
@@ -42,6 +43,10 @@ struct Query {
 /// The rows of any table with a session's rights: what Repository<T> is made of, and what programs
 /// that learn tables at run time (the command line) use. Errors: a hidden row is `not_found`, also
 /// when a foreign key names it; a write that policies refuse on a visible row is `forbidden`.
+///
+/// Secret columns are the system's: a principal reads them as null or the type's zero, cannot name
+/// them in a predicate, an order or a figure (`forbidden`), and in an update null or zero leaves
+/// them as they are.
 class Rows {
  public:
   Rows(Scope scope, const TableInfo& table) : scope_(scope), table_(table) {}
@@ -55,8 +60,8 @@ class Rows {
   /// The aggregate over what the session may see; `table` and rights are filled in.
   Result<void> aggregate(Aggregate aggregate, RowSink sink) const;
 
-  /// Inserts whole rows; id (when 0), tenant, version (1), created_at and updated_at are filled in
-  /// place. All or none.
+  /// Inserts whole rows; id, tenant, version (1), created_at and updated_at are filled in place. An
+  /// id may be given only by the system. All or none.
   Result<void> insert(std::span<Value> rows) const;
   /// Replaces the row with that id. The version given must be the stored one, else `conflict`;
   /// version and updated_at are filled in place. id, tenant and created_at cannot change.
@@ -158,8 +163,26 @@ class Repository {
   [[nodiscard]] const Rows& rows() const { return rows_; }
 
  private:
-  /// The columns that the library keeps, back into the struct.
-  static void take_kept(std::span<const Value> values, T& row) { from_values(values, row); }
+  /// The columns that the library keeps, back into the struct; the others are as they were given.
+  static void take_kept(std::span<const Value> values, T& row) {
+    const TableInfo& table = table_of<T>();
+    int at = 0;
+    std::apply(
+        [&](const auto&... column) {
+          (
+              [&] {
+                using M = typename std::remove_cvref_t<decltype(column)>::Member;
+                const int place = at++;
+                if (place == 0 || place == table.tenant || place == table.version ||
+                    place == table.created_at || place == table.updated_at) {
+                  detail::ColumnTraits<M>::from(values[static_cast<std::size_t>(place)],
+                                                row.*column.member);
+                }
+              }(),
+              ...);
+        },
+        schema<T>.columns);
+  }
   Rows rows_;
 };
 

@@ -8,12 +8,17 @@
 #include <vector>
 
 #include "bureau/access/identity.hpp"
+#include "bureau/access/policy.hpp"
 #include "bureau/store/database.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
 class Access;
 class Session;
+namespace detail {
+class Rights;
+struct SessionDoor;
+}  // namespace detail
 
 /// Who acts. A plain value.
 struct Principal {
@@ -26,10 +31,6 @@ struct Principal {
   [[nodiscard]] static Principal of_system(Id<Tenant> tenant) { return {tenant, {}, {}, {}, true}; }
 };
 
-/// What policies are asked about.
-enum class Command : std::uint8_t { select, insert, update, remove };
-[[nodiscard]] std::string_view to_string(Command command) noexcept;
-
 /// A snapshot seen with a session's rights. Belongs to the closure that was given it.
 class View {
  public:
@@ -38,9 +39,11 @@ class View {
 
  private:
   friend class Session;
+  friend struct detail::SessionDoor;
   View(const Session& session, Reader& reader) : session_(session), reader_(reader) {}
   const Session& session_;
   Reader& reader_;
+  std::shared_ptr<const detail::Rights> rights_;  // as of the snapshot, once they were asked for
 };
 
 /// One transaction with a session's rights: rows, journal and tasks commit together or not at all.
@@ -54,14 +57,21 @@ class Unit {
   [[nodiscard]] Timestamp now() const { return transaction_.now(); }
 
  private:
+  friend struct detail::SessionDoor;
   const Session& session_;
   Transaction& transaction_;
+  std::shared_ptr<const detail::Rights> rights_;  // as of the transaction's start
 };
 
 /// A principal's view of one tenant. Cheap to copy; thread-safe; valid while its Access lives.
+/// Rights are judged by what each snapshot says of the user, his role and his teams: once he is no
+/// longer active, or his tenant is suspended, every call is `forbidden`.
 class Session {
  public:
+  /// As it was when the session was made; the role and the teams may have changed since.
   [[nodiscard]] const Principal& principal() const;
+  /// As the snapshot has it. `forbidden` when the principal may do nothing any more.
+  [[nodiscard]] Result<Principal> current(Reader& reader) const;
   [[nodiscard]] Database& database() const;
 
   /// Runs `f(Unit&)`, which returns a Result, in a transaction that commits when it succeeds. It
@@ -117,6 +127,7 @@ class Session {
   [[nodiscard]] const State& state() const { return *state_; }
 
  private:
+  friend struct detail::SessionDoor;
   Result<void> run_write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation where) const;
   Result<void> run_read(FunctionRef<Result<void>(View&)> closure) const;
   std::shared_ptr<const State> state_;

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "bureau/access/identity.hpp"
+#include "bureau/access/policy.hpp"
+#include "bureau/access/session.hpp"
+#include "bureau/store/database.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+/// Who may do what in an office: tenants, users, roles and policies over a database. Thread-safe;
+/// outlives its sessions and is outlived by its database.
+class Access {
+ public:
+  /// Adds the tables of identity.hpp to a catalog, before the database opens.
+  [[nodiscard]] static Result<void> add_tables(Catalog& catalog);
+  /// Reads the policies, and adds those of the tables of identity.hpp. `invalid` names the policy
+  /// and the place in its text.
+  [[nodiscard]] static Result<std::unique_ptr<Access>> open(Database& database,
+                                                            const Policies& policies);
+  ~Access();
+  Access(const Access&) = delete;
+  Access& operator=(const Access&) = delete;
+
+  [[nodiscard]] Database& database() const;
+
+  /// A new tenant with the built-in roles.
+  Result<Tenant> create_tenant(std::string_view name);
+  /// `not_found` when there is no such tenant or user in it; `forbidden` when the user is not
+  /// active or the tenant is suspended or closed. Later changes of the user, his role or his teams
+  /// count at once, also for a session that is already open.
+  [[nodiscard]] Result<Session> session(Id<Tenant> tenant, Id<User> user);
+  /// The system's rights: no policies, but bound to the tenant all the same.
+  [[nodiscard]] Session system(Id<Tenant> tenant);
+
+  struct Impl;
+  [[nodiscard]] Impl& impl() const { return *impl_; }
+
+ private:
+  explicit Access(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+BUREAU_END_NAMESPACE

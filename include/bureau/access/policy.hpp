@@ -1,0 +1,70 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bureau/store/predicate.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+/// What rights are asked about.
+enum class Command : std::uint8_t { select, insert, update, remove };
+/// "select", "insert", "update", "delete": the names in the permissions of roles.
+[[nodiscard]] std::string_view to_string(Command command) noexcept;
+
+/// The condition of a policy: a predicate, or its text, which is read when the office opens. Its
+/// variables are $user, $tenant, $role and, for `in`, $teams; now() is refused.
+class Rule {
+ public:
+  Rule() = default;                                     ///< not given
+  Rule(std::string text) : text_(std::move(text)) {}    // NOLINT
+  Rule(const char* text) : text_(std::string(text)) {}  // NOLINT
+  Rule(Predicate predicate) : predicate_(predicate) {}  // NOLINT
+  /// The rule that every row satisfies.
+  [[nodiscard]] static Rule always() { return Predicate(); }
+
+  [[nodiscard]] bool given() const { return text_ || predicate_; }
+  /// `invalid` when the text does not parse for the table, uses now() or an unknown variable.
+  [[nodiscard]] Result<Predicate> resolve(const TableInfo& table, const Catalog& catalog) const;
+
+ private:
+  std::optional<std::string> text_;
+  std::optional<Predicate> predicate_;
+};
+
+enum class PolicyMode : std::uint8_t {
+  permissive,   ///< one that holds is enough; without any, nothing is allowed
+  restrictive,  ///< each must hold besides
+};
+
+/// One named rule about the rows of one table. A principal may do what a permission of his role
+/// allows, at least one permissive policy allows and no restrictive policy forbids, within his
+/// tenant. Sub-selects inside a policy read with the system's rights, within the tenant.
+struct Policy {
+  std::string name;  ///< unique per table
+  std::string table;
+  std::optional<Command> command = {};  ///< none: all four
+  PolicyMode mode = PolicyMode::permissive;
+  /// About the row as it is: select, update, delete. For an insert it stands in for check_rule.
+  Rule using_rule = {};
+  /// About the row as it becomes: insert, update. Not given: the same as using_rule.
+  Rule check_rule = {};
+  std::vector<std::string> roles = {};  ///< names of roles; empty: of every role, customers too
+};
+
+/// The policies of a program, collected before the office opens. A plain value.
+class Policies {
+ public:
+  /// `exists` when the table has a policy of that name, also one that means the same; `invalid`
+  /// when a name or the rules that the command needs are missing.
+  Result<void> add(Policy policy);
+  [[nodiscard]] std::span<const Policy> all() const { return policies_; }
+
+ private:
+  std::vector<Policy> policies_;
+};
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,100 @@
+#include "bureau/access/access.hpp"
+
+#include <fmt/format.h>
+
+#include "access/rights.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+Access::Access(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Access::~Access() = default;
+
+Database& Access::database() const { return impl_->database; }
+
+Result<void> Access::add_tables(Catalog& catalog) {
+  for (const TableInfo* table : {&table_of<Tenant>(), &table_of<User>(), &table_of<Role>(),
+                                 &table_of<Team>(), &table_of<Membership>()}) {
+    BUREAU_TRY_VOID(catalog.add(*table));
+  }
+  return {};
+}
+
+Result<std::unique_ptr<Access>> Access::open(Database& database, const Policies& policies) {
+  Policies all = policies;
+  BUREAU_TRY_VOID(detail::add_identity_policies(all));
+  auto impl = std::make_unique<Impl>(database);
+  BUREAU_TRY(impl->policies, detail::PolicySet::compile(database.catalog(), all.all()));
+  database.watch_rights({&table_of<Tenant>(), &table_of<User>(), &table_of<Role>(),
+                         &table_of<Team>(), &table_of<Membership>()});
+  return std::unique_ptr<Access>(new Access(std::move(impl)));
+}
+
+std::shared_ptr<detail::LiveRights> Access::Impl::live(const Principal& principal) {
+  const Key key{principal.tenant.value, principal.user.value};
+  const std::lock_guard lock(mutex);
+  if (const auto found = kept.find(key); found != kept.end()) return found->second;
+  if (kept.size() >= max_kept) kept.clear();
+  return kept.emplace(key, std::make_shared<detail::LiveRights>(*this, principal)).first->second;
+}
+
+Result<Tenant> Access::create_tenant(std::string_view name) {
+  if (name.empty()) return fail(Code::invalid, "name: a tenant needs a name", "name");
+  Tenant tenant;
+  auto create = [&](Transaction& transaction) -> Result<void> {
+    tenant = {};
+    BUREAU_TRY(tenant.id.value, transaction.next_id());
+    tenant.name = name;
+    tenant.version = 1;
+    tenant.created_at = tenant.updated_at = transaction.now();
+    transaction.attribution().tenant = tenant.id.value;
+    const auto insert = [&](const auto& row) -> Result<void> {
+      using T = std::remove_cvref_t<decltype(row)>;
+      std::vector<Value> values(table_of<T>().width());
+      detail::Scratch scratch;
+      to_values(row, values, scratch);
+      return transaction.insert(table_of<T>(), values);
+    };
+    BUREAU_TRY_VOID(insert(tenant));
+    for (const detail::BuiltInRole& built_in : detail::built_in_roles()) {
+      Role role;
+      BUREAU_TRY(role.id.value, transaction.next_id());
+      role.tenant = tenant.id;
+      role.name = built_in.name;
+      role.rank = built_in.rank;
+      role.permissions = Json::array();
+      for (const std::string_view action : built_in.actions) {
+        role.permissions.push_back(Json::object({{"resource", "*"}, {"action", action}}));
+      }
+      role.version = 1;
+      role.created_at = role.updated_at = transaction.now();
+      BUREAU_TRY_VOID(insert(role));
+    }
+    return {};
+  };
+  BUREAU_TRY_VOID(impl_->database.write({}, {}, create));
+  return tenant;
+}
+
+Session Access::system(Id<Tenant> tenant) {
+  auto state = std::make_shared<Session::State>();
+  state->access = impl_.get();
+  state->principal = Principal::of_system(tenant);
+  state->live = impl_->live(state->principal);
+  return Session(std::move(state));
+}
+
+Result<Session> Access::session(Id<Tenant> tenant, Id<User> user) {
+  if (!user) return fail(Code::invalid, "user: 0 is no id", "user");
+  auto state = std::make_shared<Session::State>();
+  state->access = impl_.get();
+  state->live = impl_->live({tenant, user, {}, {}, false});
+  const Monotonic deadline = impl_->database.clock().monotonic() + state->read_timeout;
+  BUREAU_TRY_VOID(impl_->database.read(deadline, [&](Reader& reader) -> Result<void> {
+    BUREAU_TRY(const auto rights, state->live->as_of(reader));
+    state->principal = rights->principal();
+    return {};
+  }));
+  return Session(std::move(state));
+}
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,169 @@
+#include "bureau/access/policy.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "access/rights.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+std::string_view to_string(Command command) noexcept {
+  switch (command) {
+    case Command::select:
+      return "select";
+    case Command::insert:
+      return "insert";
+    case Command::update:
+      return "update";
+    case Command::remove:
+      return "delete";
+  }
+  return "select";
+}
+
+namespace {
+
+using Node = Predicate::Node;
+using NodePtr = Predicate::NodePtr;
+
+/// The first variable that policies do not know; empty when there is none.
+std::string_view unknown_variable(const NodePtr& node) {
+  if (node == nullptr) return {};
+  for (const auto& operand : node->operands) {
+    if (operand.kind != Predicate::Operand::Kind::variable) continue;
+    constexpr auto known = std::to_array<std::string_view>({"user", "tenant", "role", "teams"});
+    if (std::find(known.begin(), known.end(), operand.name) == known.end()) return operand.name;
+  }
+  for (const NodePtr& child : node->children) {
+    if (const auto found = unknown_variable(child); !found.empty()) return found;
+  }
+  return node->select == nullptr ? std::string_view() : unknown_variable(node->select->where);
+}
+
+}  // namespace
+
+Result<Predicate> Rule::resolve(const TableInfo& table, const Catalog& catalog) const {
+  Predicate predicate;
+  if (predicate_) predicate = *predicate_;
+  if (text_) {
+    BUREAU_TRY(predicate, Predicate::parse(table, *text_, &catalog));
+  }
+  if (predicate.uses_now()) {
+    return fail(Code::invalid,
+                "now(): rights do not change with time alone; compare a column "
+                "that a task sets",
+                "now");
+  }
+  if (const auto name = unknown_variable(predicate.node()); !name.empty()) {
+    return fail(Code::invalid, fmt::format("${}: expected $user, $tenant, $role or $teams", name),
+                std::string(name));
+  }
+  return predicate;
+}
+
+Result<void> Policies::add(Policy policy) {
+  const auto refuse = [&](std::string_view rule, std::string field) {
+    return fail(Code::invalid,
+                fmt::format("policy '{}' of {}: {}", policy.name, policy.table, rule),
+                std::move(field));
+  };
+  if (policy.name.empty()) return refuse("a policy needs a name", "name");
+  for (const Policy& other : policies_) {
+    if (other.table == policy.table && other.name == policy.name) {
+      return fail(Code::exists,
+                  fmt::format("policy '{}' of {}: the table has a policy of that name", policy.name,
+                              policy.table),
+                  "name");
+    }
+  }
+  const bool insert = policy.command == Command::insert;
+  const bool checks = !policy.command || insert || policy.command == Command::update;
+  if (!policy.using_rule.given() && !(insert && policy.check_rule.given())) {
+    return refuse("using_rule must be given", "using_rule");
+  }
+  if (insert && policy.using_rule.given() && policy.check_rule.given()) {
+    return refuse("an insert has one rule, check_rule", "using_rule");
+  }
+  if (!checks && policy.check_rule.given()) {
+    return refuse("only an insert or an update has a check_rule", "check_rule");
+  }
+  policies_.push_back(std::move(policy));
+  return {};
+}
+
+namespace detail {
+
+bool CompiledPolicy::concerns(std::string_view role) const {
+  return roles.empty() || std::find(roles.begin(), roles.end(), role) != roles.end();
+}
+
+namespace {
+
+Result<CompiledPolicy> compile_policy(const Policy& policy, const TableInfo& table,
+                                      const Catalog& catalog) {
+  CompiledPolicy out{policy.name, policy.mode, policy.roles, {}};
+  const auto read = [&](const Rule& rule, std::string_view field) -> Result<Predicate> {
+    auto predicate = rule.resolve(table, catalog);
+    if (!predicate) {
+      return fail(predicate.error().code,
+                  fmt::format("policy '{}' of {}: {}: {}", policy.name, policy.table, field,
+                              predicate.error().message),
+                  std::string(field));
+    }
+    // The system's rights, but never those of another tenant.
+    return narrow_selects(*predicate, [](const TableInfo& read_table) -> Result<Predicate> {
+      return tenant_rule(read_table, 0, true);
+    });
+  };
+  Predicate check;
+  if (policy.using_rule.given()) {
+    BUREAU_TRY(Predicate using_rule, read(policy.using_rule, "using_rule"));
+    check = using_rule;
+    for (const RuleKind kind : {RuleKind::select, RuleKind::update, RuleKind::remove}) {
+      if (!policy.command || *policy.command == command_of(kind)) {
+        out.rules[static_cast<std::size_t>(kind)] = using_rule;
+      }
+    }
+  }
+  if (policy.check_rule.given()) {
+    BUREAU_TRY(check, read(policy.check_rule, "check_rule"));
+  }
+  for (const RuleKind kind : {RuleKind::insert, RuleKind::update_check}) {
+    if (!policy.command || *policy.command == command_of(kind)) {
+      out.rules[static_cast<std::size_t>(kind)] = check;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<PolicySet> PolicySet::compile(const Catalog& catalog, std::span<const Policy> policies) {
+  PolicySet set;
+  for (const TableInfo* table : catalog.tables()) {
+    const std::size_t place = set.tables_.size();
+    set.tables_.emplace(table, PoliciesOfTable{table, place, {}});
+  }
+  for (const Policy& policy : policies) {
+    const TableInfo* table = catalog.find(policy.table);
+    if (table == nullptr) {
+      return fail(Code::invalid,
+                  fmt::format("policy '{}': there is no table '{}'", policy.name, policy.table),
+                  "table");
+    }
+    BUREAU_TRY(CompiledPolicy compiled, compile_policy(policy, *table, catalog));
+    set.tables_.at(table).policies.push_back(std::move(compiled));
+  }
+  return set;
+}
+
+const PoliciesOfTable* PolicySet::find(const TableInfo& table) const {
+  const auto found = tables_.find(&table);
+  return found == tables_.end() ? nullptr : &found->second;
+}
+
+}  // namespace detail
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,136 @@
+#include "bureau/access/session.hpp"
+
+#include "access/rights.hpp"
+#include "bureau/access/repository.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+const Principal& Session::principal() const { return state_->principal; }
+Database& Session::database() const { return state_->access->database; }
+
+Result<Principal> Session::current(Reader& reader) const {
+  BUREAU_TRY(const auto rights, state_->live->as_of(reader));
+  return rights->principal();
+}
+
+Session Session::with_timeouts(Duration read, Duration write) const {
+  auto state = std::make_shared<State>(*state_);
+  state->read_timeout = read;
+  state->write_timeout = write;
+  return Session(std::move(state));
+}
+
+Session Session::for_task(std::int64_t task) const {
+  auto state = std::make_shared<State>(*state_);
+  state->task = task;
+  return Session(std::move(state));
+}
+
+Result<Predicate> Session::rule(Reader& reader, const TableInfo& table, Command command) const {
+  constexpr std::array kinds = {detail::RuleKind::select, detail::RuleKind::insert,
+                                detail::RuleKind::update, detail::RuleKind::remove};
+  BUREAU_TRY(const auto rights, state_->live->as_of(reader));
+  BUREAU_TRY(const detail::BoundRule* rule,
+             rights->rule(table, kinds[static_cast<std::size_t>(command)]));
+  return rule->predicate;
+}
+
+Result<Predicate> Session::rule_check(Reader& reader, const TableInfo& table,
+                                      Command command) const {
+  if (command != Command::update) return rule(reader, table, command);
+  BUREAU_TRY(const auto rights, state_->live->as_of(reader));
+  BUREAU_TRY(const detail::BoundRule* rule, rights->rule(table, detail::RuleKind::update_check));
+  return rule->predicate;
+}
+
+Result<void> Session::run_write(FunctionRef<Result<void>(Unit&)> closure,
+                                CodeLocation where) const {
+  return detail::SessionDoor::write(*this, closure, where, false);
+}
+
+Result<void> Session::run_read(FunctionRef<Result<void>(View&)> closure) const {
+  return detail::SessionDoor::read(*this, closure);
+}
+
+namespace detail {
+
+Result<void> SessionDoor::write(const Session& session, FunctionRef<Result<void>(Unit&)> closure,
+                                CodeLocation where, bool portable) {
+  const Session::State& state = session.state();
+  Database& database = state.access->database;
+  WriteOptions options;
+  options.deadline = database.clock().monotonic() + state.write_timeout;
+  options.portable = portable;
+  options.where = where;
+  const Attribution attribution{state.principal.tenant.value, state.principal.user.value,
+                                state.task};
+  return database.write(options, attribution, [&](Transaction& transaction) -> Result<void> {
+    Unit unit(session, transaction);
+    BUREAU_TRY_VOID(rights(unit));
+    return closure(unit);
+  });
+}
+
+Result<void> SessionDoor::write(const Scope& scope, FunctionRef<Result<void>(Unit&)> closure,
+                                bool portable) {
+  if (scope.unit_ != nullptr) return closure(*scope.unit_);
+  if (scope.view_ != nullptr) {
+    return fail(Code::invalid, "a view only reads; make the repository on a unit or a session");
+  }
+  return write(*scope.session_, closure, CodeLocation{}, portable);
+}
+
+Result<void> SessionDoor::read(const Session& session, FunctionRef<Result<void>(View&)> closure) {
+  const Session::State& state = session.state();
+  Database& database = state.access->database;
+  return database.read(database.clock().monotonic() + state.read_timeout,
+                       [&](Reader& reader) -> Result<void> {
+                         View view(session, reader);
+                         BUREAU_TRY_VOID(rights(view));
+                         return closure(view);
+                       });
+}
+
+Result<void> SessionDoor::read(const Scope& scope,
+                               FunctionRef<Result<void>(Reader&, const Rights&)> closure) {
+  if (scope.unit_ != nullptr) {
+    BUREAU_TRY(const Rights* held, rights(*scope.unit_));
+    return closure(scope.unit_->transaction().reader(), *held);
+  }
+  const auto with_view = [&](View& view) -> Result<void> {
+    BUREAU_TRY(const Rights* held, rights(view));
+    return closure(view.reader(), *held);
+  };
+  if (scope.view_ != nullptr) return with_view(*scope.view_);
+  return read(*scope.session_, with_view);
+}
+
+Result<const Rights*> SessionDoor::rights(View& view) {
+  if (!view.rights_) {
+    BUREAU_TRY(view.rights_, view.session_.state().live->as_of(view.reader_));
+  }
+  return view.rights_.get();
+}
+
+Result<const Rights*> SessionDoor::rights(Unit& unit) {
+  if (!unit.rights_) {
+    BUREAU_TRY(unit.rights_, unit.session_.state().live->as_of(unit.transaction_.reader()));
+  }
+  return unit.rights_.get();
+}
+
+}  // namespace detail
+
+Result<void> Scope::read(FunctionRef<Result<void>(Reader&)> closure) const {
+  return detail::SessionDoor::read(
+      *this, [&](Reader& reader, const detail::Rights&) { return closure(reader); });
+}
+
+Result<void> Scope::write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation where) const {
+  if (unit_ != nullptr || view_ != nullptr) {
+    return detail::SessionDoor::write(*this, closure, false);
+  }
+  return detail::SessionDoor::write(*session_, closure, where, false);
+}
+
+BUREAU_END_NAMESPACE
