@@ -122,15 +122,11 @@ struct Json::Builder {
                    const nlohmann::detail::exception& error) {
     if (dynamic_cast<const nlohmann::detail::out_of_range*>(&error) != nullptr)
       return refuse("a number beyond the range of a double");
-    // Position counts the bytes read. Of the text only the rule is kept, not the input in it.
+    // Of nlohmann's message only the rule is kept: after "last read" it repeats the input.
     const std::string_view what = error.what();
-    const auto rule = what.find("syntax error");
-    const auto input = what.find("; last read:");
-    const auto expected = what.rfind("; expected");
-    std::string text(what.substr(std::min(rule, what.size()),
-                                 input == std::string_view::npos ? input : input - rule));
-    if (input != std::string_view::npos && expected != std::string_view::npos && expected > input)
-      text += what.substr(expected);
+    const std::string_view rule = what.substr(std::min(what.find("syntax error"), what.size()));
+    const std::string text(rule.substr(0, rule.find("; last read:")));
+    // Position counts the bytes read.
     return refuse(text, position == 0 ? 0 : position - 1);
   }
 
@@ -208,7 +204,6 @@ struct Cursor {
     return *this;
   }
   friend bool operator==(const Cursor& a, const Cursor& b) { return *a.at == *b.at; }
-  friend bool operator!=(const Cursor& a, const Cursor& b) { return *a.at != *b.at; }
 };
 
 }  // namespace

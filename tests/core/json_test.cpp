@@ -116,6 +116,7 @@ TEST_CASE("json: refused with the offset and the rule") {
   CHECK(holds(error_of("\xEF\xBB\xBF"), "JSON, byte 3:"));
   // An error does not repeat the input, however long it is.
   CHECK(error_of("\"" + std::string(1'000'000, 'x') + "\n\"").size() < 200);
+  CHECK_FALSE(holds(error_of("\"; expected secret\n\""), "secret"));
   CHECK(error_of("{\"" + std::string(1000, 'k') + "\":1,\"" + std::string(1000, 'k') + "\":1}")
             .size() < 200);
 }
