@@ -188,9 +188,8 @@ class Evaluator {
                        (node.op == Op::in || node.op == Op::not_in ||
                         (node.op <= Op::greater_equal && node.operands.size() == 1));
     const Value::Kind kind = detail::kind_of(node.column->type);
-    if (plain && std::all_of(node.operands.begin(), node.operands.end(), [&](const Operand& o) {
-          return o.value.view().kind() == kind;
-        }))
+    if (plain && std::all_of(node.operands.begin(), node.operands.end(),
+                             [&](const Operand& o) { return o.value.view().kind() == kind; }))
       return {};
     return detail::check_comparison(node);
   }

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "bureau/store/predicate.hpp"
+#include "store/predicate_parse.hpp"
 #include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -58,6 +59,14 @@ Result<void> check_name(const TableInfo& table, bool internal) {
   return {};
 }
 
+Result<void> check_index(const TableInfo& table, const IndexInfo& index) {
+  if (index.where.empty()) return {};
+  auto condition = detail::parse_index_condition(table, index.where);
+  if (condition) return {};
+  return refuse(table.name, fmt::format("index '{}', where {}: {}", index.name, index.where,
+                                        condition.error().message));
+}
+
 }  // namespace
 
 const ColumnInfo* TableInfo::find(std::string_view column) const {
@@ -79,6 +88,7 @@ Result<void> Catalog::add(const TableInfo& table, bool internal) {
       return refuse(table.name, fmt::format("the id prefix '{}' is taken by table '{}'",
                                             table.prefix, other->name));
   }
+  for (const IndexInfo& index : table.indexes) BUREAU_TRY_VOID(check_index(table, index));
   tables_.push_back(&table);
   return {};
 }

@@ -166,11 +166,11 @@ bool is_plain_name(std::string_view name) {
 std::string nearest_names(std::string_view name, const std::vector<std::string_view>& candidates) {
   if (name.size() > name_bytes_max) return {};
   std::vector<std::pair<std::size_t, std::string_view>> near;
+  const std::size_t far = name.size() < 3 ? 1 : std::max<std::size_t>(2, name.size() / 3);
   for (const std::string_view candidate : candidates) {
     const std::size_t distance = edit_distance(name, candidate);
     const bool begins = !name.empty() && candidate.substr(0, name.size()) == name;
-    if (begins || distance <= std::max<std::size_t>(2, name.size() / 3))
-      near.emplace_back(distance, candidate);
+    if (begins || distance <= far) near.emplace_back(distance, candidate);
   }
   std::stable_sort(near.begin(), near.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });

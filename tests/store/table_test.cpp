@@ -148,6 +148,11 @@ TEST_CASE("a catalog refuses what would not work, and says why") {
   CHECK(has(refusal(plain_table(), {bureau::index("by_name", "name")}), "no column 'name'"));
   CHECK(has(refusal(plain_table(), {bureau::index("a", "title"), bureau::index("a", "id")}),
             "two indexes"));
+  CHECK(refusal(plain_table(), {bureau::index("a", "title").where("title prefix 'x'")}) == "");
+  CHECK(has(refusal(plain_table(), {bureau::index("a", "title").where("titel = 'x'")}),
+            "index 'a', where titel = 'x': column 1: table 'things' has no column 'titel'"));
+  CHECK(has(refusal(plain_table(), {bureau::index("a", "title").where("title = $x")}),
+            "nothing binds variables"));
 }
 
 TEST_CASE("a catalog refuses a name or a prefix that is taken") {
