@@ -1,0 +1,170 @@
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bureau/access/identity.hpp"
+#include "bureau/work/task.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+/// What a ticket's status means to the library. Offices name their statuses as they like (rows of
+/// TicketStatus); each belongs to one of these, and the transitions below are between these. The
+/// order is frozen: up to waiting_on_customer a ticket is open.
+enum class TicketState {
+  fresh,
+  open,
+  pending,
+  on_hold,
+  waiting_on_customer,
+  resolved,
+  closed,
+  merged
+};
+template <>
+inline constexpr auto names<TicketState> = enum_names("new", "open", "pending", "on_hold",
+                                                      "waiting_on_customer", "resolved", "closed",
+                                                      "merged");
+
+[[nodiscard]] constexpr bool is_open(TicketState s) {
+  return s <= TicketState::waiting_on_customer;
+}
+
+struct TicketTransition {
+  TicketState from, to;
+};
+/// Every legal edge between different states; any other is `conflict`. Merging comes with its
+/// issue.
+inline constexpr std::array ticket_transitions{
+    TicketTransition{TicketState::fresh, TicketState::open},
+    TicketTransition{TicketState::fresh, TicketState::resolved},
+    TicketTransition{TicketState::open, TicketState::pending},
+    TicketTransition{TicketState::open, TicketState::on_hold},
+    TicketTransition{TicketState::open, TicketState::waiting_on_customer},
+    TicketTransition{TicketState::open, TicketState::resolved},
+    TicketTransition{TicketState::pending, TicketState::open},
+    TicketTransition{TicketState::pending, TicketState::resolved},
+    TicketTransition{TicketState::on_hold, TicketState::open},
+    TicketTransition{TicketState::on_hold, TicketState::resolved},
+    TicketTransition{TicketState::waiting_on_customer, TicketState::open},
+    TicketTransition{TicketState::waiting_on_customer, TicketState::resolved},
+    TicketTransition{TicketState::resolved, TicketState::open},
+    TicketTransition{TicketState::resolved, TicketState::closed},
+};
+
+enum class TicketSource { web, email, chat, phone, api };
+template <>
+inline constexpr auto names<TicketSource> = enum_names("web", "email", "chat", "phone", "api");
+
+/// A status as an office names it.
+struct TicketStatus {
+  Id<TicketStatus> id;
+  Id<Tenant> tenant;
+  std::string name;
+  TicketState state = TicketState::open;
+  bool initial = false;  ///< where its state is entered without a name given; one for each state
+  std::int64_t version = 0;
+  Timestamp created_at, updated_at;
+};
+
+/// One customer's concern.
+struct Ticket {
+  Id<Ticket> id;
+  Id<Tenant> tenant;
+  std::int64_t number = 0;  ///< 1, 2, 3, ... within the tenant
+  std::string subject;
+  Id<User> customer;
+  std::string status;                      ///< the name of a TicketStatus
+  TicketState state = TicketState::fresh;  ///< what that status means; kept with it
+  Priority priority = Priority::normal;
+  TicketSource source = TicketSource::api;
+  std::optional<std::string> category;  ///< what it is about, once triaged
+  std::optional<double> confidence;     ///< of the category, 0 to 1
+  std::vector<std::string> tags;
+  Json custom;  ///< the office's own fields
+  std::optional<Id<Team>> team;
+  std::optional<Id<User>> assignee;
+  std::optional<Timestamp> first_response_at;  ///< of a public message that is not the customer's
+  std::optional<Timestamp> triaged_at, routed_at;
+  std::optional<Timestamp> resolved_at, closed_at;
+  std::int64_t reopen_count = 0;
+  std::int64_t message_count = 0;
+  std::int64_t version = 0;
+  Timestamp created_at, updated_at;
+};
+
+enum class Sender { customer, agent, ai, system };
+template <>
+inline constexpr auto names<Sender> = enum_names("customer", "agent", "ai", "system");
+
+enum class MessageKind { visible, internal_note, suggestion };
+template <>
+inline constexpr auto names<MessageKind> = enum_names("public", "internal_note", "suggestion");
+
+/// What became of a suggestion. Nothing is sent by accepting it.
+enum class Review { none, proposed, accepted, left_for_person, rejected };
+template <>
+inline constexpr auto names<Review> = enum_names("none", "proposed", "accepted", "left_for_person",
+                                                 "rejected");
+
+/// One entry of a ticket's conversation. Internal notes and suggestions never reach the customer.
+struct Message {
+  Id<Message> id;
+  Id<Tenant> tenant;
+  Id<Ticket> ticket;
+  Id<User> customer;          ///< the ticket's: whom the text is about
+  std::int64_t sequence = 0;  ///< 1, 2, 3, ... within the ticket
+  Sender sender = Sender::customer;
+  MessageKind kind = MessageKind::visible;
+  std::optional<Id<User>> author;  ///< none for AI and system
+  std::string body;
+  std::optional<double> confidence;  ///< of a suggestion, 0 to 1
+  Review review = Review::none;
+  std::optional<std::string> external_id;  ///< of the message where it came from; unique per tenant
+  std::int64_t version = 0;
+  Timestamp created_at, updated_at;
+};
+
+template <>
+inline constexpr auto schema<TicketStatus> = table(
+    "ticket_statuses", "tks", journal::full, column("id", &TicketStatus::id),
+    column("tenant", &TicketStatus::tenant), column("name", &TicketStatus::name, max_length(64)),
+    column("state", &TicketStatus::state), column("initial", &TicketStatus::initial),
+    column("version", &TicketStatus::version), column("created_at", &TicketStatus::created_at),
+    column("updated_at", &TicketStatus::updated_at), unique_index("name", "tenant", "name"));
+template <>
+inline constexpr auto schema<Ticket> = table(
+    "tickets", "tkt", journal::full, column("id", &Ticket::id), column("tenant", &Ticket::tenant),
+    column("number", &Ticket::number),
+    column("subject", &Ticket::subject, max_length(500), searchable),
+    column("customer", &Ticket::customer, personal_subject),
+    column("status", &Ticket::status, max_length(64)), column("state", &Ticket::state),
+    column("priority", &Ticket::priority), column("source", &Ticket::source),
+    column("category", &Ticket::category, max_length(100)),
+    column("confidence", &Ticket::confidence), column("tags", &Ticket::tags),
+    column("custom", &Ticket::custom), column("team", &Ticket::team),
+    column("assignee", &Ticket::assignee), column("first_response_at", &Ticket::first_response_at),
+    column("triaged_at", &Ticket::triaged_at), column("routed_at", &Ticket::routed_at),
+    column("resolved_at", &Ticket::resolved_at), column("closed_at", &Ticket::closed_at),
+    column("reopen_count", &Ticket::reopen_count), column("message_count", &Ticket::message_count),
+    column("version", &Ticket::version), column("created_at", &Ticket::created_at),
+    column("updated_at", &Ticket::updated_at), unique_index("number", "tenant", "number"),
+    index("customer", "customer"), index("team", "team", "state"),
+    index("assignee", "assignee", "state"));
+template <>
+inline constexpr auto schema<Message> = table(
+    "messages", "msg", journal::after, column("id", &Message::id),
+    column("tenant", &Message::tenant), column("ticket", &Message::ticket),
+    column("customer", &Message::customer, personal_subject),
+    column("sequence", &Message::sequence), column("sender", &Message::sender),
+    column("kind", &Message::kind), column("author", &Message::author),
+    column("body", &Message::body, max_length(100'000), personal, searchable),
+    column("confidence", &Message::confidence), column("review", &Message::review),
+    column("external_id", &Message::external_id, max_length(200)),
+    column("version", &Message::version), column("created_at", &Message::created_at),
+    column("updated_at", &Message::updated_at), unique_index("sequence", "ticket", "sequence"),
+    unique_index("external_id", "tenant", "external_id").where("external_id is not null"));
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,461 @@
+#include "bureau/work/task_queue.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "bureau/work/tasks.hpp"
+#include "store/internal_tables.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+namespace {
+
+/// The columns that the queue writes, looked up once.
+struct Columns {
+  const TableInfo& table = table_of<Task>();
+  const ColumnInfo* status = table.find("status");
+  const ColumnInfo* node = table.find("node");
+  const ColumnInfo* generation = table.find("generation");
+  const ColumnInfo* attempt = table.find("attempt");
+  const ColumnInfo* agent = table.find("agent");
+  const ColumnInfo* started_at = table.find("started_at");
+  const ColumnInfo* finished_at = table.find("finished_at");
+  const ColumnInfo* updated_at = table.find("updated_at");
+  const ColumnInfo* version = table.find("version");
+  const ColumnInfo* result = table.find("result");
+  const ColumnInfo* error = table.find("error");
+  const ColumnInfo* error_code = table.find("error_code");
+  const ColumnInfo* run_at = table.find("run_at");
+  const ColumnInfo* rank = table.find("rank");
+  const ColumnInfo* progress = table.find("progress");
+  const ColumnInfo* progress_note = table.find("progress_note");
+};
+const Columns& columns() {
+  static const Columns c;
+  return c;
+}
+
+Assignment set(const ColumnInfo* column, std::int64_t value) {
+  return {column, Value::integer(value), false};
+}
+Assignment set(const ColumnInfo* column, TaskStatus status) {
+  return set(column, static_cast<std::int64_t>(status));
+}
+Assignment add(const ColumnInfo* column, std::int64_t value) {
+  return {column, Value::integer(value), true};
+}
+
+/// The row while this lease holds: what every commit of a worker is fenced by.
+Predicate leased(Id<Task> id, std::int64_t attempt, const Database::Node& node) {
+  return col(&Task::id) == id && col(&Task::attempt) == attempt &&
+         col(&Task::status) == TaskStatus::running && col(&Task::node) == node.number &&
+         col(&Task::generation) == node.generation;
+}
+
+constexpr std::size_t max_error_code_points = 4000;
+std::string shortened(std::string_view text) {
+  if (!is_valid_text(text)) return "(the error's text was not valid UTF-8)";
+  if (count_code_points(text) <= max_error_code_points) return std::string(text);
+  std::size_t end = max_error_code_points;  // bytes: never more code points than that
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end));
+}
+
+WriteOptions portable() {
+  WriteOptions options;
+  options.portable = true;
+  return options;
+}
+
+const Attribution by_system{};
+
+}  // namespace
+
+Duration retry_pause(const Retry& retry, std::int64_t attempt, Random& random) {
+  const double raw =
+      static_cast<double>(retry.base.count()) *
+      std::pow(retry.factor, static_cast<double>(std::max<std::int64_t>(0, attempt - 1)));
+  double pause = std::min(raw, static_cast<double>(retry.cap.count()));
+  if (retry.jitter) pause *= 0.5 + 0.5 * random.unit();
+  return Duration(static_cast<std::int64_t>(pause));
+}
+
+TaskQueue::TaskQueue(Database& database, Options options)
+    : database_(database), options_(options) {}
+
+Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options) {
+  BUREAU_TRY(auto node, database_.node());
+  const Columns& c = columns();
+  Predicate which = col(&Task::status) == TaskStatus::ready && col(&Task::queue) == options.queue;
+  if (!options.kinds.empty()) which = which && col(&Task::kind).in(options.kinds);
+  std::vector<Task> tasks;
+  BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
+    tasks.clear();
+    const std::int64_t now = tx.now().micros();
+    Update due{
+        select<Task>()
+            .where(col(&Task::status) == TaskStatus::scheduled && col(&Task::run_at) <= tx.now())
+            .order_by(col(&Task::run_at))
+            .limit(1000),
+        {set(c.status, TaskStatus::ready)}};
+    BUREAU_TRY_VOID(tx.unjournalled().update(due));
+    Update take{select<Task>().where(which).order_by(col(&Task::rank)).limit(options.limit),
+                {set(c.status, TaskStatus::running),
+                 set(c.node, node.number),
+                 set(c.generation, node.generation),
+                 add(c.attempt, 1),
+                 set(c.started_at, now),
+                 {c.agent, Value::text(options.agent), false}}};
+    BUREAU_TRY_VOID(tx.unjournalled().update(take, [&](std::span<const Value> row) -> Result<bool> {
+      from_values(row, tasks.emplace_back());
+      return true;
+    }));
+    return {};
+  }));
+  std::sort(tasks.begin(), tasks.end(), [](const Task& a, const Task& b) {
+    return std::pair(a.rank, a.id) < std::pair(b.rank, b.id);
+  });
+  return tasks;
+}
+
+Result<std::uint64_t> TaskQueue::promote(std::uint64_t limit) {
+  std::uint64_t promoted = 0;
+  BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
+    Update due{
+        select<Task>()
+            .where(col(&Task::status) == TaskStatus::scheduled && col(&Task::run_at) <= tx.now())
+            .order_by(col(&Task::run_at))
+            .limit(limit),
+        {set(columns().status, TaskStatus::ready)}};
+    BUREAU_TRY(promoted, tx.unjournalled().update(due));
+    return {};
+  }));
+  return promoted;
+}
+
+namespace {
+
+/// Completes one task if its lease holds; false when it does not.
+Result<bool> complete_one(Transaction& tx, Id<Task> id, std::int64_t attempt,
+                          const Database::Node& node, std::string_view result) {
+  const Columns& c = columns();
+  Update done;
+  done.which.table = &c.table;
+  done.which.where = leased(id, attempt, node) && col(&Task::cancel_requested) == false;
+  const std::int64_t now = tx.now().micros();
+  done.set = {set(c.status, TaskStatus::completed),
+              {c.result, Value::text(result), false},
+              set(c.finished_at, now),
+              set(c.updated_at, now),
+              add(c.version, 1),
+              {c.error, Value(), false},
+              {c.error_code, Value(), false},
+              {c.progress, Value::real(1), false}};
+  BUREAU_TRY(auto changed, tx.update(done));
+  return changed == 1;
+}
+
+}  // namespace
+
+Result<std::vector<Id<Task>>> TaskQueue::complete(std::span<const Completion> completions) {
+  BUREAU_TRY(auto node, database_.node());
+  std::vector<std::string> results;
+  results.reserve(completions.size());
+  for (const Completion& c : completions) results.push_back(c.result.dump());
+  std::vector<Id<Task>> lost;
+  BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
+    lost.clear();
+    for (std::size_t i = 0; i < completions.size(); ++i) {
+      const Completion& c = completions[i];
+      BUREAU_TRY(bool done, complete_one(tx, c.task, c.attempt, node, results[i]));
+      if (!done) lost.push_back(c.task);
+    }
+    return {};
+  }));
+  return lost;
+}
+
+Result<void> TaskQueue::complete(Transaction& transaction, const Task& task, const Json& result) {
+  BUREAU_TRY(auto node, database_.node());
+  BUREAU_TRY(bool done, complete_one(transaction, task.id, task.attempt, node, result.dump()));
+  if (done) return {};
+  bool cancelled = false;
+  BUREAU_TRY_VOID(transaction.reader().find(
+      table_of<Task>(), task.id.value, [&](std::span<const Value> row) -> Result<bool> {
+        Task now;
+        from_values(row, now);
+        cancelled = now.cancel_requested && now.status == TaskStatus::running &&
+                    now.attempt == task.attempt;
+        return true;
+      }));
+  if (cancelled) return bureau::fail(Code::cancelled, "task: its cancellation was asked for");
+  return bureau::fail(
+      Code::conflict,
+      fmt::format("task {}: attempt {} no longer holds the lease; its effects were not made",
+                  id::to_text(schema<Task>.prefix, task.id.value), task.attempt));
+}
+
+Result<TaskStatus> TaskQueue::fail(const Task& task, const Error& error, const Retry& retry) {
+  BUREAU_TRY(auto node, database_.node());
+  const Columns& c = columns();
+  const std::string text = shortened(error.message);
+  const Duration pause = retry_pause(retry, task.attempt, database_.random());
+  TaskStatus becomes = TaskStatus::dead;
+  BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
+    Task row;
+    bool found = false;
+    BUREAU_TRY_VOID(tx.reader().find(c.table, task.id.value,
+                                     [&](std::span<const Value> values) -> Result<bool> {
+                                       from_values(values, row);
+                                       found = true;
+                                       return true;
+                                     }));
+    const std::int64_t now = tx.now().micros();
+    Update end;
+    end.which.table = &c.table;
+    end.which.where = leased(task.id, task.attempt, node);
+    end.set = {{c.error, Value::text(text), false},
+               {c.error_code, Value::text(to_string(error.code)), false},
+               set(c.updated_at, now),
+               add(c.version, 1)};
+    if (found && row.cancel_requested) {
+      becomes = TaskStatus::cancelled;
+    } else if (task.effect == Effect::external_unsafe && error.code == Code::unknown_outcome) {
+      becomes = TaskStatus::in_doubt;
+    } else if (task.attempt < task.max_attempts && error.code != Code::invalid) {
+      becomes = TaskStatus::scheduled;
+      const Timestamp again = tx.now() + pause;
+      end.set.push_back(set(c.run_at, again.micros()));
+      end.set.push_back(set(c.rank, task_rank(again, task.priority)));
+    } else {
+      becomes = TaskStatus::dead;
+    }
+    if (has_ended(becomes)) end.set.push_back(set(c.finished_at, now));
+    end.set.push_back(set(c.status, becomes));
+    BUREAU_TRY(auto changed, tx.update(end));
+    if (changed != 1) {
+      return bureau::fail(
+          Code::conflict,
+          fmt::format("task {}: attempt {} no longer holds the lease",
+                      id::to_text(schema<Task>.prefix, task.id.value), task.attempt));
+    }
+    return {};
+  }));
+  return becomes;
+}
+
+Result<void> TaskQueue::release(std::span<const Task> tasks) {
+  if (tasks.empty()) return {};
+  BUREAU_TRY(auto node, database_.node());
+  const Columns& c = columns();
+  return database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
+    for (const Task& task : tasks) {
+      Update back;
+      back.which.table = &c.table;
+      back.which.where = leased(task.id, task.attempt, node);
+      // The attempt number stays used (it fences); one more is granted instead.
+      back.set = {set(c.status, TaskStatus::ready),
+                  {c.started_at, Value(), false},
+                  add(c.table.find("max_attempts"), 1)};
+      BUREAU_TRY_VOID(tx.unjournalled().update(back));
+    }
+    return {};
+  });
+}
+
+Result<void> TaskQueue::progress(const Task& task, double fraction, std::string_view note) {
+  if (!(fraction >= 0 && fraction <= 1)) {
+    return bureau::fail(Code::invalid, fmt::format("progress: {} is not between 0 and 1", fraction),
+                        "progress");
+  }
+  BUREAU_TRY(auto node, database_.node());
+  const Columns& c = columns();
+  return database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
+    Update update;
+    update.which.table = &c.table;
+    update.which.where = leased(task.id, task.attempt, node);
+    update.set = {{c.progress, Value::real(fraction), false},
+                  {c.progress_note, Value::text(note), false}};
+    BUREAU_TRY(auto changed, tx.unjournalled().update(update));
+    if (changed != 1) return bureau::fail(Code::conflict, "task: the lease is gone");
+    return {};
+  });
+}
+
+Result<void> TaskQueue::heartbeat() {
+  BUREAU_TRY(auto node, database_.node());
+  const TableInfo& nodes = table_of<detail::NodeRow>();
+  return database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
+    Update beat;
+    beat.which.table = &nodes;
+    beat.which.where = col(&detail::NodeRow::id) == Id<detail::NodeRow>(node.number + 1) &&
+                       col(&detail::NodeRow::generation) == node.generation;
+    beat.set = {add(nodes.find("beats"), 1)};
+    BUREAU_TRY(auto changed, tx.unjournalled().update(beat));
+    if (changed != 1) {
+      return bureau::fail(Code::conflict, "node: this process's place was taken by another");
+    }
+    return {};
+  });
+}
+
+Result<bool> TaskQueue::is_dead(Reader& reader, std::int64_t node, std::int64_t generation) {
+  BUREAU_TRY(auto own, database_.node());
+  if (node == own.number) return generation != own.generation;
+  BUREAU_TRY(bool alive, database_.storage().node_is_alive(static_cast<int>(node)));
+  if (!alive) return true;
+  detail::NodeRow row;
+  BUREAU_TRY(bool found, reader.find(table_of<detail::NodeRow>(), node + 1,
+                                     [&](std::span<const Value> values) -> Result<bool> {
+                                       from_values(values, row);
+                                       return true;
+                                     }));
+  if (!found || row.generation != generation) return true;
+  const Monotonic now = database_.clock().monotonic();
+  std::lock_guard lock(seen_mutex_);
+  auto [seen, is_new] = seen_.try_emplace(node, Seen{generation, row.beats, now});
+  if (is_new) return false;
+  if (seen->second.generation != generation || seen->second.beats != row.beats) {
+    seen->second = {generation, row.beats, now};
+    return false;
+  }
+  return now - seen->second.since >= 2 * options_.heartbeat;
+}
+
+Result<std::uint64_t> TaskQueue::rescue() {
+  struct Holder {
+    std::int64_t node, generation;
+  };
+  std::vector<Holder> holders;
+  std::vector<Holder> dead;
+  BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+    Aggregate by_node;
+    by_node.table = &columns().table;
+    by_node.where = col(&Task::status) == TaskStatus::running;
+    by_node.group_by = {columns().node, columns().generation};
+    by_node.measures = {{Aggregate::Function::count, nullptr}};
+    BUREAU_TRY_VOID(reader.aggregate(by_node, [&](std::span<const Value> row) -> Result<bool> {
+      holders.push_back({row[0].as_integer(), row[1].as_integer()});
+      return true;
+    }));
+    for (const Holder& h : holders) {
+      BUREAU_TRY(bool gone, is_dead(reader, h.node, h.generation));
+      if (gone) dead.push_back(h);
+    }
+    return {};
+  }));
+  {
+    // A node that holds nothing any more is not watched: its heartbeat may rightly stand still.
+    std::lock_guard lock(seen_mutex_);
+    std::erase_if(seen_, [&](const auto& entry) {
+      return std::none_of(holders.begin(), holders.end(),
+                          [&](const Holder& h) { return h.node == entry.first; });
+    });
+  }
+  std::uint64_t taken = 0;
+  for (const Holder& h : dead) {
+    BUREAU_TRY(auto some, take_from(h.node, h.generation));
+    taken += some;
+  }
+  return taken;
+}
+
+Result<std::uint64_t> TaskQueue::take_from(std::int64_t node, std::int64_t generation) {
+  constexpr std::uint64_t batch = 500;
+  const Columns& c = columns();
+  std::uint64_t taken = 0;
+  for (;;) {
+    std::uint64_t now_taken = 0;
+    auto take = [&](Transaction& tx) -> Result<void> {
+      now_taken = 0;
+      std::vector<Task> tasks;
+      const Select held =
+          select<Task>()
+              .where(col(&Task::status) == TaskStatus::running && col(&Task::node) == node &&
+                     col(&Task::generation) == generation)
+              .limit(batch);
+      BUREAU_TRY_VOID(tx.reader().scan(held, [&](std::span<const Value> row) -> Result<bool> {
+        from_values(row, tasks.emplace_back());
+        return true;
+      }));
+      for (const Task& task : tasks) {
+        Update rescue;
+        rescue.which.table = &c.table;
+        rescue.which.where = col(&Task::id) == task.id;
+        TaskStatus becomes = TaskStatus::ready;
+        if (task.effect == Effect::external_unsafe) {
+          becomes = TaskStatus::in_doubt;
+        } else if (task.cancel_requested) {
+          becomes = TaskStatus::cancelled;
+        } else if (task.attempt >= task.max_attempts) {
+          becomes = TaskStatus::dead;
+        }
+        rescue.set = {set(c.status, becomes)};
+        const bool change = becomes != TaskStatus::ready;
+        if (change) {
+          const std::int64_t now = tx.now().micros();
+          rescue.set.push_back(set(c.updated_at, now));
+          rescue.set.push_back(add(c.version, 1));
+          if (becomes != TaskStatus::cancelled) {
+            rescue.set.push_back(
+                {c.error, Value::text("the worker that ran it died or fell silent"), false});
+            rescue.set.push_back(
+                {c.error_code, Value::text(to_string(Code::unknown_outcome)), false});
+          }
+          if (has_ended(becomes)) rescue.set.push_back(set(c.finished_at, now));
+          BUREAU_TRY_VOID(tx.update(rescue));
+        } else {
+          BUREAU_TRY_VOID(tx.unjournalled().update(rescue));
+        }
+      }
+      now_taken = tasks.size();
+      return {};
+    };
+    BUREAU_TRY_VOID(database_.write(portable(), by_system, take));
+    taken += now_taken;
+    if (now_taken < batch) return taken;
+  }
+}
+
+Result<std::vector<Id<Task>>> TaskQueue::interrupted(std::span<const Task> running) {
+  BUREAU_TRY(auto node, database_.node());
+  std::vector<Id<Task>> out;
+  BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+    out.clear();
+    for (const Task& task : running) {
+      bool holds = false;
+      auto look = [&](std::span<const Value> values) -> Result<bool> {
+        Task row;
+        from_values(values, row);
+        holds = row.status == TaskStatus::running && row.attempt == task.attempt &&
+                row.node == node.number && row.generation == node.generation &&
+                !row.cancel_requested;
+        return true;
+      };
+      BUREAU_TRY_VOID(reader.find(table_of<Task>(), task.id.value, look));
+      if (!holds) out.push_back(task.id);
+    }
+    return {};
+  }));
+  return out;
+}
+
+Result<Timestamp> TaskQueue::next_due() {
+  Timestamp due = Timestamp::never();
+  BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+    due = Timestamp::never();
+    const Select first = select<Task>()
+                             .where(col(&Task::status) == TaskStatus::scheduled)
+                             .order_by(col(&Task::run_at))
+                             .limit(1);
+    return reader.scan(first, [&](std::span<const Value> row) -> Result<bool> {
+      due = Timestamp::from_micros(row[columns().run_at->index].as_integer());
+      return false;
+    });
+  }));
+  return due;
+}
+
+BUREAU_END_NAMESPACE

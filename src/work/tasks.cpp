@@ -1,0 +1,176 @@
+#include "bureau/work/tasks.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+BUREAU_BEGIN_NAMESPACE
+
+std::int64_t task_rank(Timestamp run_at, Priority priority) {
+  using std::chrono::hours;
+  using std::chrono::minutes;
+  Duration boost{0};
+  switch (priority) {
+    case Priority::low:
+      break;
+    case Priority::normal:
+      boost = minutes(10);
+      break;
+    case Priority::high:
+      boost = minutes(40);
+      break;
+    case Priority::urgent:
+      boost = hours(4);
+      break;
+  }
+  return (run_at - boost).micros();
+}
+
+namespace {
+
+Result<void> check_enqueue(const KindInfo& kind, const std::vector<Json>& payloads,
+                           const EnqueueOptions& options) {
+  if (const auto wrong = check_kind(kind); !wrong.empty()) {
+    return fail(Code::invalid, fmt::format("kind \"{}\": {}", kind.name, wrong), "kind");
+  }
+  if (options.delay < Duration(0)) {
+    return fail(Code::invalid,
+                fmt::format("delay: {} us is negative; a task cannot run before now",
+                            options.delay.count()),
+                "delay");
+  }
+  if (options.unique_key && payloads.size() != 1) {
+    return fail(Code::invalid, "unique_key: goes with a single task, not with many", "unique_key");
+  }
+  if (options.unique_key && options.unique_key->empty()) {
+    return fail(Code::invalid, "unique_key: must not be empty", "unique_key");
+  }
+  for (const Json& payload : payloads) {
+    if (const std::size_t size = payload.dump().size(); size > max_payload_bytes) {
+      return fail(Code::invalid,
+                  fmt::format("payload: {} bytes, the limit is {}", size, max_payload_bytes),
+                  "payload");
+    }
+  }
+  return {};
+}
+
+Task new_task(const KindInfo& kind, Json payload, const EnqueueOptions& options, Timestamp now,
+              const Principal& principal) {
+  Task task;
+  task.queue = kind.queue;
+  task.kind = kind.name;
+  task.effect = kind.effect;
+  task.run_as = kind.run_as;
+  task.priority = options.priority;
+  task.payload = std::move(payload);
+  task.max_attempts = kind.retry.max_attempts;
+  task.time_limit = kind.time_limit;
+  task.run_at = options.run_at.value_or(now + options.delay);
+  task.status = task.run_at > now ? TaskStatus::scheduled : TaskStatus::ready;
+  task.rank = task_rank(task.run_at, task.priority);
+  task.unique_key = options.unique_key;
+  if (principal.user) task.enqueued_by = principal.user;
+  return task;
+}
+
+Predicate holds_key(const Task& task) {
+  return col(&Task::kind) == task.kind && col(&Task::unique_key) == *task.unique_key &&
+         col(&Task::status) < TaskStatus::completed;
+}
+
+}  // namespace
+
+Result<std::vector<Task>> Tasks::enqueue_json(const KindInfo& kind, std::vector<Json> payloads,
+                                              const EnqueueOptions& options) const {
+  BUREAU_TRY_VOID(check_enqueue(kind, payloads, options));
+  std::vector<Task> made;
+  BUREAU_TRY_VOID(repository_.rows().scope().write([&](Unit& unit) -> Result<void> {
+    const Repository<Task> tasks{Scope(unit)};
+    std::vector<Task> rows;
+    rows.reserve(payloads.size());
+    for (const Json& payload : payloads) {
+      rows.push_back(new_task(kind, payload, options, unit.now(), unit.session().principal()));
+    }
+    if (options.unique_key) {
+      BUREAU_TRY(auto present, tasks.first(holds_key(rows.front())));
+      if (present) {
+        made = {std::move(*present)};
+        return {};
+      }
+    }
+    BUREAU_TRY(made, tasks.insert_all(std::move(rows)));
+    return {};
+  }));
+  return made;
+}
+
+namespace {
+
+Error illegal(const Task& task, TaskStatus to) {
+  const auto& status_names = names<TaskStatus>;
+  return {Code::conflict,
+          fmt::format("status: a task that is {} cannot become {}",
+                      status_names[static_cast<std::size_t>(task.status)],
+                      status_names[static_cast<std::size_t>(to)]),
+          "status"};
+}
+
+void end(Task& task, TaskStatus status, std::string_view reason, Timestamp now) {
+  task.status = status;
+  task.finished_at = now;
+  task.error = std::string(reason);
+}
+
+}  // namespace
+
+Result<Task> Tasks::cancel(Id<Task> id, std::string_view reason) const {
+  const Timestamp now = repository_.rows().scope().session().database().clock().now();
+  return repository_.change(id, [&](Task& task) -> Result<void> {
+    if (has_ended(task.status)) return fail(illegal(task, TaskStatus::cancelled));
+    if (task.status == TaskStatus::running) {
+      // Its worker sees the wish; the row becomes cancelled when the handler has returned.
+      task.cancel_requested = true;
+      task.error = std::string(reason);
+      return {};
+    }
+    end(task, TaskStatus::cancelled, reason, now);
+    task.error_code = std::string(to_string(Code::cancelled));
+    return {};
+  });
+}
+
+Result<Task> Tasks::redrive(Id<Task> id) const {
+  const Timestamp now = repository_.rows().scope().session().database().clock().now();
+  return repository_.change(id, [&](Task& task) -> Result<void> {
+    if (task.status != TaskStatus::dead) return fail(illegal(task, TaskStatus::ready));
+    task.status = TaskStatus::ready;
+    // The attempt number goes on: it fences, so it must never repeat. More attempts are granted.
+    task.max_attempts = task.attempt + std::max<std::int64_t>(1, task.max_attempts);
+    task.run_at = now;
+    task.rank = task_rank(now, task.priority);
+    task.finished_at.reset();
+    task.cancel_requested = false;
+    return {};
+  });
+}
+
+Result<Task> Tasks::resolve(Id<Task> id, TaskStatus outcome, std::string_view reason) const {
+  const Timestamp now = repository_.rows().scope().session().database().clock().now();
+  return repository_.change(id, [&](Task& task) -> Result<void> {
+    if (task.status != TaskStatus::in_doubt || !may_become(task.status, outcome)) {
+      return fail(illegal(task, outcome));
+    }
+    if (outcome == TaskStatus::ready) {
+      task.status = TaskStatus::ready;
+      task.max_attempts = std::max(task.max_attempts, task.attempt + 1);
+      task.run_at = now;
+      task.rank = task_rank(now, task.priority);
+      return {};
+    }
+    end(task, outcome, reason, now);
+    return {};
+  });
+}
+
+BUREAU_END_NAMESPACE
