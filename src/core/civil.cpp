@@ -115,8 +115,8 @@ CivilTime Zone::to_civil(Timestamp t) const {
   civil.hour = of_day / 3600;
   civil.minute = of_day / 60 % 60;
   civil.second = of_day % 60;
-  civil.micros =
-      static_cast<int>(t.micros() - floor_div(t.micros(), micros_per_second) * micros_per_second);
+  const std::int64_t micros = t.micros() % micros_per_second;
+  civil.micros = static_cast<int>(micros < 0 ? micros + micros_per_second : micros);
   return civil;
 }
 

@@ -24,9 +24,8 @@ TEST_CASE("civil: every day of 1,200 years, counted one by one") {
   CHECK(CivilDate{2000, 3, 1}.days() == 11'017);
   CHECK(days == -135'140);
   while (date.year < 2800) {
-    REQUIRE(date.is_valid());
-    REQUIRE(date.days() == days);
-    REQUIRE(CivilDate::from_days(days) == date);
+    if (!date.is_valid() || date.days() != days || CivilDate::from_days(days) != date)
+      FAIL(date.to_string());
     ++days;
     CivilDate next{date.year, date.month, date.day + 1};
     if (!next.is_valid()) next = {date.year, date.month + 1, 1};

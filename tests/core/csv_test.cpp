@@ -171,8 +171,8 @@ TEST_CASE("csv: properties") {
           return text.empty() ||
                  std::string_view("=+-@\t\r").find(text[0]) == std::string_view::npos;
         });
-    const auto records =
-        *rc::gen::container<Records>(rc::gen::nonEmpty(rc::gen::container<Fields>(one)));
+    const auto records = *rc::gen::resize(
+        12, rc::gen::container<Records>(rc::gen::nonEmpty(rc::gen::container<Fields>(one))));
     const std::string end = *rc::gen::element<std::string>("\n", "\r\n");
     std::string text;
     for (const auto& fields : records) {

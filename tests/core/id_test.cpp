@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <set>
 #include <string>
 #include <thread>
 #include <unordered_set>
@@ -196,13 +195,14 @@ TEST_CASE("id: assign again") {
     CHECK(ms_of(source.next().value()) == 5000);
   }
   SUBCASE("another node") {
-    source.assign(2, 500, 1500);
+    source.assign(2, 500, 1003);
     const auto value = source.next().value();
     CHECK(id::node_of(value) == 2);
     CHECK(source.node() == 2);
     CHECK(ms_of(value) == 1000);
+    // Node 1's end, which is later, is not node 2's.
     clock.set(1600);
-    while (const auto more = source.next()) REQUIRE(ms_of(*more) < 1500);
+    while (const auto more = source.next()) REQUIRE(ms_of(*more) < 1003);
   }
 }
 
@@ -228,7 +228,7 @@ TEST_CASE("id: generations on one node never repeat an id, whatever the clock do
     constexpr std::int64_t span = 5;
     IdClock clock(1000);
     std::int64_t stored_end = 0;  // in the node's row
-    std::set<std::int64_t> seen;
+    std::unordered_set<std::int64_t> seen;
     const int generations = *rc::gen::inRange(1, 6);
     for (int g = 0; g < generations; ++g) {
       // A new process: what it knows is the row. The clock may be anywhere.
@@ -241,7 +241,8 @@ TEST_CASE("id: generations on one node never repeat an id, whatever the clock do
       const std::int64_t own_begin = stored_end;
       reserve();
       std::int64_t last = 0;
-      const auto steps = *rc::gen::container<std::vector<int>>(rc::gen::inRange(-40, 80));
+      const auto steps =
+          *rc::gen::resize(30, rc::gen::container<std::vector<int>>(rc::gen::inRange(-40, 80)));
       for (const int step : steps) {
         // Now and then a pause or a jump of an hour, in either direction.
         const std::int64_t jump = step == 79 ? 3'600'000 : step == -40 ? -3'600'000 : step / 8;
@@ -255,12 +256,11 @@ TEST_CASE("id: generations on one node never repeat an id, whatever the clock do
             reserve();
             value = source.next();
           }
-          RC_ASSERT(value.has_value());
-          RC_ASSERT(*value > last);
-          RC_ASSERT(ms_of(*value) >= own_begin);
-          RC_ASSERT(ms_of(*value) < stored_end);
-          RC_ASSERT(id::node_of(*value) == 3);
-          RC_ASSERT(seen.insert(*value).second);
+          // One check for all, as there are some hundred thousand ids.
+          const bool good = value && *value > last && ms_of(*value) >= own_begin &&
+                            ms_of(*value) < stored_end && id::node_of(*value) == 3 &&
+                            seen.insert(*value).second;
+          if (!good) RC_FAIL(value ? std::to_string(*value) : value.error().message);
           last = *value;
         }
       }
