@@ -121,6 +121,12 @@ class Storage {
   /// Whether somebody holds it now. False is certain; true may be late where only time can tell.
   virtual Result<bool> node_is_alive(int node) = 0;
 
+  /// A descriptor that becomes readable when another process has committed, or -1. Belongs to the
+  /// storage.
+  [[nodiscard]] virtual int wake_fd() const { return -1; }
+  /// Makes wake_fd() unreadable again; true when another process has committed since the last call.
+  virtual bool drain_wake() { return false; }
+
   /// Work that a storage puts off, such as checkpoints; called now and then by the engine. Returns
   /// how long until it wants the next call.
   virtual Result<Duration> maintain() { return Duration::max(); }
@@ -145,6 +151,8 @@ class StorageWrapper : public Storage {
   Result<bool> hold_node(int node) override { return inner_->hold_node(node); }
   void release_node(int node) override { inner_->release_node(node); }
   Result<bool> node_is_alive(int node) override { return inner_->node_is_alive(node); }
+  [[nodiscard]] int wake_fd() const override { return inner_->wake_fd(); }
+  bool drain_wake() override { return inner_->drain_wake(); }
   Result<Duration> maintain() override { return inner_->maintain(); }
 
  protected:

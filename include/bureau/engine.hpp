@@ -1,0 +1,85 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bureau/access/access.hpp"
+#include "bureau/store/sqlite_storage.hpp"
+#include "bureau/work/orchestrator.hpp"
+#include "bureau/work/scheduler.hpp"
+#include "bureau/work/tasks.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+struct EngineOptions {
+  std::string path = "office.db";    ///< a SQLite file, unless `storage` is given
+  std::shared_ptr<Storage> storage;  ///< a storage of the host's choice
+  Durability durability = Durability::power_safe;
+  std::vector<const TableInfo*> tables;  ///< the host's own entities: table_of<T>()
+  Policies policies;                     ///< and who may do what with them
+  std::size_t threads = 4;               ///< of the default scheduler
+  std::shared_ptr<Scheduler> scheduler;  ///< the host's own; null: threads
+  Clock* clock = nullptr;                ///< not owned; null: Clock::system()
+  Random* random = nullptr;              ///< not owned; null: Random::system()
+  LogSink log;
+  OrchestratorOptions work;
+};
+
+/// An office: one storage, its rules, its agents. Thread-safe. Nothing runs but in the caller's own
+/// calls until start(), and after that only on the scheduler's threads; a host with its own loop
+/// calls poll() instead.
+class Engine final : private Runner {
+ public:
+  /// Opens the storage and brings its tables up to date. Errors as open_sqlite() and
+  /// Storage::migrate().
+  [[nodiscard]] static Result<std::unique_ptr<Engine>> open(EngineOptions options);
+  /// Stops, without waiting for handlers that do not return. Call stop() to know.
+  ~Engine() override;
+
+  [[nodiscard]] Database& database() { return *database_; }
+  [[nodiscard]] Access& access() { return *access_; }
+  /// A user's view of a tenant. Errors as Access::session.
+  [[nodiscard]] Result<Session> session(Id<Tenant> tenant, Id<User> user);
+  /// The host's own view of a tenant: no policies apply.
+  [[nodiscard]] Session system(Id<Tenant> tenant);
+
+  /// Registers an agent. Errors as Orchestrator::add.
+  Result<void> add(std::shared_ptr<Agent> agent);
+  [[nodiscard]] std::vector<AgentState> agents() const { return orchestrator_->agents(); }
+  [[nodiscard]] const Orchestrator& orchestrator() const { return *orchestrator_; }
+
+  /// Starts the agents and the scheduler. Without start() there is no thread.
+  Result<void> start();
+  /// Starts the agents for a host that calls poll() itself.
+  Result<void> start_polled();
+  /// Runs what is due on the caller's thread, within the limit, and says when the next is due.
+  PollResult poll(const PollLimit& limit) override;
+  /// A descriptor that becomes readable when something is due earlier than the last poll() said;
+  /// poll() makes it unreadable again. Belongs to the engine. -1 where the system has none.
+  [[nodiscard]] Result<int> wake_handle();
+
+  /// Takes no new work and returns when what runs has ended. `deadline` when something still ran
+  /// then; the message names it. Not an error: an engine that was never started.
+  Result<void> stop(Duration timeout = std::chrono::seconds(10));
+
+ private:
+  struct Wake;
+  explicit Engine(EngineOptions options);
+  [[nodiscard]] int wake_fd() const override;
+  void on_wake_fd() override;
+  void hint();
+  Result<Monotonic> maintain(Monotonic now);
+
+  EngineOptions options_;
+  std::unique_ptr<Database> database_;
+  std::unique_ptr<Access> access_;
+  std::unique_ptr<Orchestrator> orchestrator_;
+  std::shared_ptr<Wake> wake_;
+  Subscription commits_;
+  std::mutex maintenance_mutex_;
+  Monotonic next_maintenance_{};
+  bool started_ = false;
+};
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,194 @@
+#include "bureau/engine.hpp"
+
+#include <fmt/format.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "bureau/support/tickets.hpp"
+#include "bureau/work/task_policies.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+/// What a commit's hint touches: it may come from any thread until the subscription has ended.
+struct Engine::Wake {
+  std::mutex mutex;
+  Scheduler* scheduler = nullptr;
+  Orchestrator* orchestrator = nullptr;
+  int fd = -1;
+
+  ~Wake() {
+    if (fd >= 0) ::close(fd);
+  }
+  void ring() {
+    std::lock_guard lock(mutex);
+    if (orchestrator != nullptr) orchestrator->notice();
+    if (scheduler != nullptr) scheduler->wake();
+    if (fd >= 0) {
+      const std::uint64_t one = 1;
+      (void)!::write(fd, &one, sizeof one);
+    }
+  }
+};
+
+Engine::Engine(EngineOptions options)
+    : options_(std::move(options)), wake_(std::make_shared<Wake>()) {
+  if (options_.clock == nullptr) options_.clock = &Clock::system();
+}
+
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
+  std::unique_ptr<Engine> engine(new Engine(std::move(options)));
+  EngineOptions& o = engine->options_;
+  if (!o.storage) {
+    SqliteOptions sqlite;
+    sqlite.path = o.path;
+    sqlite.durability = o.durability;
+    sqlite.clock = o.clock;
+    sqlite.log = o.log;
+    BUREAU_TRY(o.storage, open_sqlite(std::move(sqlite)));
+  }
+  DatabaseOptions database;
+  database.storage = o.storage;
+  database.clock = o.clock;
+  database.random = o.random;
+  database.log = o.log;
+  BUREAU_TRY_VOID(Access::add_tables(database.catalog));
+  BUREAU_TRY_VOID(database.catalog.add(table_of<Task>()));
+  BUREAU_TRY_VOID(support::add_tables(database.catalog));
+  for (const TableInfo* table : o.tables) BUREAU_TRY_VOID(database.catalog.add(*table));
+  BUREAU_TRY(engine->database_, Database::open(std::move(database)));
+
+  Policies policies = o.policies;
+  BUREAU_TRY_VOID(add_task_policies(policies));
+  BUREAU_TRY_VOID(support::add_policies(policies));
+  BUREAU_TRY(engine->access_, Access::open(*engine->database_, policies));
+  engine->orchestrator_ =
+      std::make_unique<Orchestrator>(*engine->database_, *engine->access_, o.work);
+  engine->wake_->orchestrator = engine->orchestrator_.get();
+  BUREAU_TRY(engine->commits_, o.storage->on_commit([wake = engine->wake_] { wake->ring(); }));
+  return engine;
+}
+
+Engine::~Engine() {
+  (void)stop(Duration(0));
+  std::lock_guard lock(wake_->mutex);
+  wake_->scheduler = nullptr;
+  wake_->orchestrator = nullptr;
+}
+
+Result<Session> Engine::session(Id<Tenant> tenant, Id<User> user) {
+  return access_->session(tenant, user);
+}
+Session Engine::system(Id<Tenant> tenant) { return access_->system(tenant); }
+
+Result<void> Engine::add(std::shared_ptr<Agent> agent) {
+  return orchestrator_->add(std::move(agent));
+}
+
+Result<void> Engine::start_polled() {
+  if (started_) return fail(Code::conflict, "engine: it has started");
+  started_ = true;
+  return orchestrator_->start();
+}
+
+Result<void> Engine::start() {
+  BUREAU_TRY_VOID(start_polled());
+  if (!options_.scheduler) {
+    options_.scheduler = make_thread_scheduler(options_.threads, *options_.clock, options_.log);
+  }
+  orchestrator_->on_stuck([scheduler = options_.scheduler] { scheduler->replace_thread(); });
+  {
+    std::lock_guard lock(wake_->mutex);
+    wake_->scheduler = options_.scheduler.get();
+  }
+  return options_.scheduler->start(*this);
+}
+
+Result<int> Engine::wake_handle() {
+  std::lock_guard lock(wake_->mutex);
+  if (wake_->fd < 0) wake_->fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake_->fd < 0) return fail(Code::unavailable, "engine: no event descriptor to be had");
+  return wake_->fd;
+}
+
+int Engine::wake_fd() const { return database_->storage().wake_fd(); }
+
+void Engine::on_wake_fd() {
+  if (database_->storage().drain_wake()) hint();
+}
+
+void Engine::hint() {
+  wake_->ring();
+}
+
+Result<Monotonic> Engine::maintain(Monotonic now) {
+  std::unique_lock lock(maintenance_mutex_, std::try_to_lock);
+  if (!lock || now < next_maintenance_) return next_maintenance_;
+  BUREAU_TRY(Duration pause, database_->storage().maintain());
+  next_maintenance_ = now + pause;
+  return next_maintenance_;
+}
+
+PollResult Engine::poll(const PollLimit& limit) {
+  const Clock& clock = *options_.clock;
+  const Monotonic end = clock.monotonic() + limit.time;
+  {
+    std::lock_guard lock(wake_->mutex);
+    if (wake_->fd >= 0) {
+      std::uint64_t count = 0;
+      (void)!::read(wake_->fd, &count, sizeof count);
+    }
+  }
+  PollResult result;
+  auto note = [&](std::string_view what, const Error& error) {
+    log(options_.log, LogLevel::error, "engine", "work could not be done",
+        {{"what", what}, {"error", std::string_view(error.message)}});
+    result.next_due = std::min(result.next_due, clock.monotonic() + std::chrono::seconds(1));
+  };
+  if (wake_fd() >= 0 && database_->storage().drain_wake()) hint();
+  auto duties = orchestrator_->duties();
+  if (duties) {
+    result.next_due = std::min(result.next_due, *duties);
+  } else {
+    note("duties", duties.error());
+  }
+  auto maintained = maintain(clock.monotonic());
+  if (maintained) {
+    result.next_due = std::min(result.next_due, *maintained);
+  } else {
+    note("maintenance", maintained.error());
+  }
+  for (std::size_t tasks = 0; tasks < limit.tasks && clock.monotonic() <= end; ++tasks) {
+    auto ran = orchestrator_->step();
+    if (!ran) {
+      note("tasks", ran.error());
+      break;
+    }
+    if (!*ran) break;
+    ++result.ran;
+    }
+  if (result.ran > 0) {
+    if (auto again = orchestrator_->duties()) result.next_due = std::min(result.next_due, *again);
+  }
+  return result;
+}
+
+Result<void> Engine::stop(Duration timeout) {
+  if (!started_) return {};
+  started_ = false;
+  const Monotonic deadline = options_.clock->monotonic() + timeout;
+  auto stopped = orchestrator_->stop(deadline);
+  {
+    std::lock_guard lock(wake_->mutex);
+    wake_->scheduler = nullptr;
+  }
+  if (options_.scheduler) {
+    auto threads = options_.scheduler->stop(deadline);
+    if (stopped && !threads) return threads;
+  }
+  return stopped;
+}
+
+BUREAU_END_NAMESPACE
