@@ -42,6 +42,18 @@ std::string_view unknown_variable(const NodePtr& node) {
   return node->select == nullptr ? std::string_view() : unknown_variable(node->select->where);
 }
 
+/// The first secret column that is compared; empty when there is none.
+std::string_view secret_column(const NodePtr& node) {
+  if (node == nullptr) return {};
+  if (node->column != nullptr && node->column->secret) return node->column->name;
+  for (const NodePtr& child : node->children) {
+    if (const auto found = secret_column(child); !found.empty()) return found;
+  }
+  if (node->select == nullptr) return {};
+  if (node->select->column->secret) return node->select->column->name;
+  return secret_column(node->select->where);
+}
+
 }  // namespace
 
 Result<Predicate> Rule::resolve(const TableInfo& table, const Catalog& catalog) const {
@@ -55,6 +67,13 @@ Result<Predicate> Rule::resolve(const TableInfo& table, const Catalog& catalog) 
                 "now(): rights do not change with time alone; compare a column "
                 "that a task sets",
                 "now");
+  }
+  if (const auto name = secret_column(predicate.node()); !name.empty()) {
+    return fail(Code::invalid,
+                fmt::format("{}: a secret column is not in the journal, so that the feed could not "
+                            "judge by it",
+                            name),
+                std::string(name));
   }
   if (const auto name = unknown_variable(predicate.node()); !name.empty()) {
     return fail(Code::invalid, fmt::format("${}: expected $user, $tenant, $role or $teams", name),
@@ -157,6 +176,21 @@ Result<PolicySet> PolicySet::compile(const Catalog& catalog, std::span<const Pol
     set.tables_.at(table).policies.push_back(std::move(compiled));
   }
   return set;
+}
+
+std::vector<const TableInfo*> PolicySet::reads() const {
+  std::vector<const TableInfo*> out;
+  for (const auto& [table, of_table] : tables_) {
+    for (const CompiledPolicy& policy : of_table.policies) {
+      for (const auto& rule : policy.rules) {
+        if (!rule) continue;
+        for (const TableInfo* read : rule->reads()) {
+          if (std::find(out.begin(), out.end(), read) == out.end()) out.push_back(read);
+        }
+      }
+    }
+  }
+  return out;
 }
 
 const PoliciesOfTable* PolicySet::find(const TableInfo& table) const {

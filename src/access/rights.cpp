@@ -99,9 +99,8 @@ Result<std::vector<Permission>> read_permissions(const Json& json, const Catalog
 
 // Rights ---------------------------------------------------------------------------------------
 
-Rights::Rights(const Access::Impl& access, std::int64_t epoch, Principal principal)
+Rights::Rights(const Access::Impl& access, Principal principal)
     : access_(access),
-      epoch_(epoch),
       principal_(std::move(principal)),
       rules_(access.policies.size() * rule_kinds) {}
 
@@ -112,6 +111,11 @@ Rights::~Rights() {
 void Rights::set_role(std::int64_t rank, std::vector<Permission> permissions) {
   rank_ = rank;
   permissions_ = std::move(permissions);
+}
+
+bool Rights::same_as(const Rights& other) const {
+  return principal_.role == other.principal_.role && principal_.teams == other.principal_.teams &&
+         rank_ == other.rank_ && permissions_ == other.permissions_ && denied_ == other.denied_;
 }
 
 Result<const BoundRule*> Rights::rule(const TableInfo& table, RuleKind kind) const {
@@ -256,7 +260,7 @@ Result<std::vector<Id<Team>>> teams_of(Reader& reader, const User& user) {
 }
 
 Result<std::shared_ptr<const Rights>> read_rights(const Access::Impl& access, Reader& reader,
-                                                  std::int64_t epoch, const Principal& who) {
+                                                  const Principal& who) {
   BUREAU_TRY(const auto tenant, find_row<Tenant>(reader, who.tenant.value));
   if (!tenant) {
     return fail(
@@ -269,7 +273,7 @@ Result<std::shared_ptr<const Rights>> read_rights(const Access::Impl& access, Re
   Principal principal{who.tenant, who.user, user->role, {}, false};
   BUREAU_TRY(principal.teams, teams_of(reader, *user));
   BUREAU_TRY(const auto role, find_role(reader, who.tenant.value, user->role));
-  auto rights = std::make_shared<Rights>(access, epoch, std::move(principal));
+  auto rights = std::make_shared<Rights>(access, std::move(principal));
   if (auto why = denial(*tenant, *user)) rights->deny(std::move(*why));
   if (role) {
     auto permissions = read_permissions(role->permissions, access.database.catalog());
@@ -290,23 +294,38 @@ Result<std::shared_ptr<const Rights>> read_rights(const Access::Impl& access, Re
 
 LiveRights::LiveRights(const Access::Impl& access, Principal principal)
     : access_(access), principal_(std::move(principal)) {
-  if (principal_.system) newest_ = std::make_shared<Rights>(access_, 0, principal_);
+  if (principal_.system) newest_ = std::make_shared<Rights>(access_, principal_);
 }
 
 Result<std::shared_ptr<const Rights>> LiveRights::as_of(Reader& reader) {
   if (principal_.system) return newest_;
   BUREAU_TRY(const std::int64_t epoch,
              access_.database.rights_epoch(reader, principal_.tenant.value));
+  return as_of(reader, epoch);
+}
+
+Result<std::shared_ptr<const Rights>> LiveRights::as_of(Reader& reader, std::int64_t epoch) {
+  if (principal_.system) return newest_;
   std::shared_ptr<const Rights> rights;
+  bool current = false;
   {
     const std::lock_guard lock(mutex_);
     rights = newest_;
+    current = epoch_ == epoch;
   }
-  if (!rights || rights->epoch() != epoch) {
-    BUREAU_TRY(rights, read_rights(access_, reader, epoch, principal_));
+  if (!current) {
+    BUREAU_TRY(auto read, read_rights(access_, reader, principal_));
     const std::lock_guard lock(mutex_);
+    if (!newest_ || !newest_->same_as(*read)) {
+      rights = std::move(read);
+    } else {
+      rights = newest_;
+    }
     // An older snapshot has its own rights, but does not displace newer ones.
-    if (!newest_ || newest_->epoch() < epoch) newest_ = rights;
+    if (epoch_ < epoch) {
+      newest_ = rights;
+      epoch_ = epoch;
+    }
   }
   if (rights->denied()) return fail(*rights->denied());
   return rights;

@@ -61,6 +61,8 @@ class PolicySet {
   /// Null for a table that is not in the catalog.
   [[nodiscard]] const PoliciesOfTable* find(const TableInfo& table) const;
   [[nodiscard]] std::size_t size() const { return tables_.size(); }
+  /// The tables that sub-selects of policies read.
+  [[nodiscard]] std::vector<const TableInfo*> reads() const;
 
  private:
   std::unordered_map<const TableInfo*, PoliciesOfTable> tables_;
@@ -71,6 +73,7 @@ struct Permission {
   std::string resource;            // a table or "*"
   std::optional<Command> command;  // none: all
   std::string condition;           // empty: always
+  friend bool operator==(const Permission&, const Permission&) = default;
 };
 /// Reads Role::permissions. `invalid` says what is wrong, `field` is "permissions". A condition is
 /// checked against its table.
@@ -89,12 +92,11 @@ struct BoundRule {
 /// The rights of one principal as one snapshot has them. Immutable but for a cache; thread-safe.
 class Rights {
  public:
-  Rights(const Access::Impl& access, std::int64_t epoch, Principal principal);
+  Rights(const Access::Impl& access, Principal principal);
   ~Rights();
   Rights(const Rights&) = delete;
   Rights& operator=(const Rights&) = delete;
 
-  [[nodiscard]] std::int64_t epoch() const { return epoch_; }
   [[nodiscard]] const Principal& principal() const { return principal_; }
   [[nodiscard]] bool system() const { return principal_.system; }
   [[nodiscard]] std::int64_t tenant() const { return principal_.tenant.value; }
@@ -107,6 +109,9 @@ class Rights {
   /// now() fixed; no secret columns.
   [[nodiscard]] Result<Predicate> admit(const Predicate& written, Timestamp now) const;
 
+  /// The same user with the same role and teams: what was worked out still holds.
+  [[nodiscard]] bool same_as(const Rights& other) const;
+
   void set_role(std::int64_t rank, std::vector<Permission> permissions);
   void deny(Error error) { denied_ = std::move(error); }
 
@@ -116,7 +121,6 @@ class Rights {
   [[nodiscard]] Bindings bindings() const;
 
   const Access::Impl& access_;
-  std::int64_t epoch_;
   Principal principal_;
   std::int64_t rank_ = 0;
   std::vector<Permission> permissions_;
@@ -128,14 +132,17 @@ class Rights {
 class LiveRights {
  public:
   LiveRights(const Access::Impl& access, Principal principal);
-  /// As the snapshot has them.
+  /// As the snapshot has them. The same object as long as nothing changes.
   [[nodiscard]] Result<std::shared_ptr<const Rights>> as_of(Reader& reader);
+  /// The same, where the tenant's epoch in this snapshot is already known.
+  [[nodiscard]] Result<std::shared_ptr<const Rights>> as_of(Reader& reader, std::int64_t epoch);
 
  private:
   const Access::Impl& access_;
   Principal principal_;  // tenant and user; the rest is read
   std::mutex mutex_;
   std::shared_ptr<const Rights> newest_;
+  std::int64_t epoch_ = -1;  // of newest_
 };
 
 /// The rows of `table` that belong to the tenant, as $tenant or bound; for a table without tenants,

@@ -64,6 +64,7 @@ Result<void> Database::Impl::prepare() {
     shape_ids.emplace(table, id);
     auto shape = std::make_shared<Shape>();
     shape->table = table;
+    shape->full = table->journal == journal::Mode::full;
     for (std::size_t i = 0; i < table->width(); ++i) {
       shape->columns.push_back(static_cast<std::int32_t>(i));
     }
@@ -100,7 +101,8 @@ Result<void> Database::Impl::prepare() {
       detail::ShapeRow row;
       BUREAU_TRY(bool known, find_row(writer, id, row));
       if (known) continue;
-      row = {Id<detail::ShapeRow>(id), std::string(table->name), detail::shape_columns(*table)};
+      row = {Id<detail::ShapeRow>(id), std::string(table->name),
+             static_cast<std::int64_t>(table->journal), detail::shape_columns(*table)};
       BUREAU_TRY_VOID(writer.insert(table_of<detail::ShapeRow>(), detail::RowValues(row).values()));
     }
     return {};
@@ -163,12 +165,17 @@ Result<void> Database::Impl::extend_reservation() {
   const std::int64_t from = std::max(ids.position_ms(), clock_ms(clock));
   const std::int64_t until = from + reservation / std::chrono::milliseconds(1);
   const TableInfo& t = table_of<detail::NodeRow>();
-  Update update{{&t, col(&detail::NodeRow::id) == Id<detail::NodeRow>(node.number + 1)}, {}};
+  Update update{{&t, col(&detail::NodeRow::id) == Id<detail::NodeRow>(node.number + 1) &&
+                         col(&detail::NodeRow::generation) == node.generation},
+                {}};
   update.set = {{t.find("reserved_until_ms"), Value::integer(until)}};
   auto extend = [&](Writer& writer) -> Result<void> {
     BUREAU_TRY(auto changed, writer.update(update));
-    if (changed != 1) return fail(Code::corrupt, "bureau_nodes: this process's row is gone");
-    return {};
+    if (changed == 1) return {};
+    return fail(Code::unavailable,
+                fmt::format("node {}: another process has taken this place; open the office again",
+                            node.number),
+                "node");
   };
   BUREAU_TRY_VOID(storage->write({}, extend));
   ids.assign(node.number, 0, until);
@@ -183,16 +190,21 @@ Result<void> Database::write(const WriteOptions& options, const Attribution& att
                              FunctionRef<Result<void>(Transaction&)> closure) {
   BUREAU_TRY_VOID(impl_->ensure_ids());
   std::vector<detail::Recorder::NewKey> new_keys;
+  std::int64_t erasures = 0;
+  bool rights = false;
   auto run = [&](Writer& writer) -> Result<void> {
     Transaction transaction(*this, writer, impl_->clock.now());
     transaction.attribution_ = attribution;
     BUREAU_TRY_VOID(closure(transaction));
     BUREAU_TRY_VOID(transaction.recorder_.flush());
     new_keys = std::move(transaction.recorder_.new_keys());
+    erasures = transaction.recorder_.seen_erasures();
+    rights = transaction.recorder_.touched_rights();
     return {};
   };
   BUREAU_TRY_VOID(impl_->storage->write(options, run));
-  for (const auto& made : new_keys) impl_->cache_key(made.subject, made.key);
+  if (rights) impl_->rights_commits.fetch_add(1);
+  for (const auto& made : new_keys) impl_->cache_key(made.subject, made.key, erasures);
   return {};
 }
 
@@ -208,9 +220,11 @@ Result<Database::Node> Database::node() {
   return impl_->node;
 }
 
-void Database::watch_rights(std::vector<const TableInfo*> tables) {
+void Database::watch_rights(std::vector<RightsTable> tables) {
   impl_->rights_tables = std::move(tables);
 }
+
+std::uint64_t Database::rights_commits() const { return impl_->rights_commits.load(); }
 
 Result<std::int64_t> Database::rights_epoch(Reader& reader, std::int64_t tenant) {
   detail::RightsRow row;

@@ -24,17 +24,19 @@ struct Database::Impl {
   std::atomic<bool> has_node{false};
   Database::Node node;
 
-  std::vector<const TableInfo*> rights_tables;
-  [[nodiscard]] bool concerns_rights(const TableInfo& table) const {
-    for (const TableInfo* t : rights_tables) {
-      if (t == &table) return true;
+  std::vector<Database::RightsTable> rights_tables;
+  std::atomic<std::uint64_t> rights_commits{0};
+  [[nodiscard]] const Database::RightsTable* rights_table(const TableInfo& table) const {
+    for (const auto& watched : rights_tables) {
+      if (watched.table == &table) return &watched;
     }
-    return false;
+    return nullptr;
   }
 
   /// Journal shapes by id: how the columns of a record map to those of the table today.
   struct Shape {
     const TableInfo* table = nullptr;   // null: a table that this program does not know
+    bool full = false;                  // updates have their values before
     std::vector<std::int32_t> columns;  // position today, or -1
   };
   std::shared_mutex shapes_mutex;
@@ -42,12 +44,13 @@ struct Database::Impl {
   std::unordered_map<const TableInfo*, std::int64_t> shape_ids;  // fixed once open
   Result<std::shared_ptr<const Shape>> shape(Reader& reader, std::int64_t id);
 
-  /// Keys of personal values; empty: erased. Bounded: emptied when it grows too large.
+  /// Keys of personal values, as of so many erasures: one more, by whichever process, empties it.
   std::mutex keys_mutex;
   std::unordered_map<std::int64_t, std::string> keys;
+  std::int64_t keys_as_of = 0;
   static constexpr std::size_t max_cached_keys = 100'000;
-  [[nodiscard]] std::optional<std::string> cached_key(std::int64_t subject);
-  void cache_key(std::int64_t subject, const std::string& key);
+  [[nodiscard]] std::optional<std::string> cached_key(std::int64_t subject, std::int64_t erasures);
+  void cache_key(std::int64_t subject, const std::string& key, std::int64_t erasures);
 
   Result<void> ensure_ids();
   Result<void> take_node();
@@ -56,6 +59,8 @@ struct Database::Impl {
 };
 
 namespace detail {
+/// How many times personal history was erased, as the snapshot has it.
+[[nodiscard]] Result<std::int64_t> count_erasures(Reader& reader);
 [[nodiscard]] std::int64_t shape_id(const TableInfo& table);
 [[nodiscard]] Json shape_columns(const TableInfo& table);
 /// Adds one value's sealed form (nonce and box) to `out`. `key` has 32 bytes.

@@ -19,11 +19,13 @@ struct JournalRow {
   Bytes body;
 };
 
-/// The columns that a table had when journal records were written; the id is a hash of both.
+/// The columns that a table had when journal records were written, and what the journal kept of it;
+/// the id is a hash of all three.
 struct ShapeRow {
   Id<ShapeRow> id;
   std::string table_name;
-  Json columns;  ///< [["subject", "text"], ...]
+  std::int64_t mode = 0;  ///< a journal::Mode
+  Json columns;           ///< [["subject", "text"], ...]
 };
 
 /// A place that issues ids; the id is the node's number + 1.
@@ -53,6 +55,8 @@ struct RightsRow {
   Id<RightsRow> id;
   std::int64_t epoch = 0;
 };
+/// The row that counts erasures of keys instead, so that no process goes on using one.
+inline constexpr std::int64_t erasures_row = 2;
 
 }  // namespace detail
 
@@ -67,7 +71,7 @@ template <>
 inline constexpr auto schema<detail::ShapeRow> =
     table("bureau_shapes", "shp", journal::none, column("id", &detail::ShapeRow::id),
           column("table_name", &detail::ShapeRow::table_name),
-          column("columns", &detail::ShapeRow::columns));
+          column("mode", &detail::ShapeRow::mode), column("columns", &detail::ShapeRow::columns));
 template <>
 inline constexpr auto schema<detail::NodeRow> =
     table("bureau_nodes", "nod", journal::none, column("id", &detail::NodeRow::id),

@@ -4,10 +4,12 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "store/database_impl.hpp"
 #include "store/journal_codec.hpp"
+#include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -50,7 +52,9 @@ std::int64_t shape_id(const TableInfo& table) {
   // FNV-1a: the id must be the same in every version, and a collision within one office's few
   // hundred shapes is out of the question.
   std::uint64_t hash = 1469598103934665603ULL;
-  const std::string text = std::string(table.name) + shape_columns(table).dump();
+  std::string text(table.name);
+  text += static_cast<char>('0' + static_cast<int>(table.journal));
+  shape_columns(table).dump_to(text);
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
   return static_cast<std::int64_t>((hash >> 1) | 1U);
 }
@@ -76,6 +80,48 @@ bool unseal(std::string_view key, std::string_view sealed, std::string& plain) {
                                     reinterpret_cast<const unsigned char*>(key.data())) == 0;
 }
 
+Result<std::int64_t> count_erasures(Reader& reader) {
+  RightsRow row;
+  BUREAU_TRY_VOID(reader.find(table_of<RightsRow>(), erasures_row,
+                              [&](std::span<const Value> values) -> Result<bool> {
+                                from_values(values, row);
+                                return true;
+                              }));
+  return row.epoch;
+}
+
+namespace {
+
+/// Adds one to a row of bureau_rights.
+Result<void> count_up(Writer& writer, std::int64_t id) {
+  const TableInfo& table = table_of<RightsRow>();
+  Update update{{&table, col(&RightsRow::id) == Id<RightsRow>(id)}, {}};
+  update.set = {{table.find("epoch"), Value::integer(1), true}};
+  BUREAU_TRY(auto changed, writer.update(update));
+  if (changed != 0) return {};
+  return writer.insert(table, RowValues(RightsRow{Id<RightsRow>(id), 1}).values());
+}
+
+/// Whether a value that was read can stand in the column: what a storage would have refused to
+/// write must not reach code that trusts it. Null always can (erased, secret, or not known then).
+bool fits(const ColumnInfo& column, const Value& value) {
+  if (value.is_null()) return true;
+  if (value.kind() != kind_of(column.type)) return false;
+  switch (column.type) {
+    case Type::boolean:
+      return value.as_integer() == 0 || value.as_integer() == 1;
+    case Type::enumeration:
+      return value.as_integer() >= 0 &&
+             static_cast<std::size_t>(value.as_integer()) < column.names.size();
+    case Type::real:
+      return std::isfinite(value.as_real());
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
 // Recorder -------------------------------------------------------------------------------------
 
 Recorder::Pending& Recorder::open(const TableInfo& table, ChangeKind kind, std::int64_t tenant) {
@@ -84,9 +130,13 @@ Recorder::Pending& Recorder::open(const TableInfo& table, ChangeKind kind, std::
     pending_.push_back({&table, kind, tenant, 0, {}});
   }
   ++pending_.back().count;
-  if (database_.impl_->concerns_rights(table) &&
-      std::find(touched_rights_.begin(), touched_rights_.end(), tenant) == touched_rights_.end()) {
-    touched_rights_.push_back(tenant);
+  if (const auto* watched = database_.impl_->rights_table(table);
+      watched != nullptr && (kind != ChangeKind::insert || watched->inserts)) {
+    rights_touched_ = true;
+    if (watched->epoch && std::find(touched_rights_.begin(), touched_rights_.end(), tenant) ==
+                              touched_rights_.end()) {
+      touched_rights_.push_back(tenant);
+    }
   }
   return pending_.back();
 }
@@ -97,11 +147,19 @@ std::int64_t Recorder::tenant_of(const TableInfo& table, std::span<const Value> 
   return v.is_null() ? 0 : v.as_integer();
 }
 
+Result<std::int64_t> Recorder::erasures() {
+  if (erasures_ < 0) {
+    BUREAU_TRY(erasures_, count_erasures(transaction_.reader()));
+  }
+  return erasures_;
+}
+
 Result<std::string> Recorder::key_for(std::int64_t subject) {
   for (const NewKey& k : new_keys_) {
     if (k.subject == subject) return k.key;
   }
-  if (auto cached = database_.impl_->cached_key(subject)) return *cached;
+  BUREAU_TRY(const std::int64_t as_of, erasures());
+  if (auto cached = database_.impl_->cached_key(subject, as_of)) return *cached;
   KeyRow row;
   bool found = false;
   BUREAU_TRY_VOID(transaction_.reader().find(table_of<KeyRow>(), subject,
@@ -217,16 +275,8 @@ Result<void> Recorder::flush() {
 }
 
 Result<void> Recorder::bump_rights() {
-  const TableInfo& table = table_of<RightsRow>();
   for (const std::int64_t tenant : touched_rights_) {
-    const std::int64_t key = tenant == 0 ? 1 : tenant;
-    Update update{{&table, col(&RightsRow::id) == Id<RightsRow>(key)}, {}};
-    update.set = {{&table.columns[1], Value::integer(1), true}};
-    BUREAU_TRY(auto changed, transaction_.unjournalled().update(update));
-    if (changed == 0) {
-      const RightsRow row{Id<RightsRow>(key), 1};
-      BUREAU_TRY_VOID(transaction_.unjournalled().insert(table, RowValues(row).values()));
-    }
+    BUREAU_TRY_VOID(count_up(transaction_.unjournalled(), tenant == 0 ? 1 : tenant));
   }
   return {};
 }
@@ -242,6 +292,12 @@ class JournalDecoder {
   Result<bool> decode(const JournalRow& row, std::int64_t after, JournalRecord& out) {
     BUREAU_TRY(auto shape, impl_.shape(reader_, row.shape));
     if (shape->table == nullptr) return false;
+    // Each change takes at least a byte, so that a damaged count cannot make this run on.
+    if (shape->columns.empty() || row.kind < 0 || row.kind > static_cast<int>(ChangeKind::remove) ||
+        row.count < 1 || row.count > row.id.value ||
+        static_cast<std::uint64_t>(row.count) > row.body.data.size()) {
+      return damaged(row);
+    }
     out.table_ = shape->table;
     out.tenant_ = row.tenant;
     out.actor_ = row.actor;
@@ -263,12 +319,11 @@ class JournalDecoder {
       (kind == ChangeKind::remove ? p.before : p.after) = image;
       (kind == ChangeKind::remove ? p.has_before : p.has_after) = true;
       if (kind == ChangeKind::update) {
-        const bool full = shape->table->journal == journal::Mode::full;
-        BUREAU_TRY(bool good, read_update(cursor, *shape, image, full, out, p.before));
-        if (!good) return damaged(row);
-        p.has_before = full;
+        if (!read_update(cursor, *shape, image, out, p.before)) return damaged(row);
+        p.has_before = shape->full;
         p.changed_count = out.changed_.size() - p.changed;
       }
+      if (failure_) return fail(std::move(*failure_));
       if (p.sequence > after) places.push_back(p);
     }
     if (!cursor.at_end()) return damaged(row);
@@ -297,47 +352,62 @@ class JournalDecoder {
     std::string_view sealed;
     if (!cursor.varint(subject) || !cursor.block(sealed)) return false;
     out = Value();
-    const std::string key = key_for(static_cast<std::int64_t>(subject));
-    if (key.empty()) return true;  // erased
+    auto key = key_for(static_cast<std::int64_t>(subject));
+    if (!key) {
+      failure_ = std::move(key).error();
+      return true;
+    }
+    if (key->empty()) return true;  // erased
     std::string& plain = record.opened_.emplace_back();
-    if (!unseal(key, sealed, plain)) return false;
+    if (!unseal(*key, sealed, plain)) return false;
     JournalCursor inner(plain);
     JournalTag inner_tag{};
     return inner.tag(inner_tag) && inner.content(inner_tag, out);
   }
 
-  std::string key_for(std::int64_t subject) {
-    if (auto cached = impl_.cached_key(subject)) return *cached;
+  /// Empty: erased.
+  Result<std::string> key_for(std::int64_t subject) {
+    if (erasures_ < 0) {
+      BUREAU_TRY(erasures_, count_erasures(reader_));
+    }
+    if (auto cached = impl_.cached_key(subject, erasures_)) return *cached;
     KeyRow row;
-    bool found = false;
-    auto read = reader_.find(table_of<KeyRow>(), subject,
-                             [&](std::span<const Value> values) -> Result<bool> {
-                               from_values(values, row);
-                               found = true;
-                               return true;
-                             });
-    if (!read || !found || row.erased) return {};
-    impl_.cache_key(subject, row.key.data);
+    BUREAU_TRY(const bool found, reader_.find(table_of<KeyRow>(), subject,
+                                              [&](std::span<const Value> values) -> Result<bool> {
+                                                from_values(values, row);
+                                                return true;
+                                              }));
+    if (!found || row.erased) return std::string();
+    impl_.cache_key(subject, row.key.data, erasures_);
     return row.key.data;
+  }
+
+  bool read_into(JournalCursor& cursor, const Database::Impl::Shape& shape, std::int32_t place,
+                 std::size_t image, JournalRecord& out) {
+    Value v;
+    if (!read_value(cursor, v, out)) return false;
+    if (place < 0) return true;
+    const auto column = static_cast<std::size_t>(place);
+    if (!fits(shape.table->columns[column], v)) return false;
+    out.values_[image + column] = v;
+    return true;
   }
 
   bool read_image(JournalCursor& cursor, const Database::Impl::Shape& shape, JournalRecord& out) {
     const std::size_t start = out.values_.size();
     out.values_.resize(start + shape.table->width());
     for (const std::int32_t place : shape.columns) {
-      Value v;
-      if (!read_value(cursor, v, out)) return false;
-      if (place >= 0) out.values_[start + static_cast<std::size_t>(place)] = v;
+      if (!read_into(cursor, shape, place, start, out)) return false;
     }
     return true;
   }
 
-  Result<bool> read_update(JournalCursor& cursor, const Database::Impl::Shape& shape,
-                           std::size_t image, bool full, JournalRecord& out, std::size_t& before) {
+  bool read_update(JournalCursor& cursor, const Database::Impl::Shape& shape, std::size_t image,
+                   JournalRecord& out, std::size_t& before) {
     std::uint64_t count = 0;
     if (!cursor.varint(count) || count > shape.columns.size()) return false;
-    const std::size_t width = shape.table->width();
-    if (full) {
+    if (shape.full) {
+      const std::size_t width = shape.table->width();
       before = out.values_.size();
       out.values_.resize(before + width);
       std::copy_n(out.values_.begin() + static_cast<std::ptrdiff_t>(image), width,
@@ -348,13 +418,13 @@ class JournalDecoder {
       if (!cursor.varint(column) || column >= shape.columns.size()) return false;
       const std::int32_t place = shape.columns[column];
       if (place >= 0) out.changed_.push_back(static_cast<std::uint16_t>(place));
-      Value v;
-      if (full && !read_value(cursor, v, out)) return false;
-      if (full && place >= 0) out.values_[before + static_cast<std::size_t>(place)] = v;
+      if (shape.full && !read_into(cursor, shape, place, before, out)) return false;
     }
     return true;
   }
 
+  std::int64_t erasures_ = -1;
+  std::optional<Error> failure_;  // of the storage, in the middle of a value
   Database::Impl& impl_;
   Reader& reader_;
 };
@@ -378,31 +448,38 @@ Result<std::shared_ptr<const Database::Impl::Shape>> Database::Impl::shape(Reade
   if (!found) return fail(Code::corrupt, fmt::format("bureau_shapes: no shape {}", id));
   auto made = std::make_shared<Shape>();
   made->table = catalog.find(row.table_name);
-  if (const auto* columns = row.columns.as_array(); columns != nullptr && made->table != nullptr) {
-    for (const Json& entry : *columns) {
-      const auto* pair = entry.as_array();
-      if (pair == nullptr || pair->size() != 2) {
-        return fail(Code::corrupt, fmt::format("bureau_shapes: shape {} cannot be read", id));
-      }
-      const ColumnInfo* column = made->table->find(*(*pair)[0].as_string());
-      const bool same = column != nullptr && to_string(column->type) == *(*pair)[1].as_string();
-      made->columns.push_back(same ? column->index : -1);
-    }
+  made->full = row.mode == static_cast<std::int64_t>(journal::Mode::full);
+  const auto* columns = row.columns.as_array();
+  bool readable = columns != nullptr;
+  for (std::size_t i = 0; readable && made->table != nullptr && i < columns->size(); ++i) {
+    const auto* pair = (*columns)[i].as_array();
+    readable = pair != nullptr && pair->size() == 2 && (*pair)[0].as_string() != nullptr &&
+               (*pair)[1].as_string() != nullptr;
+    if (!readable) break;
+    const ColumnInfo* column = made->table->find(*(*pair)[0].as_string());
+    const bool same = column != nullptr && to_string(column->type) == *(*pair)[1].as_string();
+    made->columns.push_back(same ? column->index : -1);
   }
+  if (!readable) return fail(Code::corrupt, fmt::format("bureau_shapes: shape {} is damaged", id));
   std::unique_lock lock(shapes_mutex);
   return shapes.emplace(id, std::move(made)).first->second;
 }
 
-std::optional<std::string> Database::Impl::cached_key(std::int64_t subject) {
+std::optional<std::string> Database::Impl::cached_key(std::int64_t subject, std::int64_t erasures) {
   std::lock_guard lock(keys_mutex);
+  if (erasures != keys_as_of) return std::nullopt;
   const auto found = keys.find(subject);
   if (found == keys.end()) return std::nullopt;
   return found->second;
 }
 
-void Database::Impl::cache_key(std::int64_t subject, const std::string& key) {
+void Database::Impl::cache_key(std::int64_t subject, const std::string& key,
+                               std::int64_t erasures) {
   std::lock_guard lock(keys_mutex);
-  if (keys.size() >= max_cached_keys) keys.clear();
+  // A snapshot from before an erasure must not bring its key back.
+  if (erasures < keys_as_of) return;
+  if (erasures > keys_as_of || keys.size() >= max_cached_keys) keys.clear();
+  keys_as_of = erasures;
   keys[subject] = key;
 }
 
@@ -436,8 +513,42 @@ Result<std::int64_t> Database::journal_tail(Reader& reader) {
   return found ? id - count + 1 : 1;
 }
 
-Result<void> Database::read_journal(Reader& reader, std::int64_t after, std::size_t limit,
-                                    FunctionRef<Result<bool>(const JournalRecord&)> sink) {
+Result<std::int64_t> Database::last_change(Reader& reader, std::span<const TableInfo* const> tables,
+                                           std::int64_t tenant, std::int64_t after) {
+  const auto named = [&](std::string_view name) {
+    return std::any_of(tables.begin(), tables.end(),
+                       [&](const TableInfo* t) { return t->name == name; });
+  };
+  std::vector<std::int64_t> shared;  // shapes of tables that belong to no tenant
+  std::vector<std::int64_t> tenanted;
+  Select shapes = select<detail::ShapeRow>();
+  BUREAU_TRY_VOID(reader.scan(shapes, [&](std::span<const Value> values) -> Result<bool> {
+    detail::ShapeRow row;
+    from_values(values, row);
+    if (!named(row.table_name)) return true;
+    const TableInfo* table = impl_->catalog.find(row.table_name);
+    const bool every_tenant = table == nullptr || table->tenant == TableInfo::absent;
+    (every_tenant ? shared : tenanted).push_back(row.id.value);
+    return true;
+  }));
+  if (shared.empty() && tenanted.empty()) return after;
+  Aggregate newest;
+  newest.table = &table_of<detail::JournalRow>();
+  newest.where = col(&detail::JournalRow::id) > Id<detail::JournalRow>(after) &&
+                 (col(&detail::JournalRow::shape).in(shared) ||
+                  (col(&detail::JournalRow::tenant) == tenant &&
+                   col(&detail::JournalRow::shape).in(tenanted)));
+  newest.measures = {{Aggregate::Function::maximum, &newest.table->columns[0]}};
+  std::int64_t last = after;
+  BUREAU_TRY_VOID(reader.aggregate(newest, [&](std::span<const Value> row) -> Result<bool> {
+    if (!row[0].is_null()) last = row[0].as_integer();
+    return true;
+  }));
+  return last;
+}
+
+Result<std::int64_t> Database::read_journal(Reader& reader, std::int64_t after, std::size_t limit,
+                                            FunctionRef<Result<bool>(const JournalRecord&)> sink) {
   BUREAU_TRY(std::int64_t tail, journal_tail(reader));
   if (after + 1 < tail) {
     return fail(
@@ -455,30 +566,36 @@ Result<void> Database::read_journal(Reader& reader, std::int64_t after, std::siz
     return true;
   }));
   detail::JournalDecoder decoder(*impl_, reader);
+  std::int64_t through = after;
   for (const auto& row : rows) {
     JournalRecord record;
     BUREAU_TRY(bool known, decoder.decode(row, after, record));
+    through = row.id.value;
     if (!known) continue;
     BUREAU_TRY(bool more, sink(record));
     if (!more) break;
   }
-  return {};
+  return through;
 }
 
 Result<std::uint64_t> Database::trim_journal(std::int64_t through) {
-  std::uint64_t removed = 0;
-  BUREAU_TRY_VOID(impl_->storage->write({}, [&](Writer& writer) -> Result<void> {
-    std::int64_t newest = 0;
-    std::int64_t count = 0;
-    BUREAU_TRY_VOID(end_record(writer, true, newest, count));
-    const TableInfo& table = table_of<detail::JournalRow>();
-    const auto last = Id<detail::JournalRow>(std::min(through, newest - 1));
-    Select which{&table, col(&detail::JournalRow::id) <= last, {}, {}, {}, false};
-    BUREAU_TRY(removed,
-               writer.remove(which, [](std::span<const Value>) -> Result<bool> { return true; }));
-    return {};
-  }));
-  return removed;
+  // In steps, so that other writers get in between.
+  constexpr std::uint64_t step = 2'000;
+  const TableInfo& table = table_of<detail::JournalRow>();
+  std::uint64_t total = 0;
+  for (std::uint64_t removed = step; removed == step; total += removed) {
+    BUREAU_TRY_VOID(impl_->storage->write({}, [&](Writer& writer) -> Result<void> {
+      std::int64_t newest = 0;
+      std::int64_t count = 0;
+      BUREAU_TRY_VOID(end_record(writer, true, newest, count));
+      const auto last = Id<detail::JournalRow>(std::min(through, newest - 1));
+      Select which{&table, col(&detail::JournalRow::id) <= last, {}, step, {}, false};
+      BUREAU_TRY(removed,
+                 writer.remove(which, [](std::span<const Value>) -> Result<bool> { return true; }));
+      return {};
+    }));
+  }
+  return total;
 }
 
 Result<void> Database::erase_personal_history(std::int64_t subject) {
@@ -492,9 +609,9 @@ Result<void> Database::erase_personal_history(std::int64_t subject) {
       const detail::KeyRow row{Id<detail::KeyRow>(subject), {}, true};
       BUREAU_TRY_VOID(writer.insert(keys, detail::RowValues(row).values()));
     }
-    return {};
+    return detail::count_up(writer, detail::erasures_row);
   }));
-  std::lock_guard lock(impl_->keys_mutex);
+  const std::lock_guard lock(impl_->keys_mutex);
   impl_->keys.erase(subject);
   return {};
 }

@@ -27,7 +27,8 @@ class Rule {
   [[nodiscard]] static Rule always() { return Predicate(); }
 
   [[nodiscard]] bool given() const { return text_ || predicate_; }
-  /// `invalid` when the text does not parse for the table, uses now() or an unknown variable.
+  /// `invalid` when the text does not parse for the table, uses now(), a secret column or an
+  /// unknown variable.
   [[nodiscard]] Result<Predicate> resolve(const TableInfo& table, const Catalog& catalog) const;
 
  private:

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -102,8 +103,16 @@ class Database {
 
   /// Counts changes of tables that rights depend on, per tenant: a session whose number is old
   /// reads its rights anew. `tables` are set once, before the first write.
-  void watch_rights(std::vector<const TableInfo*> tables);
+  struct RightsTable {
+    const TableInfo* table = nullptr;
+    bool inserts = true;  ///< false: a new row changes nobody's rights
+    bool epoch = true;    ///< false: policies read it; it counts in rights_commits() alone
+  };
+  void watch_rights(std::vector<RightsTable> tables);
   [[nodiscard]] Result<std::int64_t> rights_epoch(Reader& reader, std::int64_t tenant);
+  /// Counts the commits of this process that changed such tables, of any tenant: a cheap way to see
+  /// that something may have happened.
+  [[nodiscard]] std::uint64_t rights_commits() const;
 
   // The journal.
   /// The number of the newest change that this snapshot sees; 0 when there is none.
@@ -111,9 +120,16 @@ class Database {
   /// The number of the oldest change that is still kept; head + 1 when none is.
   [[nodiscard]] Result<std::int64_t> journal_tail(Reader& reader);
   /// Gives the records after number `after`, in order, at most `limit` of them; the sink returns
-  /// false to stop. `gone` when numbers after `after` are no longer kept.
-  Result<void> read_journal(Reader& reader, std::int64_t after, std::size_t limit,
-                            FunctionRef<Result<bool>(const JournalRecord&)> sink);
+  /// false to stop. Returns the number through which it has read (records of tables that are not in
+  /// the catalog are passed over); `after` when there is nothing more. `gone` when numbers after
+  /// `after` are no longer kept.
+  Result<std::int64_t> read_journal(Reader& reader, std::int64_t after, std::size_t limit,
+                                    FunctionRef<Result<bool>(const JournalRecord&)> sink);
+  /// The number of the newest change after `after` of one of these tables: of the tenant, or of any
+  /// for a table that has none. `after` when there was none. Looks at every record after `after`.
+  [[nodiscard]] Result<std::int64_t> last_change(Reader& reader,
+                                                 std::span<const TableInfo* const> tables,
+                                                 std::int64_t tenant, std::int64_t after);
   /// Forgets the changes up to and including `through`, except that the newest record always stays
   /// (it holds the place of the numbers). Returns how many records went.
   Result<std::uint64_t> trim_journal(std::int64_t through);

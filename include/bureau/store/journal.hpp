@@ -35,6 +35,12 @@ struct Change {
 /// transaction made to one table. Owns what its changes point to; movable.
 class JournalRecord {
  public:
+  JournalRecord() = default;
+  JournalRecord(JournalRecord&&) = default;
+  JournalRecord& operator=(JournalRecord&&) = default;
+  JournalRecord(const JournalRecord&) = delete;  // the changes point into it
+  JournalRecord& operator=(const JournalRecord&) = delete;
+
   [[nodiscard]] const TableInfo& table() const { return *table_; }
   [[nodiscard]] std::int64_t tenant() const { return tenant_; }
   [[nodiscard]] std::int64_t actor() const { return actor_; }
@@ -44,7 +50,10 @@ class JournalRecord {
   [[nodiscard]] std::int64_t first_sequence() const { return changes_.front().sequence; }
   [[nodiscard]] std::int64_t last_sequence() const { return changes_.back().sequence; }
   /// Roughly what it holds in memory.
-  [[nodiscard]] std::size_t bytes() const { return body_.size() + values_.size() * sizeof(Value); }
+  [[nodiscard]] std::size_t bytes() const {
+    return sizeof(*this) + body_.size() * 2 + values_.size() * sizeof(Value) +
+           changes_.size() * sizeof(Change) + changed_.size() * sizeof(std::uint16_t);
+  }
 
  private:
   friend class Database;
@@ -77,6 +86,9 @@ class Recorder {
     std::string key;
   };
   [[nodiscard]] std::vector<NewKey>& new_keys() { return new_keys_; }
+  [[nodiscard]] bool touched_rights() const { return rights_touched_; }
+  /// How many erasures this transaction sees; -1 when it had no need to know.
+  [[nodiscard]] std::int64_t seen_erasures() const { return erasures_; }
 
  private:
   struct Pending {
@@ -92,13 +104,16 @@ class Recorder {
                             std::span<const Value> row, std::string& out);
   [[nodiscard]] std::int64_t tenant_of(const TableInfo& table, std::span<const Value> row) const;
   Result<std::string> key_for(std::int64_t subject);
+  Result<std::int64_t> erasures();
   Result<void> bump_rights();
 
   Database& database_;
   Transaction& transaction_;
   std::vector<Pending> pending_;
   std::vector<NewKey> new_keys_;
-  std::vector<std::int64_t> touched_rights_;
+  std::vector<std::int64_t> touched_rights_;  // the tenants
+  bool rights_touched_ = false;
+  std::int64_t erasures_ = -1;
 };
 
 }  // namespace detail
