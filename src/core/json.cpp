@@ -203,7 +203,9 @@ struct Cursor {
     ++*at;
     return *this;
   }
-  friend bool operator==(const Cursor& a, const Cursor& b) { return *a.at == *b.at; }
+  [[maybe_unused]] friend bool operator==(const Cursor& a, const Cursor& b) {
+    return *a.at == *b.at;
+  }
 };
 
 }  // namespace

@@ -186,8 +186,9 @@ def check_texts(path: str, text: str) -> Iterator[Finding]:
 
 # --- what is built and tested -------------------------------------------------------------------------
 
-# Sources that CMake is not to know: they are compiled by a test of their own.
-APART = ("tests/tidy/fixtures/", "tests/package/misuse/", "tests/package/consumer/")
+# Sources that this build is not to know: they are compiled by a test of their own, or by the
+# sanitizer build alone.
+APART = ("tests/tidy/fixtures/", "tests/package/misuse/", "tests/package/consumer/", "tests/fuzz/")
 
 
 def check_test_names(tree: Tree) -> Iterator[Finding]:
