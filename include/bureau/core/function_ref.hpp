@@ -18,8 +18,9 @@ class FunctionRef<R(Args...)> {
  public:
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef> &&
+           // NOLINTNEXTLINE(google-explicit-constructor): converts like a reference
            std::is_invocable_r_v<R, F&, Args...>) FunctionRef(F&& callable)
-  noexcept  // NOLINT(google-explicit-constructor): converts like a reference
+  noexcept
       : object_(address(callable)), call_([](void* object, Args... args) -> R {
           using Callable = std::remove_reference_t<F>;
           auto& target = [object]() -> Callable& {
