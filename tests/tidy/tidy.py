@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from typing import Dict, Iterator, List, NamedTuple
 
 
@@ -208,7 +209,7 @@ def check_build(tree: Tree, root: pathlib.Path, build: pathlib.Path) -> Iterator
     """Every source is compiled by the build, and every program with tests is run by CTest."""
     compiled = set()
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        compiled.add((build / entry["directory"] / entry["file"]).resolve())
+        compiled.add((pathlib.Path(entry["directory"]) / entry["file"]).resolve())
     for path in tree:
         if path.endswith(".cpp") and not path.startswith(APART):
             if (root / path).resolve() not in compiled:
@@ -271,7 +272,12 @@ def check_canaries(fixtures: pathlib.Path) -> int:
     expected = {(path, number, rule) for path, text in tree.items()
                 for number, line in enumerate(text.splitlines(), 1)
                 for rule in re.findall(r"\bexpect: ([\w-]+)", line)}
-    findings = check(tree) + list(check_build(tree, fixtures, fixtures / "built"))
+    with tempfile.TemporaryDirectory() as folder:  # CTest leaves its logs where it looks
+        build = pathlib.Path(folder)
+        for file in (fixtures / "built").iterdir():
+            text = file.read_text().replace("@root@", str(fixtures.resolve()))
+            (build / file.name).write_text(text)
+        findings = check(tree) + list(check_build(tree, fixtures, build))
     found = {(finding.path, finding.line, finding.rule) for finding in findings}
     for path, number, rule in sorted(expected - found):
         print(f"{path}:{number}: the rule '{rule}' does not report this")
