@@ -1,0 +1,211 @@
+#include "store/memory/tables.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "store/predicate_parse.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+namespace detail::memory {
+
+namespace {
+
+tl::unexpected<Error> loses(const TableInfo& table, std::string_view column,
+                            std::string_view rule) {
+  return fail(Code::conflict, fmt::format("{}.{} {}", table.name, column, rule),
+              std::string(column));
+}
+
+/// What a column that is new gets in the rows that are there: null, or the zero of its type.
+Result<OwnedValue> natural_zero(const TableInfo& table, const ColumnInfo& column) {
+  if (column.nullable) return OwnedValue();
+  switch (column.type) {
+    case Type::real:
+      return OwnedValue(Value::real(0));
+    case Type::text:
+      return OwnedValue::text("");
+    case Type::json:
+      return OwnedValue::text("null");
+    case Type::bytes:
+      return OwnedValue::bytes("");
+    case Type::id:
+      return loses(table, column.name, "is new, may not be null and has no natural zero");
+    default:
+      return OwnedValue(Value::integer(0));
+  }
+}
+
+/// `conflict` when the new description could not hold what the old one did.
+Result<void> check_change(const TableInfo& old, const TableInfo& table) {
+  for (const ColumnInfo& before : old.columns) {
+    const ColumnInfo* after = table.find(before.name);
+    if (after == nullptr) return loses(table, before.name, "is gone; its values would be lost");
+    if (after->type != before.type || after->nullable != before.nullable)
+      return loses(table, before.name, "has another type than its stored values");
+    const bool frozen = after->names.size() >= before.names.size() &&
+                        std::equal(before.names.begin(), before.names.end(), after->names.begin());
+    if (!frozen) return loses(table, before.name, "has other names than its stored values");
+  }
+  return {};
+}
+
+/// A row of `old` as a row of `table`.
+Result<RowPtr> convert(const TableInfo& old, const TableInfo& table, const Row& row) {
+  std::vector<OwnedValue> values(table.width());
+  for (const ColumnInfo& column : table.columns) {
+    if (const ColumnInfo* before = old.find(column.name)) {
+      values[column.index] = row.owned[before->index];
+    } else {
+      BUREAU_TRY(values[column.index], natural_zero(table, column));
+    }
+  }
+  for (const ColumnInfo& column : table.columns) {
+    if (!column.folded || old.find(table.columns[column.folded_index].name) != nullptr) continue;
+    const Value text = values[column.index].view();
+    if (!text.is_null()) values[column.folded_index] = OwnedValue::text(fold_case(text.as_text()));
+  }
+  std::vector<Value> views;
+  views.reserve(values.size());
+  for (const OwnedValue& value : values) views.push_back(value.view());
+  return RowPtr(std::make_shared<const Row>(views));
+}
+
+Result<std::unique_ptr<Table>> migrated(const Table* old, const TableInfo& info) {
+  auto table = std::make_unique<Table>(info);
+  if (old == nullptr) return table;
+  BUREAU_TRY_VOID(check_change(old->info(), info));
+  // Also without rows: whether a description is allowed does not depend on data.
+  for (const ColumnInfo& column : info.columns)
+    if (old->info().find(column.name) == nullptr) BUREAU_TRY_VOID(natural_zero(info, column));
+  for (const auto& [id, row] : old->rows()) {
+    BUREAU_TRY(RowPtr converted, convert(old->info(), info, *row));
+    if (auto put = table->put(id, std::move(converted)); !put)
+      return fail(Code::conflict,
+                  fmt::format("table '{}': rows that are there break a new unique index: {}",
+                              info.name, put.error().message),
+                  put.error().field);
+  }
+  return table;
+}
+
+}  // namespace
+
+Row::Row(std::span<const Value> from) {
+  owned.reserve(from.size());
+  values.reserve(from.size());
+  for (const Value& value : from) {
+    owned.emplace_back(value);
+    values.push_back(owned.back().view());
+  }
+}
+
+bool KeyLess::operator()(const std::vector<Value>& a, const std::vector<Value>& b) const {
+  return std::lexicographical_compare(
+      a.begin(), a.end(), b.begin(), b.end(),
+      [](const Value& x, const Value& y) { return compare(x, y) < 0; });
+}
+
+Table::Table(const TableInfo& info) : info_(&info) {
+  for (const IndexInfo& index : info.indexes) {
+    if (!index.unique) continue;
+    Predicate condition;
+    // The catalog has parsed it before.
+    if (!index.where.empty())
+      condition = parse_index_condition(info, index.where).value_or(Predicate());
+    uniques_.push_back({&index, std::move(condition), {}});
+  }
+}
+
+RowPtr Table::find(std::int64_t id) const {
+  const auto found = rows_.find(id);
+  return found == rows_.end() ? nullptr : found->second;
+}
+
+std::optional<std::vector<Value>> Table::key_of(const Unique& unique, const Row& row) {
+  std::vector<Value> key;
+  for (const std::uint16_t column : unique.index->columns) {
+    if (row.values[column].is_null()) return std::nullopt;  // as in SQL, nulls are never equal
+    key.push_back(row.values[column]);
+  }
+  const auto covered = evaluate(unique.condition, row.values);
+  if (!covered || *covered != Truth::yes) return std::nullopt;
+  return key;
+}
+
+Result<RowPtr> Table::put(std::int64_t id, RowPtr row) {
+  for (const Unique& unique : uniques_) {
+    if (row == nullptr) break;
+    const auto key = key_of(unique, *row);
+    if (!key) continue;
+    const auto holder = unique.keys.find(*key);
+    if (holder == unique.keys.end() || holder->second == id) continue;
+    const ColumnInfo& last = info_->columns[unique.index->columns.back()];
+    return fail(Code::exists,
+                fmt::format("{}.{}: a row with this value is there already (unique index '{}')",
+                            info_->name, last.name, unique.index->name),
+                std::string(last.name));
+  }
+  RowPtr before = find(id);
+  for (Unique& unique : uniques_) {
+    // A key points into its row, so the old one goes before its row may.
+    if (before != nullptr)
+      if (const auto key = key_of(unique, *before)) unique.keys.erase(*key);
+    if (row != nullptr)
+      if (const auto key = key_of(unique, *row)) unique.keys.emplace(*key, id);
+  }
+  if (row == nullptr) {
+    rows_.erase(id);
+  } else {
+    rows_[id] = std::move(row);
+  }
+  return before;
+}
+
+Table* Database::find(std::string_view name) {
+  const auto found = tables_.find(name);
+  return found == tables_.end() ? nullptr : found->second.get();
+}
+
+Result<void> Database::migrate(const Catalog& catalog) {
+  std::map<std::string, std::unique_ptr<Table>, std::less<>> next;
+  for (const TableInfo* info : catalog.tables()) {
+    BUREAU_TRY(next[std::string(info->name)], migrated(find(info->name), *info));
+  }
+  for (auto& [name, table] : next) tables_[name] = std::move(table);
+  return {};
+}
+
+Result<void> Database::put(Table& table, std::int64_t id, RowPtr row) {
+  BUREAU_TRY(RowPtr before, table.put(id, std::move(row)));
+  undo_.push_back({&table, id, std::move(before), 0});
+  return {};
+}
+
+Result<std::int64_t> Database::draw(std::int64_t count) {
+  if (count < 1) return fail(Code::invalid, fmt::format("cannot draw {} numbers", count), "count");
+  std::int64_t last = 0;
+  if (__builtin_add_overflow(sequence_, count, &last))
+    return fail(Code::exhausted, "the journal's numbers are used up");
+  undo_.push_back({nullptr, 0, nullptr, sequence_});
+  sequence_ = last;
+  return last;
+}
+
+void Database::roll_back(std::size_t mark) {
+  while (undo_.size() > mark) {
+    Undo undo = std::move(undo_.back());
+    undo_.pop_back();
+    if (undo.table == nullptr) {
+      sequence_ = undo.sequence;
+    } else {
+      // What was there once fits again, now that all after it is undone.
+      static_cast<void>(undo.table->put(undo.id, std::move(undo.before)));
+    }
+  }
+}
+
+}  // namespace detail::memory
+
+BUREAU_END_NAMESPACE
