@@ -274,9 +274,10 @@ def check_canaries(fixtures: pathlib.Path) -> int:
                 for rule in re.findall(r"\bexpect: ([\w-]+)", line)}
     with tempfile.TemporaryDirectory() as folder:  # CTest leaves its logs where it looks
         build = pathlib.Path(folder)
-        for file in (fixtures / "built").iterdir():
-            text = file.read_text().replace("@root@", str(fixtures.resolve()))
-            (build / file.name).write_text(text)
+        commands = (fixtures / "built/commands.json").read_text()
+        (build / "compile_commands.json").write_text(
+            commands.replace("@root@", str(fixtures.resolve())))
+        shutil.copy(fixtures / "built/CTestTestfile.cmake", build)
         findings = check(tree) + list(check_build(tree, fixtures, build))
     found = {(finding.path, finding.line, finding.rule) for finding in findings}
     for path, number, rule in sorted(expected - found):
