@@ -9,12 +9,31 @@ BUREAU_BEGIN_NAMESPACE
 namespace detail {
 namespace {
 
-constexpr int passes_max = 12;       // further ones changed no figure of the cross-validation
+constexpr int passes_max = 8;  // 6, 8 and 12 give the same cross-validated accuracy, within 0.001
 constexpr float change_min = 1e-3F;  // a pass that changes no coordinate by more is the last
 constexpr float loss_weight = 1;     // C
 constexpr float diagonal = 1 / (2 * loss_weight);
 
-using Lanes = std::array<float, lanes>;
+/// GCC's and Clang's vector extension: four floats, which every machine of interest adds at once.
+typedef float Quad __attribute__((vector_size(4 * sizeof(float))));
+
+/// A number for each of 16 labels. (As an array of floats, GCC 12 keeps it in memory at -O2 and
+/// training takes twice as long.)
+struct alignas(lanes * sizeof(float)) Lanes {
+  Quad quads[lanes / 4];
+
+  float operator[](std::size_t k) const { return quads[k / 4][k % 4]; }
+  void set(std::size_t k, float value) { quads[k / 4][k % 4] = value; }
+};
+
+/// sum += factor * row
+inline void add_scaled(Lanes& sum, float factor, const Lanes& row) {
+  static_assert(lanes == 16);
+  sum.quads[0] += factor * row.quads[0];
+  sum.quads[1] += factor * row.quads[1];
+  sum.quads[2] += factor * row.quads[2];
+  sum.quads[3] += factor * row.quads[3];
+}
 
 /// Full-precision weights of 16 labels while they are trained.
 struct Block {
@@ -30,7 +49,7 @@ class BlockTrainer {
     for (std::size_t i = 0; i < set.label.size(); ++i) {
       float square = 1 + diagonal;  // 1: the bias
       for (const Term& term : set.text(i)) square += term.value * term.value;
-      curvature_.push_back(square);
+      step_size_.push_back(1 / square);
     }
   }
 
@@ -53,29 +72,24 @@ class BlockTrainer {
   float step(std::size_t i) {
     Lanes score = block_.bias;
     for (const Term& term : set_.text(i)) {
-      const Lanes& row = block_.weights[term.feature];
-      for (std::size_t k = 0; k < lanes; ++k) score[k] += term.value * row[k];
+      add_scaled(score, term.value, block_.weights[term.feature]);
     }
-    Lanes sign;
-    sign.fill(-1);
     const std::size_t own = set_.label[i] - first_label_;  // wraps when it is in another block
-    if (own < lanes) sign[own] = 1;
-
     Lanes& dual = duals_[i];
     Lanes delta;
     float change = 0;
     for (std::size_t k = 0; k < lanes; ++k) {
-      const float gradient = sign[k] * score[k] - 1 + diagonal * dual[k];
-      const float next = std::max(dual[k] - gradient / curvature_[i], 0.0F);
-      delta[k] = (next - dual[k]) * sign[k];
-      dual[k] = next;
+      const float sign = k == own ? 1 : -1;
+      const float gradient = sign * score[k] - 1 + diagonal * dual[k];
+      const float next = std::max(dual[k] - gradient * step_size_[i], 0.0F);
+      delta.set(k, (next - dual[k]) * sign);
+      dual.set(k, next);
       change = std::max(change, std::fabs(delta[k]));
     }
     if (change == 0) return 0;
-    for (std::size_t k = 0; k < lanes; ++k) block_.bias[k] += delta[k];
+    add_scaled(block_.bias, 1, delta);
     for (const Term& term : set_.text(i)) {
-      Lanes& row = block_.weights[term.feature];
-      for (std::size_t k = 0; k < lanes; ++k) row[k] += term.value * delta[k];
+      add_scaled(block_.weights[term.feature], term.value, delta);
     }
     return change;
   }
@@ -83,16 +97,15 @@ class BlockTrainer {
   const TrainingSet& set_;
   std::size_t first_label_;
   std::vector<Lanes> duals_;
-  std::vector<float> curvature_;
+  std::vector<float> step_size_;
   Block block_;
 };
 
 void store_rounded(const Block& block, std::size_t first_label, LinearModel& out) {
-  Lanes largest{};
+  std::array<float, lanes> largest{}, inverse{};
   for (const Lanes& row : block.weights) {
     for (std::size_t k = 0; k < lanes; ++k) largest[k] = std::max(largest[k], std::fabs(row[k]));
   }
-  Lanes inverse{};
   for (std::size_t k = 0; k < std::min(lanes, out.labels - first_label); ++k) {
     out.scale[first_label + k] = largest[k] / 127;
     out.bias[first_label + k] = block.bias[k];
@@ -111,7 +124,7 @@ void store_rounded(const Block& block, std::size_t first_label, LinearModel& out
 
 void LinearModel::score(std::span<const Term> terms, std::span<float> out) const {
   for (std::size_t first = 0; first < stride; first += lanes) {
-    Lanes sum{};
+    std::array<float, lanes> sum{};
     for (const Term& term : terms) {
       const std::int8_t* row = &weights[term.feature * stride + first];
       for (std::size_t k = 0; k < lanes; ++k) sum[k] += term.value * static_cast<float>(row[k]);
