@@ -8,7 +8,7 @@
 
 using bureau::TextClassifier;
 
-/// Stored classifiers: what is accepted is written back byte for byte and predicts probabilities;
+/// Stored classifiers: what is accepted survives another round and predicts probabilities;
 /// what is refused is `corrupt`. The input lacks the checksum, which no fuzzer would guess.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string bytes(reinterpret_cast<const char*>(data), size);
