@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "bureau/support/tickets.hpp"
+#include "bureau/work/agent_registry.hpp"
 #include "bureau/work/task_policies.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -56,6 +57,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   database.log = o.log;
   BUREAU_TRY_VOID(Access::add_tables(database.catalog));
   BUREAU_TRY_VOID(database.catalog.add(table_of<Task>()));
+  BUREAU_TRY_VOID(database.catalog.add(table_of<AgentPresence>()));
   BUREAU_TRY_VOID(support::add_tables(database.catalog));
   for (const TableInfo* table : o.tables) BUREAU_TRY_VOID(database.catalog.add(*table));
   BUREAU_TRY(engine->database_, Database::open(std::move(database)));
@@ -119,9 +121,7 @@ void Engine::on_wake_fd() {
   if (database_->storage().drain_wake()) hint();
 }
 
-void Engine::hint() {
-  wake_->ring();
-}
+void Engine::hint() { wake_->ring(); }
 
 Result<Monotonic> Engine::maintain(Monotonic now) {
   std::unique_lock lock(maintenance_mutex_, std::try_to_lock);
@@ -168,7 +168,7 @@ PollResult Engine::poll(const PollLimit& limit) {
     }
     if (!*ran) break;
     ++result.ran;
-    }
+  }
   if (result.ran > 0) {
     if (auto again = orchestrator_->duties()) result.next_due = std::min(result.next_due, *again);
   }

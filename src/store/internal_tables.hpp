@@ -63,7 +63,7 @@ inline constexpr std::int64_t erasures_row = 2;
 template <>
 inline constexpr auto schema<detail::JournalRow> = table(
     "bureau_journal", "jrn", journal::none, column("id", &detail::JournalRow::id),
-    column("tenant", &detail::JournalRow::tenant), column("actor", &detail::JournalRow::actor),
+    column("tenant_id", &detail::JournalRow::tenant), column("actor", &detail::JournalRow::actor),
     column("task", &detail::JournalRow::task), column("shape", &detail::JournalRow::shape),
     column("kind", &detail::JournalRow::kind), column("count", &detail::JournalRow::count),
     column("at", &detail::JournalRow::at), column("body", &detail::JournalRow::body));

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "bureau/work/agent_registry.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 
 namespace {
@@ -126,6 +128,7 @@ Result<void> Orchestrator::start() {
     self.started = true;
     for (auto& entry : self.agents) entries.push_back(entry.get());
   }
+  std::vector<AgentPresence> present;
   for (AgentEntry* entry : entries) {
     Result<void> outcome;
     try {
@@ -138,6 +141,9 @@ Result<void> Orchestrator::start() {
           {{"agent", entry->agent->name()}, {"error", std::string_view(outcome.error().message)}});
       continue;
     }
+    AgentPresence& presence = present.emplace_back();
+    presence.name = std::string(entry->agent->name());
+    for (const KindInfo& kind : entry->kinds) presence.kinds.emplace_back(kind.name);
     std::lock_guard lock(self.mutex);
     entry->operational = true;
     for (const KindInfo& kind : entry->kinds) {
@@ -150,6 +156,7 @@ Result<void> Orchestrator::start() {
       claim->kinds.emplace_back(kind.name);
     }
   }
+  BUREAU_TRY_VOID(announce_agents(self.database, present));
   notice();
   return {};
 }

@@ -301,8 +301,8 @@ Result<void> TaskQueue::heartbeat() {
   });
 }
 
-Result<bool> TaskQueue::is_dead(Reader& reader, std::int64_t node, std::int64_t generation) {
-  BUREAU_TRY(auto own, database_.node());
+Result<bool> TaskQueue::is_dead(Reader& reader, const Database::Node& own, std::int64_t node,
+                                std::int64_t generation) {
   if (node == own.number) return generation != own.generation;
   BUREAU_TRY(bool alive, database_.storage().node_is_alive(static_cast<int>(node)));
   if (!alive) return true;
@@ -330,6 +330,7 @@ Result<std::uint64_t> TaskQueue::rescue() {
   };
   std::vector<Holder> holders;
   std::vector<Holder> dead;
+  BUREAU_TRY(auto own, database_.node());
   BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
     Aggregate by_node;
     by_node.table = &columns().table;
@@ -341,7 +342,7 @@ Result<std::uint64_t> TaskQueue::rescue() {
       return true;
     }));
     for (const Holder& h : holders) {
-      BUREAU_TRY(bool gone, is_dead(reader, h.node, h.generation));
+      BUREAU_TRY(bool gone, is_dead(reader, own, h.node, h.generation));
       if (gone) dead.push_back(h);
     }
     return {};

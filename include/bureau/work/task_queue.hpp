@@ -77,7 +77,8 @@ class TaskQueue {
     std::int64_t beats = 0;
     Monotonic since;
   };
-  Result<bool> is_dead(Reader& reader, std::int64_t node, std::int64_t generation);
+  Result<bool> is_dead(Reader& reader, const Database::Node& own, std::int64_t node,
+                       std::int64_t generation);
   Result<std::uint64_t> take_from(std::int64_t node, std::int64_t generation);
 
   Database& database_;

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bureau/access/identity.hpp"
+#include "bureau/store/database.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+/// That a node runs an agent. Of no tenant; gone with the node, so it is no journalled state.
+struct AgentPresence {
+  Id<AgentPresence> id;
+  std::string name;
+  std::vector<std::string> kinds;
+  std::int64_t node = -1;
+  std::int64_t generation = 0;
+  Timestamp started_at;
+};
+template <>
+inline constexpr auto schema<AgentPresence> = table(
+    "agents", "agt", journal::none, column("id", &AgentPresence::id),
+    column("name", &AgentPresence::name, max_length(100)), column("kinds", &AgentPresence::kinds),
+    column("node", &AgentPresence::node), column("generation", &AgentPresence::generation),
+    column("started_at", &AgentPresence::started_at), unique_index("place", "name", "node"));
+
+/// What can be said of an agent from outside its process: all of it derived, nothing stored.
+struct AgentInfo {
+  std::string name;
+  std::vector<std::string> kinds;
+  std::size_t nodes = 0;  ///< live ones that run it; 0: it is configured, not operational
+  std::uint64_t running = 0, completed = 0, dead = 0;  ///< its tasks in the tenant
+  /// completed / (completed + dead); absent when there are none.
+  [[nodiscard]] std::optional<double> efficiency() const;
+};
+
+/// Every agent that ever ran in this office, by name, with its figures for one tenant.
+[[nodiscard]] Result<std::vector<AgentInfo>> list_agents(Database& database, Id<Tenant> tenant);
+
+/// Writes that this node runs the agents; forgets what this node's place said before.
+Result<void> announce_agents(Database& database, const std::vector<AgentPresence>& agents);
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "bureau/store/memory_storage.hpp"
+#include "bureau/work/agent_registry.hpp"
+#include "bureau/work/orchestrator.hpp"
+#include "bureau/work/task_policies.hpp"
+#include "bureau/work/tasks.hpp"
+
+namespace bureau::work_test {
+
+/// Unwraps a Result; a test that cannot go on stops with the error's message.
+template <class R>
+auto must(R result) {
+  if (!result) {
+    MESSAGE(to_string(result.error()));
+    REQUIRE(result.has_value());
+  }
+  if constexpr (!std::is_void_v<typename R::value_type>) return *std::move(result);
+}
+
+template <class R>
+Code code_of(const R& result) {
+  REQUIRE_FALSE(result.has_value());
+  return result.error().code;
+}
+
+/// One process's view of a storage: what a program has after it opened an office.
+struct Process {
+  Process(std::shared_ptr<Storage> storage, Clock& clock, Random& random, LogSink log = {}) {
+    DatabaseOptions options;
+    options.storage = std::move(storage);
+    options.clock = &clock;
+    options.random = &random;
+    options.log = std::move(log);
+    must(Access::add_tables(options.catalog));
+    must(options.catalog.add(table_of<Task>()));
+    must(options.catalog.add(table_of<AgentPresence>()));
+    database = must(Database::open(std::move(options)));
+    Policies policies;
+    must(add_task_policies(policies));
+    access = must(Access::open(*database, policies));
+  }
+  std::unique_ptr<Database> database;
+  std::unique_ptr<Access> access;
+};
+
+/// A tenant on a memory storage with a clock that stands still.
+struct Office {
+  ManualClock clock;
+  SeededRandom random{7};
+  std::shared_ptr<Storage> storage = make_memory_storage(clock);
+  Process process{storage, clock, random};
+  Tenant tenant = must(process.access->create_tenant("Larkfield"));
+
+  [[nodiscard]] Session system() { return process.access->system(tenant.id); }
+  [[nodiscard]] Tasks tasks() { return Tasks(session_); }
+  [[nodiscard]] Task find(Id<Task> id) { return must(tasks().find(id)); }
+
+ private:
+  Session session_ = process.access->system(tenant.id);
+};
+
+struct Sum {
+  std::int64_t a = 0, b = 0;
+};
+struct Total {
+  std::int64_t value = 0;
+};
+
+}  // namespace bureau::work_test
+
+template <>
+inline constexpr auto bureau::record<bureau::work_test::Sum> =
+    bureau::fields(bureau::column("a", &bureau::work_test::Sum::a),
+                   bureau::column("b", &bureau::work_test::Sum::b));
+template <>
+inline constexpr auto bureau::record<bureau::work_test::Total> =
+    bureau::fields(bureau::column("value", &bureau::work_test::Total::value));
+
+namespace bureau::work_test {
+
+inline constexpr auto add_up =
+    task_kind<Sum, Total>("add_up", Effect::database, retry::fixed(3, std::chrono::seconds(10)));
+inline constexpr auto send_out =
+    task_kind<Sum, Total>("send_out", Effect::external_unsafe, retry::never);
+
+}  // namespace bureau::work_test
