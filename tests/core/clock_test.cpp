@@ -154,6 +154,31 @@ TEST_CASE("clock: many sleepers on one condition, and the caller may hold other 
   CHECK(clock.waiting() == 0);
 }
 
+TEST_CASE("clock: advance() notifies only when the sleeper's mutex was free") {
+  // Else a thread that has registered, but does not sleep yet, would miss it. While the mutex is
+  // taken here, advance() cannot have ended, however long one looks.
+  ManualClock clock;
+  Sleeper sleeper;
+  std::thread sleeping([&] { sleeper.sleep(clock, Monotonic{1s}); });
+  until_waiting(clock, 1);
+  std::unique_lock lock(sleeper.mutex);
+  std::atomic<bool> ended{false};
+  std::thread advancing([&] {
+    clock.advance(1s);
+    ended = true;
+  });
+  while (clock.monotonic() != Monotonic{1s}) std::this_thread::yield();
+  bool early = false;
+  for (int i = 0; i < 1000; ++i) {
+    std::this_thread::yield();
+    early = early || ended;
+  }
+  CHECK_FALSE(early);
+  lock.unlock();
+  advancing.join();
+  sleeping.join();
+}
+
 TEST_CASE("clock: no wake-up is lost between registering and sleeping") {
   // The moment waiting() says so, the sleeper may not sleep yet: one advance must do all the same.
   // Each sleeper is destroyed as soon as it wakes, while advance() may still be at work.

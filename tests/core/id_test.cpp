@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/generators.hpp"
+#include "counts.hpp"
 
 using namespace bureau;  // NOLINT: a test of this namespace
 using namespace std::chrono_literals;
@@ -25,6 +26,20 @@ struct IdClock {
   }
   ManualClock clock;
   std::int64_t at;
+};
+
+/// A clock that does not put the threads that read it in line.
+class LockFreeClock final : public Clock {
+ public:
+  void set(std::int64_t ms) { micros_ = (id::epoch_ms + ms) * 1000; }
+  [[nodiscard]] Timestamp now() const override { return Timestamp::from_micros(micros_); }
+  [[nodiscard]] Monotonic monotonic() const override { return {}; }
+  bool wait_until(std::unique_lock<std::mutex>&, std::condition_variable&, Monotonic) override {
+    return false;
+  }
+
+ private:
+  std::atomic<std::int64_t> micros_{0};
 };
 
 std::int64_t ms_of(std::int64_t value) { return value >> (id::node_bits + id::sequence_bits); }
@@ -269,51 +284,44 @@ TEST_CASE("id: generations on one node never repeat an id, whatever the clock do
 }
 
 TEST_CASE("id: threads get different ids while time steps, ends move and the node changes") {
-  IdClock clock(1000);
-  IdSource source(clock.clock);
-  source.assign(0, 1000, 1010);
-  constexpr int threads = 4;
-  constexpr std::size_t each = 20'000;
-  std::vector<std::vector<std::int64_t>> issued(threads);
-  std::atomic<int> done{0};
+  // Each node has a window of its own, so that an id of one node in another's window shows. They go
+  // backwards: the clock and the end of the node before are beyond the next one's end.
+  const auto window = [](int node) { return 1000 + (1000 - node) * std::int64_t{1'000'000}; };
+  const int nodes = counts::cases(200, 1000);
+  LockFreeClock clock;
+  IdSource source(clock);
+  std::atomic<bool> stop{false};
+  std::atomic<std::int64_t> stray{0};
+  std::atomic<int> calls{0};
+  std::vector<std::vector<std::int64_t>> issued(2);
   std::vector<std::thread> workers;
   for (auto& mine : issued) {
     workers.emplace_back([&] {
-      while (mine.size() < each) {
-        if (const auto value = source.next()) {
-          mine.push_back(*value);
-        } else {
-          std::this_thread::yield();
-        }
+      while (!stop) {
+        const auto value = source.next();
+        ++calls;
+        if (!value) continue;
+        const std::int64_t from = window(id::node_of(*value));
+        if (ms_of(*value) < from || ms_of(*value) >= from + 1'000'000) stray = *value;
+        if (mine.size() < 500'000) mine.push_back(*value);
       }
-      ++done;
     });
   }
-  // Each node has a window of its own, so that an id of one node in another's window shows.
-  const auto window = [](int node) { return 1000 + node * std::int64_t{1'000'000}; };
-  std::int64_t end = 1010;
-  int node = 0;
-  for (int round = 0; done < threads; ++round) {
-    clock.set(window(node) + round % 50);
-    if (round % 10 == 9 && node < 1000) {
-      ++node;
-      end = window(node);
-    }
-    end += 3;
-    source.assign(node, end - 3, end);
-    std::this_thread::yield();
+  for (int node = 0; node < nodes; ++node) {
+    const std::int64_t begin = window(node);
+    source.assign(node, begin, begin + 1);
+    clock.set(begin + 999'999);
+    // Some ids of this node, at the clock's time; then the change.
+    source.assign(node, begin + 1, begin + 1'000'000);
+    for (const int before = calls; calls < before + 20;) std::this_thread::yield();
   }
+  stop = true;
   for (auto& worker : workers) worker.join();
 
-  std::unordered_set<std::int64_t> all;
-  for (const auto& mine : issued) {
-    for (std::size_t i = 0; i < mine.size(); ++i) {
-      REQUIRE(all.insert(mine[i]).second);
-      const std::int64_t from = window(id::node_of(mine[i]));
-      REQUIRE(ms_of(mine[i]) >= from);
-      REQUIRE(ms_of(mine[i]) < from + 1'000'000);
-      if (i > 0) REQUIRE(mine[i] != mine[i - 1]);
-    }
-  }
-  CHECK(all.size() == threads * each);
+  CHECK(stray == 0);
+  std::vector<std::int64_t> all;
+  for (const auto& mine : issued) all.insert(all.end(), mine.begin(), mine.end());
+  std::sort(all.begin(), all.end());
+  CHECK(std::adjacent_find(all.begin(), all.end()) == all.end());
+  CHECK(source.node() == nodes - 1);
 }
