@@ -198,7 +198,8 @@ Refusal FaultMachine::sync(OpenFile& file) {
   std::unique_lock guard(mutex_);
   if (is_dead(file)) return Refusal::io_error;
   const auto* rule = count_and_find_fault(DiskOperation::sync, file.kind);
-  const auto failed = rule ? std::optional(rule->failed_sync) : std::nullopt;
+  const bool fails = rule != nullptr;  // the rule itself may be gone after the wait
+  const auto outcome = fails ? rule->failed_sync : FailedSync::waiting;
   if (step() != Step::done) return Refusal::io_error;
 
   // What is written during the wait is not part of this sync.
@@ -211,8 +212,8 @@ Refusal FaultMachine::sync(OpenFile& file) {
     guard.lock();
     if (is_dead(file)) return Refusal::io_error;
   }
-  if (failed) {
-    file.node->file->fail_sync(*failed, random_);
+  if (fails) {
+    file.node->file->fail_sync(outcome, random_);
     return Refusal::io_error;
   }
   if (!lying_syncs_) file.node->file->sync(mark);

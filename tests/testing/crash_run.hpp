@@ -111,6 +111,11 @@ class CrashRun {
     settings_.kill ? vfs_.kill_after(steps) : vfs_.cut_power_after(steps);
   }
 
+  /// Now and then, brings the end into the next few steps: a commit or a checkpoint.
+  void aim_end() {
+    if (!vfs_.is_down() && below(30) == 0) plan_end(below(6));
+  }
+
   void plan_faults() {
     using bureau::testing::DiskFault;
     using bureau::testing::DiskOperation;
@@ -137,6 +142,7 @@ class CrashRun {
     if (result == SQLITE_OK && below(10) == 0) {
       writer_->run("ROLLBACK");
     } else if (result == SQLITE_OK) {
+      aim_end();
       result = writer_->run("COMMIT");
       if (result == SQLITE_OK) {
         // One that changed nothing wrote nothing over what an earlier one may have left.
@@ -174,6 +180,7 @@ class CrashRun {
   }
 
   void checkpoint() {
+    aim_end();
     static constexpr const char* modes[] = {"PASSIVE", "FULL", "RESTART", "TRUNCATE"};
     writer_->run("PRAGMA wal_checkpoint(" + std::string(modes[below(4)]) + ")");
     mistrusts_disk();

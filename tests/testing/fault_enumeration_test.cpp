@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "counts.hpp"
 #include "raw_sqlite.hpp"
 
 using namespace bureau::testing;
@@ -132,7 +133,7 @@ TEST_CASE("the same with a disk that does not recover until it is healed") {
 
 TEST_CASE("a disk that is full from any byte on refuses, and keeps what it acknowledged") {
   bool whole = false;
-  for (std::uint64_t capacity = 0; !whole; capacity += raw::long_run() ? 512 : 4096) {
+  for (std::uint64_t capacity = 0; !whole; capacity += counts::long_run() ? 512 : 4096) {
     CAPTURE(capacity);
     FaultVfs vfs;
     vfs.set_disk_capacity(capacity);

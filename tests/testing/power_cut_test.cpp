@@ -1,9 +1,11 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <thread>
 
+#include "counts.hpp"
 #include "crash_run.hpp"
 
 using namespace bureau::testing;
@@ -41,7 +43,7 @@ Tally run_until(int ends, const CrashSettings& settings) {
   return tally;
 }
 
-int cuts() { return raw::long_run() ? 2000 : 200; }
+int cuts() { return std::max(60, counts::cases(200, 2000)); }
 
 }  // namespace
 
@@ -129,7 +131,7 @@ TEST_CASE("canary: synchronous=NORMAL loses acknowledged transactions, but corru
 }
 
 TEST_CASE("a power cut under writers on several threads keeps what each was told") {
-  const std::uint64_t rounds = raw::long_run() ? 200 : 20;
+  const auto rounds = static_cast<std::uint64_t>(counts::cases(20, 200));
   for (std::uint64_t seed = 1; seed <= rounds; ++seed) {
     CAPTURE(seed);
     constexpr int writers = 3;

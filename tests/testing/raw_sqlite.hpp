@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
@@ -95,11 +94,6 @@ inline bool rewrite_wal(const bureau::testing::FaultVfs& fault_vfs,
   if (result == SQLITE_OK) result = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
   file->pMethods->xClose(file);
   return result == SQLITE_OK;
-}
-
-inline bool long_run() {
-  const char* text = std::getenv("BUREAU_LONG");
-  return text && *text && *text != '0';
 }
 
 }  // namespace raw
