@@ -26,13 +26,7 @@ Result<std::unique_ptr<Access>> Access::open(Database& database, const Policies&
   BUREAU_TRY_VOID(detail::add_identity_policies(all));
   auto impl = std::make_unique<Impl>(database);
   BUREAU_TRY(impl->policies, detail::PolicySet::compile(database.catalog(), all.all()));
-  // A new user, team or tenant has no session yet; so that an inbox full of new customers does not
-  // make every session read its rights again, their inserts do not count.
-  std::vector<Database::RightsTable> watched = {{&table_of<Tenant>(), false},
-                                                {&table_of<User>(), false},
-                                                {&table_of<Role>(), true},
-                                                {&table_of<Team>(), false},
-                                                {&table_of<Membership>(), true}};
+  std::vector<Database::RightsTable> watched = detail::identity_tables();
   for (const TableInfo* table : impl->policies.reads()) {
     const bool known = std::any_of(watched.begin(), watched.end(),
                                    [&](const auto& w) { return w.table == table; });

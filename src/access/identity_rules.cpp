@@ -21,6 +21,16 @@ const std::vector<BuiltInRole>& built_in_roles() {
   return roles;
 }
 
+std::vector<Database::RightsTable> identity_tables() {
+  // A new user, team or tenant has no session yet; so that an inbox full of new customers does not
+  // make every session read its rights again, their inserts do not count.
+  return {{&table_of<Tenant>(), false},
+          {&table_of<User>(), false},
+          {&table_of<Role>(), true},
+          {&table_of<Team>(), false},
+          {&table_of<Membership>(), true}};
+}
+
 Result<void> add_identity_policies(Policies& policies) {
   const auto permit = [&](const char* name, const char* table, std::optional<Command> command,
                           Rule rule, std::vector<std::string> roles) {

@@ -185,6 +185,8 @@ class RowCopy {
                                           std::span<const Value> before,
                                           std::span<const Value> after);
 [[nodiscard]] Result<void> add_identity_policies(Policies& policies);
+/// The tables that say what a user may do.
+[[nodiscard]] std::vector<Database::RightsTable> identity_tables();
 struct BuiltInRole {
   std::string_view name;
   std::int64_t rank;

@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -513,31 +514,35 @@ Result<std::int64_t> Database::journal_tail(Reader& reader) {
   return found ? id - count + 1 : 1;
 }
 
-Result<std::int64_t> Database::last_change(Reader& reader, std::span<const TableInfo* const> tables,
+Result<std::int64_t> Database::last_change(Reader& reader, std::span<const RightsTable> tables,
                                            std::int64_t tenant, std::int64_t after) {
-  const auto named = [&](std::string_view name) {
-    return std::any_of(tables.begin(), tables.end(),
-                       [&](const TableInfo* t) { return t->name == name; });
-  };
-  std::vector<std::int64_t> shared;  // shapes of tables that belong to no tenant
-  std::vector<std::int64_t> tenanted;
-  Select shapes = select<detail::ShapeRow>();
-  BUREAU_TRY_VOID(reader.scan(shapes, [&](std::span<const Value> values) -> Result<bool> {
+  // Shapes by whether the table belongs to a tenant and whether its inserts count.
+  std::array<std::vector<std::int64_t>, 4> shapes;
+  Select every_shape = select<detail::ShapeRow>();
+  BUREAU_TRY_VOID(reader.scan(every_shape, [&](std::span<const Value> values) -> Result<bool> {
     detail::ShapeRow row;
     from_values(values, row);
-    if (!named(row.table_name)) return true;
-    const TableInfo* table = impl_->catalog.find(row.table_name);
-    const bool every_tenant = table == nullptr || table->tenant == TableInfo::absent;
-    (every_tenant ? shared : tenanted).push_back(row.id.value);
+    for (const RightsTable& t : tables) {
+      if (t.table->name != row.table_name) continue;
+      const bool tenanted = t.table->tenant != TableInfo::absent;
+      shapes[(tenanted ? 2U : 0U) + (t.inserts ? 1U : 0U)].push_back(row.id.value);
+    }
     return true;
   }));
-  if (shared.empty() && tenanted.empty()) return after;
+  using Row = detail::JournalRow;
+  Predicate any = Predicate::never();
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    if (shapes[i].empty()) continue;
+    Predicate of_these = col(&Row::shape).in(shapes[i]);
+    if ((i & 2U) != 0) of_these = of_these && col(&Row::tenant) == tenant;
+    if ((i & 1U) == 0)
+      of_these = of_these && col(&Row::kind) != static_cast<int>(ChangeKind::insert);
+    any = any || of_these;
+  }
+  if (any.is_never()) return after;
   Aggregate newest;
-  newest.table = &table_of<detail::JournalRow>();
-  newest.where = col(&detail::JournalRow::id) > Id<detail::JournalRow>(after) &&
-                 (col(&detail::JournalRow::shape).in(shared) ||
-                  (col(&detail::JournalRow::tenant) == tenant &&
-                   col(&detail::JournalRow::shape).in(tenanted)));
+  newest.table = &table_of<Row>();
+  newest.where = col(&Row::id) > Id<Row>(after) && any;
   newest.measures = {{Aggregate::Function::maximum, &newest.table->columns[0]}};
   std::int64_t last = after;
   BUREAU_TRY_VOID(reader.aggregate(newest, [&](std::span<const Value> row) -> Result<bool> {
@@ -548,7 +553,7 @@ Result<std::int64_t> Database::last_change(Reader& reader, std::span<const Table
 }
 
 Result<std::int64_t> Database::read_journal(Reader& reader, std::int64_t after, std::size_t limit,
-                                            FunctionRef<Result<bool>(const JournalRecord&)> sink) {
+                                            FunctionRef<Result<bool>(JournalRecord&&)> sink) {
   BUREAU_TRY(std::int64_t tail, journal_tail(reader));
   if (after + 1 < tail) {
     return fail(
@@ -572,7 +577,7 @@ Result<std::int64_t> Database::read_journal(Reader& reader, std::int64_t after, 
     BUREAU_TRY(bool known, decoder.decode(row, after, record));
     through = row.id.value;
     if (!known) continue;
-    BUREAU_TRY(bool more, sink(record));
+    BUREAU_TRY(bool more, sink(std::move(record)));
     if (!more) break;
   }
   return through;

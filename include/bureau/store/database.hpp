@@ -124,11 +124,12 @@ class Database {
   /// the catalog are passed over); `after` when there is nothing more. `gone` when numbers after
   /// `after` are no longer kept.
   Result<std::int64_t> read_journal(Reader& reader, std::int64_t after, std::size_t limit,
-                                    FunctionRef<Result<bool>(const JournalRecord&)> sink);
+                                    FunctionRef<Result<bool>(JournalRecord&&)> sink);
   /// The number of the newest change after `after` of one of these tables: of the tenant, or of any
-  /// for a table that has none. `after` when there was none. Looks at every record after `after`.
+  /// for a table that has none; inserts only where they count. `after` when there was none. Looks
+  /// at every record after `after`.
   [[nodiscard]] Result<std::int64_t> last_change(Reader& reader,
-                                                 std::span<const TableInfo* const> tables,
+                                                 std::span<const RightsTable> tables,
                                                  std::int64_t tenant, std::int64_t after);
   /// Forgets the changes up to and including `through`, except that the newest record always stays
   /// (it holds the place of the numbers). Returns how many records went.

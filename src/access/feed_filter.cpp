@@ -1,0 +1,165 @@
+#include "access/feed_filter.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+BUREAU_BEGIN_NAMESPACE
+
+std::string_view to_string(FeedKind kind) noexcept {
+  switch (kind) {
+    case FeedKind::insert:
+      return "insert";
+    case FeedKind::update:
+      return "update";
+    case FeedKind::remove:
+      return "remove";
+    case FeedKind::resync:
+      return "resync";
+    case FeedKind::gone:
+      return "gone";
+  }
+  return "resync";
+}
+
+namespace detail {
+
+namespace {
+
+void collect_columns(const Predicate::NodePtr& node, std::vector<std::uint16_t>& out) {
+  if (node == nullptr) return;
+  if (node->column != nullptr) out.push_back(node->column->index);
+  for (const auto& child : node->children) collect_columns(child, out);
+}
+
+bool names_secret(const Predicate::NodePtr& node) {
+  if (node == nullptr) return false;
+  return (node->column != nullptr && node->column->secret) ||
+         std::any_of(node->children.begin(), node->children.end(), names_secret);
+}
+
+}  // namespace
+
+Result<void> FeedFilter::check() const {
+  if (table_.journal == journal::Mode::none) {
+    return fail(
+        Code::invalid,
+        fmt::format("{}: the table has no journal, so that nothing can be told of it", table_.name),
+        "table");
+  }
+  if (where_.uses_now()) {
+    return fail(Code::invalid, "now(): rows would come into sight without a change", "where");
+  }
+  if (names_secret(where_.node())) {
+    return fail(Code::forbidden, "where: a secret column cannot be compared", "where");
+  }
+  return {};
+}
+
+Result<bool> FeedFilter::refresh(Reader& reader) {
+  auto rights = session_.state().live->as_of(reader);
+  if (!rights && rights.error().code != Code::forbidden && rights.error().code != Code::not_found) {
+    return fail(std::move(rights).error());
+  }
+  std::shared_ptr<const Rights> now = rights ? *rights : nullptr;
+  denied_ = rights ? std::nullopt : std::optional<Error>(rights.error());
+  if (!fresh_ && now == rights_) return false;
+  Predicate predicate = Predicate::never();
+  if (now) {
+    BUREAU_TRY(const BoundRule* visible, now->rule(table_, RuleKind::select));
+    BUREAU_TRY(Predicate asked, now->admit(where_, Timestamp()));
+    predicate = visible->predicate && asked;
+  }
+  std::string text = predicate.to_text();
+  const bool other = !fresh_ && text != rule_.text;
+  fresh_ = false;
+  rights_ = std::move(now);
+  rule_ = BoundRule{predicate, predicate.is_never(), false, predicate.reads(), std::move(text)};
+  rule_.selects = !rule_.reads.empty();
+  columns_.clear();
+  collect_columns(predicate.node(), columns_);
+  return other;
+}
+
+Result<bool> FeedFilter::sees(Reader& reader, std::span<const Value> row) const {
+  if (row.empty()) return false;
+  return satisfies(rule_, reader, row);
+}
+
+bool FeedFilter::depends_on(std::span<const std::uint16_t> changed) const {
+  return std::any_of(changed.begin(), changed.end(), [&](std::uint16_t column) {
+    return std::find(columns_.begin(), columns_.end(), column) != columns_.end();
+  });
+}
+
+Result<void> FeedFilter::judge(Reader& reader, const RecordPtr& record, std::int64_t after,
+                               std::vector<JudgedEvent>& out) const {
+  if (&record->table() != &table_ || rule_.never) return {};
+  if (table_.tenant != TableInfo::absent && record->tenant() != tenant()) return {};
+  for (const Change& change : record->changes()) {
+    if (change.sequence <= after) continue;
+    BUREAU_TRY(const bool now, sees(reader, change.after));
+    bool before = false;
+    // An update of a table whose journal is `after` does not say what was.
+    const bool unknown = change.kind == ChangeKind::update && change.before.empty();
+    if (unknown) {
+      if (depends_on(change.changed)) {
+        if (now) {
+          out.push_back({FeedKind::insert, change.sequence, record, &change});
+        } else if (out.empty() || out.back().kind != FeedKind::resync) {
+          // It may have been in sight; to name it would tell of a hidden row.
+          out.push_back({FeedKind::resync, change.sequence, nullptr, nullptr});
+        } else {
+          out.back().sequence = change.sequence;
+        }
+        continue;
+      }
+      before = now;
+    } else {
+      BUREAU_TRY(before, sees(reader, change.before));
+    }
+    if (!before && !now) continue;
+    const FeedKind kind = before && now ? FeedKind::update
+                          : now         ? FeedKind::insert
+                                        : FeedKind::remove;
+    out.push_back({kind, change.sequence, record, &change});
+  }
+  return {};
+}
+
+Result<bool> FeedFilter::changed_since(Reader& reader, std::int64_t after) const {
+  std::vector<Database::RightsTable> tables;
+  if (!session_.principal().system) tables = identity_tables();
+  for (const TableInfo* table : rule_.reads) tables.push_back({table, true, false});
+  BUREAU_TRY(const std::int64_t last,
+             session_.database().last_change(reader, tables, tenant(), after));
+  return last > after;
+}
+
+FeedEvent FeedFilter::event(const JudgedEvent& judged, std::vector<std::uint16_t>& changed) const {
+  FeedEvent event;
+  event.kind = judged.kind;
+  event.sequence = judged.sequence;
+  if (judged.change == nullptr) return event;
+  const Change& change = *judged.change;
+  event.table = &table_;
+  const auto row = change.after.empty() ? change.before : change.after;
+  event.id = row[0].as_integer();
+  event.at = judged.record->at();
+  if (session_.principal().system) event.actor = judged.record->actor();
+  if (judged.kind == FeedKind::remove) return event;
+  event.after = change.after;
+  if (judged.kind == FeedKind::insert) return event;
+  event.before = change.before;
+  event.changed = change.changed;
+  if (!has_secrets(table_)) return event;
+  changed.clear();
+  for (const std::uint16_t column : change.changed) {
+    if (!table_.columns[column].secret) changed.push_back(column);
+  }
+  event.changed = changed;
+  return event;
+}
+
+}  // namespace detail
+BUREAU_END_NAMESPACE
