@@ -66,6 +66,8 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   BUREAU_TRY_VOID(add_task_policies(policies));
   BUREAU_TRY_VOID(support::add_policies(policies));
   BUREAU_TRY(engine->access_, Access::open(*engine->database_, policies));
+  engine->feed_ =
+      std::make_unique<Feed>(*engine->access_, [wake = engine->wake_] { wake->ring(); });
   engine->orchestrator_ =
       std::make_unique<Orchestrator>(*engine->database_, *engine->access_, o.work);
   engine->wake_->orchestrator = engine->orchestrator_.get();
@@ -160,6 +162,7 @@ PollResult Engine::poll(const PollLimit& limit) {
   } else {
     note("maintenance", maintained.error());
   }
+  if (feed_->pump()) ++result.ran;
   for (std::size_t tasks = 0; tasks < limit.tasks && clock.monotonic() <= end; ++tasks) {
     auto ran = orchestrator_->step();
     if (!ran) {
@@ -168,6 +171,7 @@ PollResult Engine::poll(const PollLimit& limit) {
     }
     if (!*ran) break;
     ++result.ran;
+    if (feed_->pending() && feed_->pump()) ++result.ran;
   }
   if (result.ran > 0) {
     if (auto again = orchestrator_->duties()) result.next_due = std::min(result.next_due, *again);

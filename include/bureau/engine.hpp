@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bureau/access/access.hpp"
+#include "bureau/access/feed.hpp"
 #include "bureau/store/sqlite_storage.hpp"
 #include "bureau/work/orchestrator.hpp"
 #include "bureau/work/scheduler.hpp"
@@ -39,6 +40,8 @@ class Engine final : private Runner {
 
   [[nodiscard]] Database& database() { return *database_; }
   [[nodiscard]] Access& access() { return *access_; }
+  /// Live changes: see Feed::subscribe.
+  [[nodiscard]] Feed& feed() { return *feed_; }
   /// A user's view of a tenant. Errors as Access::session.
   [[nodiscard]] Result<Session> session(Id<Tenant> tenant, Id<User> user);
   /// The host's own view of a tenant: no policies apply.
@@ -74,6 +77,7 @@ class Engine final : private Runner {
   EngineOptions options_;
   std::unique_ptr<Database> database_;
   std::unique_ptr<Access> access_;
+  std::unique_ptr<Feed> feed_;
   std::unique_ptr<Orchestrator> orchestrator_;
   std::shared_ptr<Wake> wake_;
   Subscription commits_;
