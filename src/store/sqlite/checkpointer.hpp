@@ -1,0 +1,39 @@
+#pragma once
+
+#include <atomic>
+
+#include "store/sqlite/connection.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+/// Moves what is in the write-ahead log into the database file. REQUIRES, but for wal_bytes(): the
+/// writer's connection is the caller's, no transaction is open and the lock file is held, so that
+/// no checkpoint ever runs beside a commit: SQLite up to 3.51.2 can lose committed pages then.
+class Checkpointer {
+ public:
+  static constexpr std::int64_t passive_bytes = 4 << 20;    ///< maintain() begins here
+  static constexpr std::int64_t truncate_bytes = 16 << 20;  ///< and shortens a log that grew so far
+  static constexpr std::int64_t forced_bytes = 64 << 20;    ///< a writer does it itself
+
+  Checkpointer(Connection& connection, LogSink log);
+  /// The log's part in use when this connection last committed.
+  [[nodiscard]] std::int64_t wal_bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  /// True when everything was moved; readers of old snapshots may prevent it.
+  Result<bool> checkpoint(bool may_truncate);
+  /// Called by a writer after its commit.
+  void after_commit();
+
+ private:
+  static int on_commit(void* self, sqlite3* connection, const char* database, int pages);
+  Result<bool> run(int mode);
+
+  Connection& connection_;
+  LogSink log_;
+  std::atomic<std::int64_t> bytes_{0};
+  std::int64_t longest_ = 0;  ///< the log's size in the file since it was last shortened
+  std::int64_t forced_at_ = forced_bytes;
+};
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

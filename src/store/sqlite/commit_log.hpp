@@ -1,0 +1,63 @@
+#pragma once
+
+#include "store/sqlite/connection.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+/// The write transactions of one storage, and the row that each leaves in `bureau_commits`: its
+/// number, who made it, and the last journal number drawn. REQUIRES: the lock file is held from
+/// begin() to the end of commit() or rollback().
+class CommitLog {
+ public:
+  CommitLog(Connection& connection, std::int64_t writer)
+      : connection_(connection), writer_(writer) {}
+
+  /// Opens a write transaction and reads what the last one left.
+  Result<void> begin();
+  void rollback();
+
+  enum class Outcome {
+    committed,
+    absent,  ///< not there, now or after a restart
+    unclear  ///< it may appear after a restart: settle() before the lock file is let go
+  };
+  struct Ending {
+    Outcome outcome = Outcome::committed;
+    Error error = {};  ///< unless committed
+  };
+  /// Leaves the row and commits. A transaction that changed nothing leaves none.
+  Ending commit();
+  /// Says what became of a commit whose outcome is unclear. When its frames may be in the log
+  /// although it was not acknowledged, the next commit overwrites them; so one is made here.
+  Ending settle(Ending ending);
+
+  /// Whether the outcome of every commit so far is known.
+  [[nodiscard]] bool is_settled() const { return unclear_ == 0; }
+  [[nodiscard]] bool is_open() const { return connection_.in_transaction(); }
+  /// The last journal number drawn; to be moved by whoever draws.
+  [[nodiscard]] std::int64_t& sequence() { return sequence_; }
+  /// The number of the last commit that left a row.
+  [[nodiscard]] std::int64_t last_commit() const { return last_; }
+  /// Whether begin() has found commits of others since this was asked before.
+  [[nodiscard]] bool take_others_committed() { return std::exchange(others_, false); }
+
+ private:
+  [[nodiscard]] bool changed() const;
+  int append_row();
+  [[nodiscard]] Outcome judge(int code) const;
+  Ending settle_once();
+
+  Connection& connection_;
+  std::int64_t writer_;
+  std::int64_t last_ = 0;         ///< number of the newest row
+  std::int64_t last_writer_ = 0;  ///< who made it
+  std::int64_t sequence_ = 0;
+  std::int64_t sequence_begun_ = 0;
+  std::int64_t changes_begun_ = 0;
+  std::int64_t unclear_ = 0;  ///< the number of a commit that is not settled; 0: none
+  bool others_ = false;
+};
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

@@ -1,0 +1,87 @@
+#include "store/sqlite/file_format.hpp"
+
+#include <fmt/format.h>
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+namespace {
+
+constexpr std::string_view opening = "opening it";
+
+Result<void> check_format(Connection& connection) {
+  BUREAU_TRY(const std::int64_t format, connection.query_integer("PRAGMA user_version", opening));
+  if (format <= format_version) return {};
+  BUREAU_TRY(
+      const std::int64_t oldest,
+      connection.query_integer(
+          "SELECT CAST(value AS INTEGER) FROM bureau_meta WHERE key='oldest_reader'", opening));
+  if (oldest <= format_version) return {};
+  return fail(Code::conflict,
+              fmt::format("{}: made by a newer bureau: its format is {}, this one reads up to {}",
+                          connection.path(), format, format_version),
+              "format");
+}
+
+Result<void> make_ours(Connection& connection) {
+  // In one transaction, so that a file is ours wholly or not at all.
+  const std::string sql = fmt::format(
+      "BEGIN IMMEDIATE;"
+      "PRAGMA application_id={}; PRAGMA user_version={};"
+      "CREATE TABLE bureau_meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+      "INSERT INTO bureau_meta VALUES('format','{}'),('oldest_reader','{}');"
+      "CREATE TABLE bureau_catalog(name TEXT PRIMARY KEY, definition TEXT NOT NULL)"
+      " STRICT, WITHOUT ROWID;"
+      "CREATE TABLE bureau_commits(id INTEGER PRIMARY KEY, writer INTEGER NOT NULL,"
+      " sequence INTEGER NOT NULL) STRICT;"
+      "COMMIT",
+      application_id, format_version, format_version, format_version);
+  auto made = connection.execute(sql, "making the file");
+  if (!made && connection.in_transaction()) connection.run("ROLLBACK");
+  return made;
+}
+
+Result<void> set_wal(Connection& connection) {
+  sqlite3_stmt* handle = nullptr;
+  int code =
+      sqlite3_prepare_v2(connection.handle(), "PRAGMA journal_mode=WAL", -1, &handle, nullptr);
+  if (code != SQLITE_OK) return fail(connection.error(code, opening));
+  const Statement statement(handle, nullptr);
+  code = statement.step();
+  if (code != SQLITE_ROW) return fail(connection.error(code, opening));
+  if (column_value(handle, 0).as_text() == "wal") return {};
+  return fail(Code::unavailable,
+              fmt::format("{}: its file system does not allow SQLite's WAL mode (shared memory)",
+                          connection.path()));
+}
+
+}  // namespace
+
+Result<bool> check_owner(Connection& connection) {
+  BUREAU_TRY(const std::int64_t owner, connection.query_integer("PRAGMA application_id", opening));
+  BUREAU_TRY(const std::int64_t objects,
+             connection.query_integer("SELECT COUNT(*) FROM sqlite_schema", opening));
+  const bool empty = owner == 0 && objects == 0;
+  if (!empty && owner != application_id) {
+    return fail(Code::corrupt,
+                fmt::format("{}: it belongs to another program (application_id {:#x}, bureau's is "
+                            "{:#x})",
+                            connection.path(), static_cast<std::uint32_t>(owner), application_id));
+  }
+  return empty;
+}
+
+Result<void> prepare_file(Connection& connection) {
+  BUREAU_TRY(const bool empty, check_owner(connection));
+  if (!empty) BUREAU_TRY_VOID(check_format(connection));
+  if (sqlite3_db_readonly(connection.handle(), "main") == 1) {
+    return fail(Code::unavailable, fmt::format("{}: it is read-only; the file and its folder must "
+                                               "be writable",
+                                               connection.path()));
+  }
+  BUREAU_TRY_VOID(set_wal(connection));
+  return empty ? make_ours(connection) : Result<void>();
+}
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

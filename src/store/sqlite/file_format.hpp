@@ -1,0 +1,25 @@
+#pragma once
+
+#include "bureau/store/table.hpp"
+#include "store/sqlite/connection.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+/// "bure", in the file's header: whose file it is.
+inline constexpr std::int64_t application_id = 0x62757265;
+/// Raised when an older library could misread the file; also the oldest format that can read it.
+inline constexpr std::int64_t format_version = 1;
+
+/// That the file is empty or a bureau's: `corrupt` otherwise. Reads only. True when it is empty.
+Result<bool> check_owner(Connection& connection);
+
+/// Checks that the file is ours and of a format we know, before anything of it is changed; makes an
+/// empty one ours. REQUIRES: the lock file is held.
+Result<void> prepare_file(Connection& connection);
+
+/// Storage::migrate() on an open connection. REQUIRES: a write transaction is open.
+Result<void> migrate_tables(Connection& connection, const Catalog& catalog);
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

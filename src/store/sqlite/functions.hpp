@@ -1,0 +1,20 @@
+#pragma once
+
+#include "bureau/core/config.hpp"
+
+struct sqlite3;
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+/// Gives a connection the functions that generated SQL uses, so that they mean here what the
+/// library's own code means:
+///   bureau_json_get(text, kind, member...)  the value at a path, if it has that kind, else NULL
+///   bureau_json_has(text, element, member...)  whether the array there has that text
+///   bureau_add(a, b), bureau_sum(a), bureau_average(a)  integers, exact or "integer overflow"
+///   bureau_fold(text)  the folded form that companions of folded columns hold
+/// Returns SQLite's code.
+[[nodiscard]] int add_functions(sqlite3* connection);
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

@@ -1,0 +1,75 @@
+#include "store/sqlite/reader_pool.hpp"
+
+#include <fmt/format.h>
+
+#include "store/sqlite/transaction.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+ReaderPool::ReaderPool(const SqliteOptions& options)
+    : options_(options), clock_(options.clock != nullptr ? *options.clock : Clock::system()) {
+  options_.readers = std::max(options_.readers, 1);
+}
+
+int ReaderPool::running() const {
+  const std::lock_guard guard(mutex_);
+  return running_;
+}
+
+Result<Connection*> ReaderPool::take(Monotonic deadline) {
+  std::unique_lock lock(mutex_);
+  while (free_.empty() && running_ >= options_.readers) {
+    ++waiting_;
+    const bool in_time = clock_.wait_until(lock, freed_, deadline);
+    --waiting_;
+    if (!in_time && free_.empty() && running_ >= options_.readers) {
+      return fail(Code::deadline, fmt::format("{}: all {} readers were in use until the deadline",
+                                              options_.path, options_.readers));
+    }
+  }
+  ++running_;
+  if (!free_.empty()) {
+    Connection* const taken = free_.back();
+    free_.pop_back();
+    return taken;
+  }
+  lock.unlock();
+  auto opened = Connection::open(options_, Connection::Role::reader);
+  lock.lock();
+  if (!opened) {
+    --running_;
+    freed_.notify_one();
+    return fail(std::move(opened).error());
+  }
+  all_.push_back(*std::move(opened));
+  return all_.back().get();
+}
+
+void ReaderPool::give_back(Connection* connection) {
+  const std::lock_guard guard(mutex_);
+  free_.push_back(connection);
+  --running_;
+  if (waiting_ > 0) freed_.notify_one();
+}
+
+Result<void> ReaderPool::read(Monotonic deadline, ReadClosure closure) {
+  BUREAU_TRY(Connection * connection, take(deadline));
+  connection->set_deadline(deadline);
+  Result<void> result;
+  if (const int code = connection->run("BEGIN"); code != SQLITE_OK) {
+    result = fail(connection->error(code, "beginning a read"));
+  } else {
+    SnapshotReader reader(*connection, deadline);
+    result = guarded([&] { return closure(reader); });
+    // The end of a read must not be interrupted, or its snapshot would stay.
+    connection->set_deadline(Monotonic::never());
+    if (connection->in_transaction()) connection->run("COMMIT");
+    if (connection->in_transaction()) connection->run("ROLLBACK");
+  }
+  give_back(connection);
+  return result;
+}
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "store/sqlite/connection.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+/// Connections that read, opened when first needed and used by one thread at a time. Thread-safe.
+class ReaderPool {
+ public:
+  explicit ReaderPool(const SqliteOptions& options);
+
+  /// Runs the closure on a snapshot. `deadline` when no connection was free by then.
+  Result<void> read(Monotonic deadline, ReadClosure closure);
+  /// How many reads run now.
+  [[nodiscard]] int running() const;
+
+ private:
+  Result<Connection*> take(Monotonic deadline);
+  void give_back(Connection* connection);
+
+  SqliteOptions options_;
+  Clock& clock_;
+  mutable std::mutex mutex_;
+  std::condition_variable freed_;
+  std::vector<std::unique_ptr<Connection>> all_;
+  std::vector<Connection*> free_;  ///< the last used is the next to be used: its cache is warm
+  int running_ = 0;
+  int waiting_ = 0;
+};
+
+/// Runs a host's closure; what it throws becomes an error.
+template <class Call>
+Result<void> guarded(Call&& call) {
+  try {
+    return call();
+  } catch (const std::exception& thrown) {
+    return fail(Code::internal, std::string("a closure threw: ") + thrown.what());
+  } catch (...) {
+    return fail(Code::internal, "a closure threw what is no std::exception");
+  }
+}
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

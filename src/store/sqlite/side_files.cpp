@@ -1,0 +1,188 @@
+#include "store/sqlite/side_files.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "store/sqlite/failure.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+namespace {
+
+/// Where the watchers' lock is in the wake file: behind the number.
+constexpr off_t audience_byte = 8;
+
+struct flock range(short type, off_t start, off_t length) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = start;
+  lock.l_len = length;
+  return lock;
+}
+
+/// fcntl, begun again when a signal interrupts it. 0, or the error's number.
+int control(int descriptor, int command, struct flock& lock) {
+  while (fcntl(descriptor, command, &lock) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+bool is_contention(int number) { return number == EAGAIN || number == EACCES; }
+
+void wait_real_time(Duration time) {
+  std::mutex mutex;
+  std::condition_variable never;
+  std::unique_lock lock(mutex);
+  Clock& clock = Clock::system();
+  clock.wait_until(lock, never, clock.monotonic() + time);
+}
+
+}  // namespace
+
+FileHandle::~FileHandle() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<FileHandle> open_side_file(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (descriptor < 0) return fail(system_error(errno, path, "opening it"));
+  return FileHandle(descriptor);
+}
+
+Result<std::unique_ptr<LockFile>> LockFile::open(const std::string& database) {
+  const std::string path = database + "-lock";
+  BUREAU_TRY(auto file, open_side_file(path));
+  return std::unique_ptr<LockFile>(new LockFile(std::move(file), path));
+}
+
+bool LockFile::try_lock() {
+  auto lock = range(F_WRLCK, 0, 0);
+  return control(file_.get(), F_OFD_SETLK, lock) == 0;
+}
+
+Result<void> LockFile::lock(Clock& clock, Monotonic deadline) {
+  auto lock = range(F_WRLCK, 0, 0);
+  if (deadline == Monotonic::never()) {
+    const int number = control(file_.get(), F_OFD_SETLKW, lock);
+    if (number != 0) return fail(system_error(number, path_, "locking it"));
+    return {};
+  }
+  constexpr Duration longest = std::chrono::milliseconds(1);
+  for (Duration pause = std::chrono::microseconds(20);; pause = std::min(pause * 2, longest)) {
+    const int number = control(file_.get(), F_OFD_SETLK, lock);
+    if (number == 0) return {};
+    if (!is_contention(number)) return fail(system_error(number, path_, "locking it"));
+    if (clock.monotonic() >= deadline) {
+      return fail(Code::deadline,
+                  fmt::format("{}: another writer held it until the deadline", path_));
+    }
+    // Real time whatever the clock is: the other process does not follow a manual one.
+    wait_real_time(pause);
+  }
+}
+
+void LockFile::unlock() {
+  auto lock = range(F_UNLCK, 0, 0);
+  control(file_.get(), F_OFD_SETLK, lock);
+}
+
+Result<std::unique_ptr<NodeFile>> NodeFile::open(const std::string& database) {
+  const std::string path = database + "-nodes";
+  BUREAU_TRY(auto file, open_side_file(path));
+  return std::unique_ptr<NodeFile>(new NodeFile(std::move(file), path));
+}
+
+namespace {
+Result<void> check_node(int node) {
+  if (node >= 0 && node < id::node_count) return {};
+  return fail(Code::invalid,
+              fmt::format("node {}: nodes are from 0 to {}", node, id::node_count - 1), "node");
+}
+}  // namespace
+
+Result<bool> NodeFile::hold(int node) {
+  BUREAU_TRY_VOID(check_node(node));
+  const std::lock_guard guard(mutex_);
+  bool& held = held_[static_cast<std::size_t>(node)];
+  if (held) return false;
+  auto lock = range(F_WRLCK, node, 1);
+  const int number = control(file_.get(), F_OFD_SETLK, lock);
+  if (is_contention(number)) return false;
+  if (number != 0) return fail(system_error(number, path_, "locking it"));
+  held = true;
+  return true;
+}
+
+void NodeFile::release(int node) {
+  if (!check_node(node)) return;
+  const std::lock_guard guard(mutex_);
+  bool& held = held_[static_cast<std::size_t>(node)];
+  if (!held) return;
+  auto lock = range(F_UNLCK, node, 1);
+  control(file_.get(), F_OFD_SETLK, lock);
+  held = false;
+}
+
+Result<bool> NodeFile::is_alive(int node) {
+  BUREAU_TRY_VOID(check_node(node));
+  const std::lock_guard guard(mutex_);
+  if (held_[static_cast<std::size_t>(node)]) return true;
+  auto lock = range(F_WRLCK, node, 1);
+  const int number = control(file_.get(), F_OFD_GETLK, lock);
+  if (number != 0) return fail(system_error(number, path_, "asking for its locks"));
+  return lock.l_type != F_UNLCK;
+}
+
+Result<std::unique_ptr<WakeFile>> WakeFile::open(const std::string& database) {
+  const std::string path = database + "-wake";
+  BUREAU_TRY(auto file, open_side_file(path));
+  return std::unique_ptr<WakeFile>(new WakeFile(std::move(file), path));
+}
+
+bool WakeFile::has_audience() const {
+  auto lock = range(F_WRLCK, audience_byte, 1);
+  return control(file_.get(), F_OFD_GETLK, lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+void WakeFile::announce(std::int64_t commit) {
+  own_.store(commit, std::memory_order_release);
+  if (!has_audience()) return;
+  // A hint: when it cannot be written, those who wait look again at their next due time.
+  [[maybe_unused]] const auto written = ::pwrite(file_.get(), &commit, sizeof commit, 0);
+}
+
+int WakeFile::watch() {
+  const std::lock_guard guard(mutex_);
+  if (inotify_.is_open()) return inotify_.get();
+  FileHandle made(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!made.is_open() || inotify_add_watch(made.get(), path_.c_str(), IN_MODIFY) < 0) return -1;
+  auto lock = range(F_RDLCK, audience_byte, 1);
+  if (control(file_.get(), F_OFD_SETLK, lock) != 0) return -1;
+  inotify_ = std::move(made);
+  return inotify_.get();
+}
+
+bool WakeFile::drain() {
+  const std::lock_guard guard(mutex_);
+  if (!inotify_.is_open()) return false;
+  alignas(inotify_event) std::array<char, 4096> events;
+  bool any = false;
+  while (::read(inotify_.get(), events.data(), events.size()) > 0) any = true;
+  if (!any) return false;
+  std::int64_t commit = 0;
+  if (::pread(file_.get(), &commit, sizeof commit, 0) != sizeof commit) return true;
+  const std::int64_t before = seen_.exchange(commit);
+  return commit != before && commit != own_.load(std::memory_order_acquire);
+}
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

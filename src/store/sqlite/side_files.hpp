@@ -1,0 +1,104 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "bureau/core/clock.hpp"
+#include "bureau/core/id.hpp"
+#include "bureau/core/result.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+// The files beside the database. Linux only: open-file-description locks, which belong to one
+// open() and not to the process (so that two storages in one process exclude each other, and
+// closing one drops nothing of the other's), and inotify.
+
+/// An open file, closed with the object.
+class FileHandle {
+ public:
+  FileHandle() = default;
+  explicit FileHandle(int descriptor) : descriptor_(descriptor) {}
+  FileHandle(FileHandle&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  FileHandle& operator=(FileHandle&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~FileHandle();
+  [[nodiscard]] int get() const { return descriptor_; }
+  [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
+
+ private:
+  int descriptor_ = -1;
+};
+
+/// Opens a file of ours, and makes it (for its owner alone) when it is not there.
+[[nodiscard]] Result<FileHandle> open_side_file(const std::string& path);
+
+/// `<file>-lock`: held around each write transaction and each checkpoint, by one storage at a time
+/// on the whole machine.
+class LockFile {
+ public:
+  static Result<std::unique_ptr<LockFile>> open(const std::string& database);
+  /// Waits until it is free; `deadline` when it was not by then. Without a deadline the kernel
+  /// queues those who wait; with one they ask again, after at most a millisecond.
+  Result<void> lock(Clock& clock, Monotonic deadline);
+  [[nodiscard]] bool try_lock();
+  void unlock();
+
+ private:
+  explicit LockFile(FileHandle file, std::string path)
+      : file_(std::move(file)), path_(std::move(path)) {}
+  FileHandle file_;
+  std::string path_;
+};
+
+/// `<file>-nodes`: one byte for each node, locked by the storage that has the node. The kernel
+/// unlocks it when the process dies. Thread-safe.
+class NodeFile {
+ public:
+  static Result<std::unique_ptr<NodeFile>> open(const std::string& database);
+  Result<bool> hold(int node);
+  void release(int node);
+  Result<bool> is_alive(int node);
+
+ private:
+  explicit NodeFile(FileHandle file, std::string path)
+      : file_(std::move(file)), path_(std::move(path)) {}
+  FileHandle file_;
+  std::string path_;
+  std::mutex mutex_;
+  std::array<bool, id::node_count> held_{};
+};
+
+/// `<file>-wake`: the number of the last commit that other processes should look at. Those who
+/// watch hold a shared lock on its second half, so that a writer with no audience writes nothing.
+/// Thread-safe.
+class WakeFile {
+ public:
+  static Result<std::unique_ptr<WakeFile>> open(const std::string& database);
+  /// After a commit with that number.
+  void announce(std::int64_t commit);
+  /// Begins to watch at the first call; -1 when that cannot be done.
+  int watch();
+  /// Empties the watcher. True when it names a commit that is not the last of our own.
+  bool drain();
+
+ private:
+  explicit WakeFile(FileHandle file, std::string path)
+      : file_(std::move(file)), path_(std::move(path)) {}
+  [[nodiscard]] bool has_audience() const;
+  FileHandle file_;
+  std::string path_;
+  std::mutex mutex_;  ///< guards inotify_'s making
+  FileHandle inotify_;
+  std::atomic<std::int64_t> own_{0};
+  std::atomic<std::int64_t> seen_{0};
+};
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

@@ -1,0 +1,185 @@
+#include "bureau/store/sqlite_storage.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "bureau/core/random.hpp"
+#include "store/sqlite/checkpointer.hpp"
+#include "store/sqlite/commit_hints.hpp"
+#include "store/sqlite/failure.hpp"
+#include "store/sqlite/file_format.hpp"
+#include "store/sqlite/reader_pool.hpp"
+#include "store/sqlite/side_files.hpp"
+#include "store/sqlite/write_queue.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+namespace {
+
+/// How long open() waits for writers of other processes.
+constexpr Duration open_patience = std::chrono::seconds(10);
+constexpr Duration maintenance_patience = std::chrono::seconds(1);
+constexpr Duration maintenance_soon = std::chrono::milliseconds(100);
+constexpr Duration maintenance_later = std::chrono::seconds(1);
+
+/// Readable by nobody but its owner from the first moment on; SQLite would ask the umask.
+void create_private(const SqliteOptions& options) {
+  if (!options.vfs.empty()) return;  // whose paths need not be those of this file system
+  const int made = ::open(options.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (made >= 0) ::close(made);
+}
+
+Result<std::unique_ptr<Connection>> open_writer(const SqliteOptions& options) {
+  // Closing any descriptor of a file drops this process's POSIX locks on it, SQLite's among them;
+  // so no other thread may open a file that is being created here.
+  static std::mutex creating;
+  const std::lock_guard guard(creating);
+  create_private(options);
+  return Connection::open(options, Connection::Role::writer);
+}
+
+class SqliteStorage final : public Storage {
+ public:
+  static Result<std::shared_ptr<Storage>> open(SqliteOptions options);
+  ~SqliteStorage() override;
+
+  [[nodiscard]] std::string_view name() const override { return "sqlite"; }
+  [[nodiscard]] Capabilities capabilities() const override {
+    return {.durable = true, .shared = true, .concurrent_writers = false};
+  }
+
+  Result<void> read(Monotonic deadline, ReadClosure closure) override;
+  Result<void> write(const WriteOptions& options, WriteClosure closure) override {
+    return queue_->write(options, closure);
+  }
+  Result<void> migrate(const Catalog& catalog) override;
+  Result<Subscription> on_commit(std::function<void()> hint) override {
+    return hints_->subscribe(std::move(hint));
+  }
+  Result<bool> hold_node(int node) override { return nodes_->hold(node); }
+  void release_node(int node) override { nodes_->release(node); }
+  Result<bool> node_is_alive(int node) override { return nodes_->is_alive(node); }
+  Result<Duration> maintain() override;
+  [[nodiscard]] int wake_fd() const override { return wake_->watch(); }
+  bool drain_wake() override {
+    const bool named = wake_->drain();
+    return queue_->take_others_committed() || named;
+  }
+
+ private:
+  explicit SqliteStorage(SqliteOptions options) : options_(std::move(options)) {}
+  Result<void> open_files();
+
+  SqliteOptions options_;
+  std::shared_ptr<CommitHints> hints_ = std::make_shared<CommitHints>();
+  std::unique_ptr<LockFile> lock_file_;
+  std::unique_ptr<NodeFile> nodes_;
+  std::unique_ptr<WakeFile> wake_;
+  std::unique_ptr<Connection> writer_;
+  std::unique_ptr<CommitLog> commits_;
+  std::unique_ptr<Checkpointer> checkpointer_;
+  std::unique_ptr<WriteQueue> queue_;
+  std::unique_ptr<ReaderPool> readers_;
+};
+
+Result<std::shared_ptr<Storage>> SqliteStorage::open(SqliteOptions options) {
+  if (options.path.empty()) return fail(Code::invalid, "path: a database needs a file", "path");
+  if (options.clock == nullptr) options.clock = &Clock::system();
+  std::shared_ptr<SqliteStorage> storage(new SqliteStorage(std::move(options)));
+  BUREAU_TRY_VOID(storage->open_files());
+  return std::shared_ptr<Storage>(std::move(storage));
+}
+
+Result<void> SqliteStorage::open_files() {
+  BUREAU_TRY(writer_, open_writer(options_));
+  // Before anything is made beside a file that is not ours.
+  BUREAU_TRY_VOID(check_owner(*writer_));
+  BUREAU_TRY(lock_file_, LockFile::open(options_.path));
+  BUREAU_TRY(nodes_, NodeFile::open(options_.path));
+  BUREAU_TRY(wake_, WakeFile::open(options_.path));
+
+  Clock& real = Clock::system();
+  auto locked = lock_file_->lock(real, real.monotonic() + open_patience);
+  if (!locked && locked.error().code == Code::deadline) locked.error().code = Code::busy;
+  BUREAU_TRY_VOID(std::move(locked));
+  auto prepared = prepare_file(*writer_);
+  lock_file_->unlock();
+  BUREAU_TRY_VOID(std::move(prepared));
+
+  const auto identity = static_cast<std::int64_t>(Random::system().next());
+  commits_ = std::make_unique<CommitLog>(*writer_, identity);
+  checkpointer_ = std::make_unique<Checkpointer>(*writer_, options_.log);
+  readers_ = std::make_unique<ReaderPool>(options_);
+  queue_ = std::make_unique<WriteQueue>(
+      *writer_, *commits_, *lock_file_,
+      WriteQueue::Settings{.clock = options_.clock,
+                           .log = options_.log,
+                           .slow_write = options_.slow_write,
+                           .path = options_.path,
+                           .before_unlock = [this] { checkpointer_->after_commit(); },
+                           .committed =
+                               [this](std::int64_t commit) {
+                                 wake_->announce(commit);
+                                 hints_->call();
+                               }});
+  return {};
+}
+
+SqliteStorage::~SqliteStorage() {
+  // The last connection to a file moves its log into the database when it closes: a checkpoint,
+  // which belongs under the lock file. When another process writes just now, that is left to it.
+  readers_.reset();
+  if (lock_file_ && writer_ && !lock_file_->try_lock()) {
+    sqlite3_db_config(writer_->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  }
+  queue_.reset();
+  commits_.reset();
+  writer_.reset();
+}
+
+Result<void> SqliteStorage::read(Monotonic deadline, ReadClosure closure) {
+  if (queue_->is_unsettled()) {
+    // What this snapshot shows might be undone by a restart: find out first.
+    BUREAU_TRY_VOID(queue_->run_alone(deadline, []() -> Result<void> { return {}; }));
+  }
+  return readers_->read(deadline, closure);
+}
+
+Result<void> SqliteStorage::migrate(const Catalog& catalog) {
+  return queue_->run_alone(Monotonic::never(), [&]() -> Result<void> {
+    BUREAU_TRY_VOID(commits_->begin());
+    BUREAU_TRY_VOID(migrate_tables(*writer_, catalog));
+    CommitLog::Ending ending = commits_->commit();
+    if (ending.outcome == CommitLog::Outcome::unclear) {
+      ending = commits_->settle(std::move(ending));
+    }
+    if (ending.outcome == CommitLog::Outcome::committed) return {};
+    return fail(std::move(ending.error));
+  });
+}
+
+Result<Duration> SqliteStorage::maintain() {
+  if (checkpointer_->wal_bytes() < Checkpointer::passive_bytes) {
+    return checkpointer_->wal_bytes() == 0 ? maintenance_later : maintenance_soon;
+  }
+  bool all = false;
+  const Monotonic deadline = options_.clock->monotonic() + maintenance_patience;
+  auto done = queue_->run_alone(deadline, [&]() -> Result<void> {
+    BUREAU_TRY(all, checkpointer_->checkpoint(readers_->running() == 0));
+    return {};
+  });
+  if (!done && done.error().code != Code::deadline) return fail(std::move(done).error());
+  return all ? maintenance_soon : maintenance_later;
+}
+
+}  // namespace
+
+}  // namespace detail::sqlite
+
+Result<std::shared_ptr<Storage>> open_sqlite(SqliteOptions options) {
+  return detail::sqlite::SqliteStorage::open(std::move(options));
+}
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,222 @@
+#include <algorithm>
+#include <limits>
+
+#include "store/sqlite/sql.hpp"
+#include "store/sqlite/table_plan.hpp"
+#include "store/statement.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+namespace {
+
+/// Rows that come after a given one: (a after x) or (a is x and ((b after y) or ...)). With a
+/// bound on the first column in front, which an index can begin at.
+class KeysetWriter {
+ public:
+  KeysetWriter(Sql& sql, const std::vector<Order>& order, const std::vector<OwnedValue>& after)
+      : sql_(sql), order_(order), after_(after) {}
+
+  void write() {
+    const Value first = value(0);
+    const bool plain = !order_[0].descending || !order_[0].column->nullable;
+    if (order_.size() > 1 && !first.is_null() && plain) {
+      sql_.name(order_[0].column->name);
+      sql_ << (order_[0].descending ? "<=" : ">=");
+      sql_.parameter(first);
+      sql_ << " AND ";
+    }
+    from(0);
+  }
+
+ private:
+  [[nodiscard]] Value value(std::size_t i) const { return after_[i].view(); }
+
+  void from(std::size_t i) {
+    if (i + 1 == order_.size()) return beyond(i);
+    sql_ << "(";
+    beyond(i);
+    sql_ << " OR (";
+    same(i);
+    sql_ << " AND ";
+    from(i + 1);
+    sql_ << "))";
+  }
+
+  /// Nulls are first when ascending, last when descending.
+  void beyond(std::size_t i) {
+    const Order& order = order_[i];
+    if (value(i).is_null()) {
+      if (order.descending) {
+        sql_ << "0";
+      } else {
+        sql_.name(order.column->name);
+        sql_ << " IS NOT NULL";
+      }
+      return;
+    }
+    const bool or_null = order.descending && order.column->nullable;
+    if (or_null) sql_ << "(";
+    sql_.name(order.column->name);
+    sql_ << (order.descending ? "<" : ">");
+    sql_.parameter(value(i));
+    if (or_null) {
+      sql_ << " OR ";
+      sql_.name(order.column->name);
+      sql_ << " IS NULL)";
+    }
+  }
+
+  void same(std::size_t i) {
+    sql_.name(order_[i].column->name);
+    if (value(i).is_null()) {
+      sql_ << " IS NULL";
+    } else {
+      sql_ << "=";
+      sql_.parameter(value(i));
+    }
+  }
+
+  Sql& sql_;
+  const std::vector<Order>& order_;
+  const std::vector<OwnedValue>& after_;
+};
+
+void append_filter(Sql& sql, const Select& select, const std::vector<Order>& order) {
+  const bool filtered = !select.where.is_always();
+  if (!filtered && select.after.empty()) return;
+  sql << " WHERE ";
+  if (filtered) append_predicate(sql, select.where);
+  if (select.after.empty()) return;
+  if (filtered) sql << " AND ";
+  sql << "(";
+  KeysetWriter(sql, order, select.after).write();
+  sql << ")";
+}
+
+/// " WHERE ... ORDER BY ... LIMIT ..."
+void append_which(Sql& sql, const Select& select) {
+  const auto order = full_order(select);
+  append_filter(sql, select, order);
+  sql << " ORDER BY ";
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i > 0) sql << ",";
+    sql.name(order[i].column->name);
+    if (order[i].descending) sql << " DESC";
+  }
+  if (select.limit) {
+    constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+    sql << " LIMIT ";
+    sql.parameter(Value::integer(static_cast<std::int64_t>(std::min(*select.limit, most))));
+  }
+}
+
+/// Which rows a change concerns. With a limit they are picked first, in order.
+void append_changed(Sql& sql, const Select& which) {
+  if (!which.limit) return append_filter(sql, which, full_order(which));
+  const bool one = *which.limit == 1;
+  sql << (one ? " WHERE \"id\"=(SELECT \"id\" FROM " : " WHERE \"id\" IN(SELECT \"id\" FROM ");
+  sql.name(which.table->name);
+  append_which(sql, which);
+  sql << ")";
+}
+
+void append_returning(Sql& sql, const TableInfo& table) {
+  sql << " RETURNING " << column_list(table);
+}
+
+void append_measure(Sql& sql, const Aggregate::Measure& measure) {
+  using Function = Aggregate::Function;
+  if (measure.function == Function::count) {
+    sql << "COUNT(*)";
+    return;
+  }
+  const bool real = measure.column->type == Type::real;
+  switch (measure.function) {
+    case Function::sum:
+      sql << (real ? "SUM(" : "bureau_sum(");
+      break;
+    case Function::average:
+      sql << (real ? "AVG(" : "bureau_average(");
+      break;
+    case Function::minimum:
+      sql << "MIN(";
+      break;
+    default:
+      sql << "MAX(";
+      break;
+  }
+  sql.name(measure.column->name);
+  sql << ")";
+}
+
+void append_assignment(Sql& sql, const Assignment& one) {
+  sql.name(one.column->name);
+  sql << "=";
+  if (!one.add) return sql.parameter(one.value);
+  sql << "bureau_add(";
+  sql.name(one.column->name);
+  sql << ",";
+  sql.parameter(one.value);
+  sql << ")";
+}
+
+}  // namespace
+
+Result<void> append_select(Sql& sql, const Select& select) {
+  BUREAU_TRY_VOID(check_select(select));
+  sql << "SELECT " << column_list(*select.table) << " FROM ";
+  sql.name(select.table->name);
+  append_which(sql, select);
+  return {};
+}
+
+Result<void> append_aggregate(Sql& sql, const Aggregate& aggregate) {
+  BUREAU_TRY_VOID(check_aggregate(aggregate));
+  std::string groups;
+  for (const ColumnInfo* column : aggregate.group_by) {
+    if (!groups.empty()) groups += ',';
+    groups += quoted(column->name);
+  }
+  sql << "SELECT " << groups;
+  bool first = groups.empty();
+  for (const auto& measure : aggregate.measures) {
+    if (!first) sql << ",";
+    first = false;
+    append_measure(sql, measure);
+  }
+  sql << " FROM ";
+  sql.name(aggregate.table->name);
+  if (!aggregate.where.is_always()) {
+    sql << " WHERE ";
+    append_predicate(sql, aggregate.where);
+  }
+  if (!groups.empty()) sql << " GROUP BY " << groups << " ORDER BY " << groups;
+  return {};
+}
+
+Result<void> append_update(Sql& sql, const Update& update, bool returning) {
+  BUREAU_TRY_VOID(check_update(update));
+  sql << "UPDATE ";
+  sql.name(update.which.table->name);
+  sql << " SET ";
+  for (std::size_t i = 0; i < update.set.size(); ++i) {
+    if (i > 0) sql << ",";
+    append_assignment(sql, update.set[i]);
+  }
+  append_changed(sql, update.which);
+  if (returning) append_returning(sql, *update.which.table);
+  return {};
+}
+
+Result<void> append_remove(Sql& sql, const Select& which) {
+  BUREAU_TRY_VOID(check_select(which));
+  sql << "DELETE FROM ";
+  sql.name(which.table->name);
+  append_changed(sql, which);
+  append_returning(sql, *which.table);
+  return {};
+}
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

@@ -1,0 +1,389 @@
+#include "store/sqlite/write_queue.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "store/sqlite/failure.hpp"
+#include "store/sqlite/reader_pool.hpp"
+#include "store/sqlite/transaction.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+namespace {
+
+/// A group closes at so many closures, or so long after its first began.
+constexpr std::size_t most_members = 64;
+constexpr Duration longest_group = std::chrono::milliseconds(2);
+
+enum Signal : int { nothing, turn, done };
+
+/// The closures that this thread is running now, the innermost first: a write inside one of the
+/// same storage would wait for itself.
+struct Running {
+  const WriteQueue* queue;
+  Running* outer;
+};
+thread_local Running* running = nullptr;
+
+bool runs_here(const WriteQueue* queue) {
+  for (const Running* one = running; one != nullptr; one = one->outer) {
+    if (one->queue == queue) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+/// One call that waits for its turn and then for its outcome. Kept and used again, so that a late
+/// notification never meets freed memory.
+struct WriteQueue::Ticket {
+  std::optional<WriteClosure> closure;
+  std::optional<FunctionRef<Result<void>()>> work;  ///< of run_alone()
+  const WriteOptions* options = nullptr;
+  Monotonic deadline;
+  Result<void> result;
+  std::atomic<int> signal{nothing};
+  // Those with a deadline wait on the clock.
+  std::mutex mutex;
+  std::condition_variable condition;
+
+  [[nodiscard]] bool is_timed() const { return deadline != Monotonic::never(); }
+  [[nodiscard]] bool is_portable() const { return closure && options->portable; }
+};
+
+WriteQueue::WriteQueue(Connection& connection, CommitLog& commits, LockFile& lock_file,
+                       Settings settings)
+    : connection_(connection),
+      commits_(commits),
+      lock_file_(lock_file),
+      settings_(std::move(settings)) {}
+
+WriteQueue::~WriteQueue() = default;
+
+// Waiting ----------------------------------------------------------------------------------------
+
+WriteQueue::Ticket* WriteQueue::new_ticket(Monotonic deadline) {
+  Ticket* ticket = nullptr;
+  {
+    const std::lock_guard guard(mutex_);
+    if (spare_.empty()) {
+      tickets_.push_back(std::make_unique<Ticket>());
+      ticket = tickets_.back().get();
+    } else {
+      ticket = spare_.back();
+      spare_.pop_back();
+    }
+  }
+  ticket->deadline = deadline;
+  ticket->result = {};
+  ticket->signal.store(nothing, std::memory_order_relaxed);
+  return ticket;
+}
+
+Result<void> WriteQueue::write(const WriteOptions& options, WriteClosure closure) {
+  if (runs_here(this)) {
+    return fail(Code::invalid, fmt::format("{}: a write inside a write, at {}:{}; pass the writer "
+                                           "or unit on instead",
+                                           settings_.path, options.where.file, options.where.line));
+  }
+  Ticket* const ticket = new_ticket(options.deadline);
+  ticket->closure = closure;
+  ticket->work.reset();
+  ticket->options = &options;
+  return enter(*ticket);
+}
+
+Result<void> WriteQueue::run_alone(Monotonic deadline, FunctionRef<Result<void>()> work) {
+  if (runs_here(this)) {
+    return fail(Code::invalid,
+                fmt::format("{}: this cannot be done inside a write", settings_.path));
+  }
+  Ticket* const ticket = new_ticket(deadline);
+  ticket->closure.reset();
+  ticket->work = work;
+  return enter(*ticket);
+}
+
+Result<void> WriteQueue::enter(Ticket& ticket) {
+  bool lead = false;
+  {
+    const std::lock_guard guard(mutex_);
+    queue_.push_back(&ticket);
+    lead = !std::exchange(turn_taken_, true);
+  }
+  if (lead) ticket.signal.store(turn, std::memory_order_relaxed);
+  for (;;) {
+    await(ticket);
+    if (ticket.signal.load(std::memory_order_acquire) == done) break;
+    ticket.signal.store(nothing, std::memory_order_relaxed);
+    proceed(ticket);
+  }
+  Result<void> result = std::move(ticket.result);
+  const std::lock_guard guard(mutex_);
+  spare_.push_back(&ticket);
+  return result;
+}
+
+void WriteQueue::await(Ticket& ticket) {
+  if (!ticket.is_timed()) {
+    while (ticket.signal.load(std::memory_order_acquire) == nothing) {
+      ticket.signal.wait(nothing, std::memory_order_acquire);
+    }
+    return;
+  }
+  std::unique_lock lock(ticket.mutex);
+  Monotonic until = ticket.deadline;
+  while (ticket.signal.load(std::memory_order_acquire) == nothing) {
+    if (settings_.clock->wait_until(lock, ticket.condition, until)) continue;
+    if (ticket.signal.load(std::memory_order_acquire) != nothing) return;
+    lock.unlock();
+    const bool left = leave_queue(ticket);
+    lock.lock();
+    if (left) {
+      ticket.result = fail(Code::deadline, fmt::format("{}: other writers came first until the "
+                                                       "deadline",
+                                                       settings_.path));
+      ticket.signal.store(done, std::memory_order_relaxed);
+      return;
+    }
+    // Somebody has claimed it: it will be told before long.
+    until = Monotonic::never();
+  }
+}
+
+bool WriteQueue::leave_queue(Ticket& ticket) {
+  const std::lock_guard guard(mutex_);
+  const auto place = std::find(queue_.begin(), queue_.end(), &ticket);
+  if (place == queue_.end()) return false;
+  queue_.erase(place);
+  return true;
+}
+
+void WriteQueue::signal(Ticket& ticket, int value) {
+  if (ticket.is_timed()) {
+    const std::lock_guard guard(ticket.mutex);
+    ticket.signal.store(value, std::memory_order_release);
+    ticket.condition.notify_one();
+    return;
+  }
+  ticket.signal.store(value, std::memory_order_release);
+  ticket.signal.notify_one();
+}
+
+// With the turn ----------------------------------------------------------------------------------
+
+void WriteQueue::proceed(Ticket& self) {
+  for (;;) {
+    Ticket* const next = next_to_run();
+    if (next != nullptr) {
+      if (next != &self && !next->is_portable()) return signal(*next, turn);
+      (alone_ ? reruns_ : claimed_).pop_front();
+      run(*next);
+      continue;
+    }
+    end_transaction();
+    if (reruns_.empty()) return finish();
+  }
+}
+
+WriteQueue::Ticket* WriteQueue::next_to_run() {
+  if (alone_) return group_size_ > 0 || reruns_.empty() ? nullptr : reruns_.front();
+  if (group_size_ >= most_members || ran_exclusive_) return nullptr;
+  if (group_size_ > 0 && settings_.clock->monotonic() - group_began_ >= longest_group) {
+    return nullptr;
+  }
+  if (claimed_.empty() && !claim()) return nullptr;
+  Ticket* const next = claimed_.front();
+  return next->work && group_size_ > 0 ? nullptr : next;
+}
+
+bool WriteQueue::claim() {
+  const std::lock_guard guard(mutex_);
+  claimed_.swap(queue_);
+  return !claimed_.empty();
+}
+
+void WriteQueue::run(Ticket& ticket) {
+  if (group_size_++ == 0) group_began_ = settings_.clock->monotonic();
+  if (ticket.is_timed() && settings_.clock->monotonic() >= ticket.deadline) {
+    ticket.result = fail(Code::deadline, fmt::format("{}: other writers came first until the "
+                                                     "deadline",
+                                                     settings_.path));
+    finished_.push_back(&ticket);
+    return;
+  }
+  if (ticket.work) return run_work(ticket);
+  if (open_transaction(ticket)) run_closure(ticket);
+}
+
+bool WriteQueue::lock_file(Ticket& ticket) {
+  if (!file_locked_) {
+    auto locked = lock_file_.lock(*settings_.clock, ticket.deadline);
+    if (!locked) {
+      ticket.result = std::move(locked);
+      finished_.push_back(&ticket);
+      return false;
+    }
+    file_locked_ = true;
+  }
+  return true;
+}
+
+void WriteQueue::run_work(Ticket& ticket) {
+  ran_exclusive_ = true;
+  if (!lock_file(ticket)) return;
+  if (!commits_.is_settled()) {
+    CommitLog::Ending ending = commits_.settle({CommitLog::Outcome::unclear, {}});
+    if (ending.outcome == CommitLog::Outcome::unclear) {
+      ticket.result = fail(
+          Code::unavailable,
+          fmt::format("{}: whether an earlier write was made is not known yet", settings_.path));
+      finished_.push_back(&ticket);
+      return;
+    }
+  }
+  Running frame{this, running};
+  running = &frame;
+  ticket.result = guarded(*ticket.work);
+  running = frame.outer;
+  commits_.rollback();
+  unsettled_.store(!commits_.is_settled(), std::memory_order_release);
+  finished_.push_back(&ticket);
+}
+
+bool WriteQueue::open_transaction(Ticket& ticket) {
+  if (!lock_file(ticket)) return false;
+  if (commits_.is_open()) return true;
+  connection_.set_deadline(ticket.deadline);
+  auto begun = commits_.begin();
+  connection_.set_deadline(Monotonic::never());
+  if (begun) return true;
+  ticket.result = std::move(begun);
+  finished_.push_back(&ticket);
+  return false;
+}
+
+Result<void> WriteQueue::call(Ticket& ticket, std::optional<Error>& doom) {
+  TransactionWriter writer(connection_, commits_.sequence(), ticket.deadline);
+  Running frame{this, running};
+  running = &frame;
+  const Monotonic begun = settings_.clock->monotonic();
+  Result<void> result = guarded([&] { return (*ticket.closure)(writer); });
+  const Duration held = settings_.clock->monotonic() - begun;
+  running = frame.outer;
+  doom = writer.doom();
+  if (held > settings_.slow_write) {
+    const CodeLocation& where = ticket.options->where;
+    log(settings_.log, LogLevel::warning, "sqlite", "a write held everybody up",
+        {{"file", std::string_view(where.file)},
+         {"line", std::int64_t{where.line}},
+         {"function", std::string_view(where.function)},
+         {"held_us", std::int64_t{held.count()}}});
+  }
+  if (result && doom) return fail(*doom);
+  return result;
+}
+
+/// A closure that fails is undone by itself: to its savepoint when there is something before it in
+/// the transaction, with the transaction otherwise. SQLite gives up the whole transaction at some
+/// errors; then so does the group.
+void WriteQueue::run_closure(Ticket& ticket) {
+  const bool shares = !members_.empty();
+  const std::int64_t sequence = commits_.sequence();
+  std::optional<Error> doom;
+  if (shares) {
+    if (const int code = connection_.run("SAVEPOINT closure"); code != SQLITE_OK) {
+      ticket.result = fail(connection_.error(code, "beginning a write"));
+      finished_.push_back(&ticket);
+      return undo_group();
+    }
+  }
+  Result<void> result = call(ticket, doom);
+  if (!commits_.is_open() || (doom && dooms(doom->code))) {
+    if (result) result = fail(Code::unavailable, settings_.path + ": the transaction was lost");
+    ticket.result = std::move(result);
+    finished_.push_back(&ticket);
+    return undo_group();
+  }
+  if (!result && !shares) {
+    commits_.rollback();
+  } else if (!result) {
+    commits_.sequence() = sequence;
+    if (connection_.run("ROLLBACK TO closure") != SQLITE_OK) undo_group();
+  }
+  if (shares && commits_.is_open() && connection_.run("RELEASE closure") != SQLITE_OK) {
+    if (result) reruns_.push_back(&ticket);
+    if (!result) finished_.push_back(&ticket);
+    ticket.result = std::move(result);
+    return undo_group();
+  }
+  (result ? members_ : finished_).push_back(&ticket);
+  ticket.result = std::move(result);
+}
+
+/// The transaction is lost. Those in it that did nothing wrong are run again, each alone.
+void WriteQueue::undo_group() {
+  commits_.rollback();
+  reruns_.insert(reruns_.end(), members_.begin(), members_.end());
+  members_.clear();
+  alone_ = true;
+  group_size_ = 0;
+}
+
+void WriteQueue::end_transaction() {
+  group_size_ = 0;
+  if (!commits_.is_open()) return;
+  CommitLog::Ending ending = commits_.commit();
+  if (ending.outcome == CommitLog::Outcome::unclear) ending = commits_.settle(std::move(ending));
+  unsettled_.store(!commits_.is_settled(), std::memory_order_release);
+  switch (ending.outcome) {
+    case CommitLog::Outcome::committed:
+      committed_ = true;
+      break;
+    case CommitLog::Outcome::absent:
+      if (members_.size() > 1) return undo_group();
+      [[fallthrough]];
+    case CommitLog::Outcome::unclear:
+      for (Ticket* member : members_) member->result = fail(ending.error);
+      log(settings_.log, LogLevel::error, "sqlite", "a commit failed",
+          {{"error", std::string_view(ending.error.message)}});
+      break;
+  }
+  finished_.insert(finished_.end(), members_.begin(), members_.end());
+  members_.clear();
+}
+
+/// The lock file is let go, the turn passed on, and only then are those told who waited: the next
+/// group is on its way meanwhile.
+void WriteQueue::finish() {
+  if (committed_) settings_.before_unlock();
+  if (std::exchange(file_locked_, false)) lock_file_.unlock();
+  std::vector<Ticket*> finished = std::exchange(finished_, {});
+  const bool committed = std::exchange(committed_, false);
+  const std::int64_t commit = commits_.last_commit();
+  if (commits_.take_others_committed()) others_committed_.store(true, std::memory_order_release);
+  alone_ = false;
+  ran_exclusive_ = false;
+  pass_turn();
+  if (committed) settings_.committed(commit);
+  for (Ticket* ticket : finished) signal(*ticket, done);
+}
+
+void WriteQueue::pass_turn() {
+  Ticket* next = nullptr;
+  {
+    const std::lock_guard guard(mutex_);
+    if (claimed_.empty()) claimed_.swap(queue_);
+    if (claimed_.empty()) {
+      turn_taken_ = false;
+      return;
+    }
+    next = claimed_.front();
+  }
+  signal(*next, turn);
+}
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "bureau/store/sqlite_storage.hpp"
+#include "store/sqlite/commit_log.hpp"
+#include "store/sqlite/side_files.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+/// Lets the writers of one storage share commits (docs/sqlite.md tells how). Thread-safe.
+///
+/// One thread at a time has the *turn*: the right to use the writer's connection. It runs what
+/// waits, and passes the turn on to a thread whose closure must run there; whoever finds nothing
+/// more to run commits for all, and passes the turn to the first who waits then.
+class WriteQueue {
+ public:
+  struct Settings {
+    Clock* clock = nullptr;
+    LogSink log;
+    Duration slow_write{};
+    std::string path;
+    std::function<void()> before_unlock;  ///< after a commit, with the turn and the lock file
+    std::function<void(std::int64_t commit)> committed;  ///< after a commit, on any thread
+  };
+  WriteQueue(Connection& connection, CommitLog& commits, LockFile& lock_file, Settings settings);
+  ~WriteQueue();
+  WriteQueue(const WriteQueue&) = delete;
+  WriteQueue& operator=(const WriteQueue&) = delete;
+
+  Result<void> write(const WriteOptions& options, WriteClosure closure);
+  /// Runs `work` on this thread while nobody writes here or in another process, with no
+  /// transaction open.
+  Result<void> run_alone(Monotonic deadline, FunctionRef<Result<void>()> work);
+  /// Whether the outcome of an earlier commit is still unknown. run_alone() settles it, or fails.
+  [[nodiscard]] bool is_unsettled() const { return unsettled_.load(std::memory_order_acquire); }
+  /// Whether another storage was seen to have committed since this was asked before.
+  [[nodiscard]] bool take_others_committed() { return others_committed_.exchange(false); }
+
+ private:
+  struct Ticket;
+
+  Ticket* new_ticket(Monotonic deadline);
+  Result<void> enter(Ticket& ticket);
+  void await(Ticket& ticket);
+  bool leave_queue(Ticket& ticket);
+  static void signal(Ticket& ticket, int value);
+
+  void proceed(Ticket& self);
+  Ticket* next_to_run();
+  bool claim();
+  void run(Ticket& ticket);
+  void run_work(Ticket& ticket);
+  bool lock_file(Ticket& ticket);
+  bool open_transaction(Ticket& ticket);
+  void run_closure(Ticket& ticket);
+  Result<void> call(Ticket& ticket, std::optional<Error>& doom);
+  void undo_group();
+  void end_transaction();
+  void finish();
+  void pass_turn();
+
+  Connection& connection_;
+  CommitLog& commits_;
+  LockFile& lock_file_;
+  Settings settings_;
+  std::atomic<bool> unsettled_{false};
+  std::atomic<bool> others_committed_{false};
+
+  std::mutex mutex_;  ///< guards what follows, up to the next comment
+  std::deque<Ticket*> queue_;
+  bool turn_taken_ = false;
+  std::vector<std::unique_ptr<Ticket>> tickets_;
+  std::vector<Ticket*> spare_;
+
+  // Belongs to whoever has the turn.
+  std::deque<Ticket*> claimed_;    ///< taken from the queue, not run yet; the front runs next
+  std::vector<Ticket*> members_;   ///< closures that succeeded in the open transaction
+  std::deque<Ticket*> reruns_;     ///< to be run once more, alone
+  std::vector<Ticket*> finished_;  ///< with their results, to be told
+  bool alone_ = false;             ///< reruns are under way
+  bool ran_exclusive_ = false;     ///< run_alone() work was done: it shares with nobody
+  bool file_locked_ = false;
+  bool committed_ = false;  ///< something was committed in this turn
+  Monotonic group_began_;
+  std::size_t group_size_ = 0;  ///< closures run since the group began
+};
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE
