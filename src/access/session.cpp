@@ -77,7 +77,7 @@ Result<void> SessionDoor::write(const Scope& scope, FunctionRef<Result<void>(Uni
   if (scope.view_ != nullptr) {
     return fail(Code::invalid, "a view only reads; make the repository on a unit or a session");
   }
-  return write(*scope.session_, closure, CodeLocation{}, portable);
+  return write(scope.session_, closure, CodeLocation{}, portable);
 }
 
 Result<void> SessionDoor::read(const Session& session, FunctionRef<Result<void>(View&)> closure) {
@@ -102,7 +102,7 @@ Result<void> SessionDoor::read(const Scope& scope,
     return closure(view.reader(), *held);
   };
   if (scope.view_ != nullptr) return with_view(*scope.view_);
-  return read(*scope.session_, with_view);
+  return read(scope.session_, with_view);
 }
 
 Result<const Rights*> SessionDoor::rights(View& view) {
@@ -130,7 +130,7 @@ Result<void> Scope::write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation
   if (unit_ != nullptr || view_ != nullptr) {
     return detail::SessionDoor::write(*this, closure, false);
   }
-  return detail::SessionDoor::write(*session_, closure, where, false);
+  return detail::SessionDoor::write(session_, closure, where, false);
 }
 
 BUREAU_END_NAMESPACE

@@ -10,14 +10,14 @@
 BUREAU_BEGIN_NAMESPACE
 
 /// Where a repository works: a session (each call is a transaction of its own), a view, or a unit.
-/// Converts from each; refers to it.
+/// Converts from each; keeps a session, refers to a view or a unit.
 class Scope {
  public:
-  Scope(const Session& session) : session_(&session) {}           // NOLINT
-  Scope(View& view) : session_(&view.session()), view_(&view) {}  // NOLINT
-  Scope(Unit& unit) : session_(&unit.session()), unit_(&unit) {}  // NOLINT
+  Scope(Session session) : session_(std::move(session)) {}       // NOLINT
+  Scope(View& view) : session_(view.session()), view_(&view) {}  // NOLINT
+  Scope(Unit& unit) : session_(unit.session()), unit_(&unit) {}  // NOLINT
 
-  [[nodiscard]] const Session& session() const { return *session_; }
+  [[nodiscard]] const Session& session() const { return session_; }
   [[nodiscard]] Unit* unit() const { return unit_; }
   /// Runs the closure with the reader of the unit, the view, or a snapshot of its own.
   Result<void> read(FunctionRef<Result<void>(Reader&)> closure) const;
@@ -27,7 +27,7 @@ class Scope {
 
  private:
   friend struct detail::SessionDoor;
-  const Session* session_;
+  Session session_;
   View* view_ = nullptr;
   Unit* unit_ = nullptr;
 };
