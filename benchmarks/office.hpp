@@ -1,0 +1,41 @@
+#pragma once
+
+// An office to measure: a fresh SQLite file with one tenant.
+
+#include <memory>
+#include <string>
+
+#include "bureau/bureau.hpp"
+#include "loop.hpp"
+
+namespace bench {
+
+struct Office {
+  std::string path;
+  std::unique_ptr<bureau::Engine> engine;
+  bureau::Tenant tenant;
+
+  [[nodiscard]] bureau::Session system() const { return engine->system(tenant.id); }
+  [[nodiscard]] bureau::User add_user(const std::string& name, const std::string& role) const {
+    bureau::User user;
+    user.tenant = tenant.id;
+    user.email = name + "@example.com";
+    user.name = name;
+    user.role = role;
+    return must(bureau::Repository<bureau::User>(system()).insert(user));
+  }
+};
+
+inline Office open_office(const std::string& path, bool power_safe,
+                          std::shared_ptr<bureau::Storage> storage = nullptr) {
+  bureau::EngineOptions options;
+  options.path = path;
+  options.storage = std::move(storage);
+  options.durability = power_safe ? bureau::Durability::power_safe : bureau::Durability::relaxed;
+  Office office{path, must(bureau::Engine::open(std::move(options))), {}};
+  office.tenant = must(office.engine->access().create_tenant("bench"));
+  must(bureau::support::create_default_statuses(office.system()));
+  return office;
+}
+
+}  // namespace bench

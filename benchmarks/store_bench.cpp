@@ -1,0 +1,336 @@
+// Reading and writing rows through sessions, beside a hand-written SQLite C loop.
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "bench.hpp"
+#include "bureau/testing/fault_vfs.hpp"
+#include "office.hpp"
+
+namespace {
+
+using namespace bureau;
+using bench::must;
+
+constexpr int pairs = 9;
+
+struct Sizes {
+  int reads, inserts, queries, thread_writes, slow_writes;
+};
+
+Ticket make_ticket(const bench::Office& office, Id<User> customer, std::int64_t number) {
+  Ticket ticket;
+  ticket.tenant = office.tenant.id;
+  ticket.number = number;
+  ticket.subject = "My card has not arrived yet, two weeks after I ordered it";
+  ticket.customer = customer;
+  ticket.status = "open";
+  ticket.state = TicketState::open;
+  ticket.category = "card_arrival";
+  ticket.custom = Json::object({{"region", "eu"}});
+  return ticket;
+}
+
+void fill(const bench::Office& office, Id<User> customer, int count, std::int64_t first = 1,
+          std::optional<Id<User>> assignee = {}) {
+  Repository<Ticket> tickets(office.system());
+  std::vector<Ticket> rows;
+  for (int i = 0; i < count; ++i) {
+    rows.push_back(make_ticket(office, customer, first + i));
+    if (assignee && i % 2 == 0) rows.back().assignee = assignee;
+    if (rows.size() == 1000 || i + 1 == count) {
+      must(tickets.insert_all(std::move(rows)));
+      rows.clear();
+    }
+  }
+}
+
+std::vector<std::int64_t> ids_of(const bench::Office& office) {
+  std::vector<std::int64_t> ids;
+  const Session session = office.system();
+  must(session.read([&](View& view) -> Result<int> {
+    BUREAU_TRY_VOID(
+        view.reader().scan(select<Ticket>(), [&](std::span<const Value> row) -> Result<bool> {
+          ids.push_back(row[0].as_integer());
+          return true;
+        }));
+    return 0;
+  }));
+  return ids;
+}
+
+void read_by_id(const bench::Arguments& arguments, const Sizes& sizes) {
+  bench::ScratchFolder scratch;
+  auto office = bench::open_office(scratch.file(), true);
+  const User customer = office.add_user("customer", "customer");
+  fill(office, customer.id, 10'000);
+  const auto ids = ids_of(office);
+  bench::Loop loop(scratch.file(), office.path, true);
+  bench::copy_table(loop, office.path, "tickets");
+  bench::LoopStatement find(loop.db(), "SELECT * FROM tickets WHERE id=?1");
+  const int columns = sqlite3_column_count(find.raw());
+
+  const Repository<Ticket> tickets(office.system());
+  SeededRandom random(1);
+  auto ours = [&] {
+    std::int64_t sum = 0;
+    const double start = bench::seconds_now();
+    for (int i = 0; i < sizes.reads; ++i) {
+      sum += must(tickets.find(Id<Ticket>(ids[random.below(ids.size())]))).number;
+    }
+    if (sum == 0) bench::give_up("read_by_id", "nothing read");
+    return sizes.reads / (bench::seconds_now() - start);
+  };
+  auto baseline = [&] {
+    std::size_t sum = 0;
+    const double start = bench::seconds_now();
+    for (int i = 0; i < sizes.reads; ++i) {
+      find.bind(1, ids[random.below(ids.size())]);
+      while (find.step()) {
+        // A program that reads a row wants it in its own memory.
+        std::string text;
+        for (int c = 0; c < columns; ++c) {
+          if (sqlite3_column_type(find.raw(), c) == SQLITE_TEXT) {
+            text.assign(reinterpret_cast<const char*>(sqlite3_column_text(find.raw(), c)),
+                        static_cast<std::size_t>(sqlite3_column_bytes(find.raw(), c)));
+            sum += text.size();
+          } else {
+            sum += static_cast<std::size_t>(sqlite3_column_int64(find.raw(), c));
+          }
+        }
+      }
+    }
+    if (sum == 0) bench::give_up("read_by_id", "nothing read");
+    return sizes.reads / (bench::seconds_now() - start);
+  };
+  const auto p = bench::measure_pairs(pairs, bench::Better::higher, ours, baseline);
+  bench::print_metric(arguments, {.bench = "store",
+                                  .metric = "read_by_id",
+                                  .storage = "sqlite",
+                                  .durability = "power_safe",
+                                  .value = p.ours,
+                                  .unit = "per_second",
+                                  .baseline = p.baseline,
+                                  .ratio = p.ratio,
+                                  .spread = p.spread});
+}
+
+/// One insert a transaction: the row and its journal record.
+class InsertLoop {
+ public:
+  InsertLoop(const std::string& path, const bench::Office& office, bool power_safe, bool journal)
+      : loop_(path, office.path, power_safe),
+        insert_(loop_.db(), bench::insert_sql(loop_, "tickets")),
+        journal_(loop_.db(), bench::insert_sql(loop_, "bureau_journal")),
+        begin_(loop_.db(), "BEGIN IMMEDIATE"),
+        commit_(loop_.db(), "COMMIT"),
+        with_journal_(journal),
+        values_(table_of<Ticket>().width()) {
+    bench::LoopStatement body(loop_.db(), "ATTACH '" + office.path + "' AS office");
+    body.run();
+    // The same bytes as ours writes: the body of the newest record, without the other values.
+    bench::LoopStatement newest(loop_.db(),
+                                "SELECT body FROM office.bureau_journal ORDER BY id DESC LIMIT 1");
+    if (newest.step()) {
+      body_.assign(static_cast<const char*>(sqlite3_column_blob(newest.raw(), 0)),
+                   static_cast<std::size_t>(sqlite3_column_bytes(newest.raw(), 0)));
+    }
+    newest.reset();
+    bench::LoopStatement detach(loop_.db(), "DETACH office");
+    detach.run();
+  }
+
+  void insert(Ticket& ticket) {
+    ++next_;
+    ticket.id = Id<Ticket>((std::int64_t{1} << 40) + next_);
+    ticket.number = next_;
+    detail::Scratch scratch;
+    to_values(ticket, values_, scratch);
+    begin_.run();
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+      const int at = static_cast<int>(i) + 1;
+      const Value& v = values_[i];
+      switch (v.kind()) {
+        case Value::Kind::null:
+          insert_.bind_null(at);
+          break;
+        case Value::Kind::integer:
+          insert_.bind(at, v.as_integer());
+          break;
+        case Value::Kind::real:
+          insert_.bind(at, v.as_real());
+          break;
+        default:
+          insert_.bind(at, v.as_text());
+          break;
+      }
+    }
+    insert_.run();
+    if (with_journal_) {
+      for (int i = 1; i <= 8; ++i) journal_.bind(i, i == 1 ? next_ : std::int64_t{7});
+      journal_.bind_bytes(9, body_);
+      journal_.run();
+    }
+    commit_.run();
+  }
+
+ private:
+  bench::Loop loop_;
+  bench::LoopStatement insert_, journal_, begin_, commit_;
+  bool with_journal_;
+  std::vector<Value> values_;
+  std::string body_;
+  std::int64_t next_ = 0;
+};
+
+void insert(const bench::Arguments& arguments, const Sizes& sizes, bool power_safe,
+            double sync_us) {
+  bench::ScratchFolder scratch;
+  auto office = bench::open_office(scratch.file(), power_safe);
+  const User customer = office.add_user("customer", "customer");
+  const Repository<Ticket> tickets(office.system());
+  std::int64_t number = 0;
+  must(tickets.insert(make_ticket(office, customer.id, ++number)));
+  InsertLoop loop(scratch.file(), office, power_safe, true);
+  InsertLoop bare(scratch.file(), office, power_safe, false);
+  auto ours = [&] {
+    const double start = bench::seconds_now();
+    for (int i = 0; i < sizes.inserts; ++i) {
+      must(tickets.insert(make_ticket(office, customer.id, ++number)));
+    }
+    return sizes.inserts / (bench::seconds_now() - start);
+  };
+  auto run_loop = [&](InsertLoop& of) {
+    const double start = bench::seconds_now();
+    for (int i = 0; i < sizes.inserts; ++i) {
+      Ticket ticket = make_ticket(office, customer.id, 1);
+      of.insert(ticket);
+    }
+    return sizes.inserts / (bench::seconds_now() - start);
+  };
+  const auto p =
+      bench::measure_pairs(pairs, bench::Better::higher, ours, [&] { return run_loop(loop); });
+  const double without = run_loop(bare);
+  bench::print_metric(arguments, {.bench = "store",
+                                  .metric = "insert",
+                                  .storage = "sqlite",
+                                  .durability = power_safe ? "power_safe" : "relaxed",
+                                  .value = p.ours,
+                                  .unit = "per_second",
+                                  .baseline = p.baseline,
+                                  .ratio = p.ratio,
+                                  .ratio_no_journal = p.ours / without,
+                                  .spread = p.spread,
+                                  .sync_us = power_safe ? std::optional(sync_us) : std::nullopt});
+}
+
+/// A page of 50 open tickets as an agent sees it, beside the same page for the system.
+void query_policies(const bench::Arguments& arguments, const Sizes& sizes) {
+  bench::ScratchFolder scratch;
+  auto office = bench::open_office(scratch.file(), false);
+  const User customer = office.add_user("customer", "customer");
+  const User agent = office.add_user("agent", "agent");
+  fill(office, customer.id, 10'000, 1, agent.id);
+  const Session person = must(office.engine->session(office.tenant.id, agent.id));
+  const Query query{
+      .where = col(&Ticket::assignee) == agent.id && col(&Ticket::state) == TicketState::open,
+      .limit = 50};
+  auto run = [&](const Session& session) {
+    const Repository<Ticket> tickets(session);
+    std::size_t rows = 0;
+    const double start = bench::seconds_now();
+    for (int i = 0; i < sizes.queries; ++i) rows += must(tickets.page(query)).items.size();
+    const double rate = sizes.queries / (bench::seconds_now() - start);
+    if (rows != 50U * static_cast<std::size_t>(sizes.queries)) {
+      bench::give_up("query_policies", "the page is not full");
+    }
+    return rate;
+  };
+  const auto p = bench::measure_pairs(
+      pairs, bench::Better::higher, [&] { return run(person); },
+      [&] { return run(office.system()); });
+  bench::print_metric(arguments, {.bench = "store",
+                                  .metric = "query_policies",
+                                  .storage = "sqlite",
+                                  .durability = "relaxed",
+                                  .value = p.ours,
+                                  .unit = "per_second",
+                                  .baseline = p.baseline,
+                                  .ratio = p.ratio,
+                                  .spread = p.spread});
+}
+
+double write_with_threads(const bench::Office& office, Id<User> customer, int threads, int writes,
+                          std::atomic<std::int64_t>& number) {
+  std::vector<std::thread> workers;
+  const double start = bench::seconds_now();
+  for (int t = 0; t < threads; ++t) {
+    workers.emplace_back([&] {
+      const Session session = office.system();
+      for (int i = 0; i < writes / threads; ++i) {
+        must(session.write([&](Unit& unit) -> Result<Ticket> {
+          return Repository<Ticket>(unit).insert(make_ticket(office, customer, ++number));
+        }));
+      }
+    });
+  }
+  for (auto& worker : workers) worker.join();
+  return (writes / threads * threads) / (bench::seconds_now() - start);
+}
+
+void write_threads(const bench::Arguments& arguments, const Sizes& sizes, double sync_us) {
+  bench::ScratchFolder scratch;
+  auto office = bench::open_office(scratch.file(), true);
+  const User customer = office.add_user("customer", "customer");
+  std::atomic<std::int64_t> number{0};
+  must(Repository<Ticket>(office.system()).insert(make_ticket(office, customer.id, ++number)));
+  InsertLoop loop(scratch.file(), office, true, true);
+  std::mutex lock;
+  auto ours = [&] {
+    return write_with_threads(office, customer.id, 64, sizes.thread_writes, number);
+  };
+  // The usual way to share a connection: a mutex around each transaction.
+  auto baseline = [&] {
+    std::vector<std::thread> workers;
+    const int each = sizes.thread_writes / 64;
+    const double start = bench::seconds_now();
+    for (int t = 0; t < 64; ++t) {
+      workers.emplace_back([&] {
+        for (int i = 0; i < each; ++i) {
+          Ticket ticket = make_ticket(office, customer.id, 1);
+          std::lock_guard guard(lock);
+          loop.insert(ticket);
+        }
+      });
+    }
+    for (auto& worker : workers) worker.join();
+    return each * 64 / (bench::seconds_now() - start);
+  };
+  const auto p = bench::measure_pairs(3, bench::Better::higher, ours, baseline);
+  bench::print_metric(arguments, {.bench = "store",
+                                  .metric = "write_threads_64",
+                                  .storage = "sqlite",
+                                  .durability = "power_safe",
+                                  .value = p.ours,
+                                  .unit = "per_second",
+                                  .baseline = p.baseline,
+                                  .ratio = p.ratio,
+                                  .spread = p.spread,
+                                  .sync_us = sync_us});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto arguments = bench::parse_arguments(argc, argv);
+  const Sizes sizes = arguments.quick      ? Sizes{1000, 100, 50, 640, 64}
+                      : arguments.long_run ? Sizes{400'000, 40'000, 8'000, 256'000, 6'400}
+                                           : Sizes{100'000, 5'000, 1'000, 64'000, 3'200};
+  const double sync_us = bench::measure_sync_us();
+  read_by_id(arguments, sizes);
+  insert(arguments, sizes, true, sync_us);
+  insert(arguments, sizes, false, sync_us);
+  query_policies(arguments, sizes);
+  write_threads(arguments, sizes, sync_us);
+}

@@ -1,0 +1,66 @@
+#!/bin/sh
+# The command line as its user meets it. Argument: the program.
+set -eu
+bureau=$1
+data=$(CDPATH='' cd -- "$(dirname -- "$0")/../helpdesk/data" && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+unset BUREAU_OFFICE || true
+
+expect() { # expect CODE TEXT COMMAND...: the exit code, and a text in what it prints
+  code=$1 text=$2
+  shift 2
+  status=0
+  "$@" >out 2>err || status=$?
+  if [ "$status" != "$code" ] || ! cat out err | grep -qF -- "$text"; then
+    echo "expected exit code $code and \"$text\", got $status from: $*" >&2
+    cat out err >&2
+    exit 1
+  fi
+}
+
+expect 0 "tickets" "$bureau" --help
+for command in init train agents work tasks stats "tickets import" "tickets list" "tasks show" "tasks retry" "tasks cancel"; do
+  # shellcheck disable=SC2086
+  expect 0 "--help" "$bureau" $command --help
+done
+expect 2 "" "$bureau"
+expect 2 "" "$bureau" nonsense
+expect 1 "there is no such office" "$bureau" tickets list
+[ ! -e office.db ] || { echo "an office was made by looking for one" >&2; exit 1; }
+expect 0 "made" "$bureau" init
+expect 1 "is there already" "$bureau" init
+expect 0 "imported, 0 already there" "$bureau" tickets import "$data/inbox.csv"
+expect 0 "0 imported" "$bureau" tickets import "$data/inbox.csv"
+expect 1 "no classifier has been trained" "$bureau" work --until-idle
+expect 0 "cross-validation" "$bureau" train "$data/train.csv"
+expect 0 "" "$bureau" work --until-idle
+expect 0 '"tickets":' "$bureau" stats --format json
+expect 0 "triage_ticket" "$bureau" agents list
+expect 0 "open" "$bureau" tickets list --where 'status = "open" and priority >= "normal"'
+expect 0 "[{" "$bureau" tickets list --format json --limit 1
+expect 1 "column" "$bureau" tickets list --where 'status = '
+expect 1 "nonsuch" "$bureau" tickets list --where 'nonsuch = 1'
+expect 2 "" "$bureau" tickets list --format xml
+expect 1 "cannot be read" "$bureau" tickets import nowhere.csv
+printf 'a,b\n1,2\n' >columns.csv
+expect 1 "needs a column" "$bureau" tickets import columns.csv
+printf 'text\n"never closed\n' >unclosed.csv
+expect 1 "line 2" "$bureau" tickets import unclosed.csv
+printf 'id,text\nx1,good\nx2\nx3,also good\n' >count.csv
+expect 1 "line 3" "$bureau" tickets import count.csv
+expect 0 "0 already there" "$bureau" tickets import --skip-bad count.csv
+expect 0 "2 already there, 1 left out" "$bureau" tickets import --skip-bad count.csv
+printf 'id,text\nf1,=cmd()\n' >formula.csv
+expect 0 "1 imported" "$bureau" tickets import formula.csv
+expect 0 "'=cmd()" "$bureau" tickets list --format csv --limit 1
+task=$("$bureau" tasks list --where 'status = "ready"' --limit 1 | awk 'NR==2 {print $1}')
+expect 0 "$task" "$bureau" tasks show "$task"
+expect 1 "cannot become" "$bureau" tasks retry "$task"
+expect 0 "cancelled" "$bureau" tasks cancel "$task"
+expect 1 "" "$bureau" tasks show tsk_nonsense
+BUREAU_OFFICE=$scratch/office.db expect 0 "tickets" "$bureau" stats
+echo "text" >other.db
+expect 1 "" "$bureau" --office other.db stats
+echo "the command line does what it says"

@@ -1,0 +1,223 @@
+#include "import.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <sstream>
+
+#include "bureau/core/csv.hpp"
+
+namespace cli {
+
+using namespace bureau;
+
+namespace {
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return fail(Code::not_found, fmt::format("{}: cannot be read", path), "file");
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (in.bad()) return fail(Code::unavailable, fmt::format("{}: cannot be read", path), "file");
+  std::string all = std::move(text).str();
+  if (all.empty()) return fail(Code::invalid, fmt::format("{}: the file is empty", path), "file");
+  return all;
+}
+
+/// A CSV file whose first record names the columns.
+class Sheet {
+ public:
+  static Result<Sheet> open(const std::string& path, std::string text) {
+    Sheet sheet;
+    sheet.path_ = path;
+    sheet.text_ = std::make_unique<std::string>(std::move(text));
+    sheet.reader_ = std::make_unique<CsvReader>(*sheet.text_);
+    auto header = sheet.reader_->next(sheet.record_);
+    if (!header) return fail(sheet.at(header.error()));
+    if (!*header) return fail(Code::invalid, fmt::format("{}: has no header line", path), "file");
+    sheet.names_ = sheet.record_.fields;
+    return sheet;
+  }
+  /// The position of the first of these columns that is there.
+  [[nodiscard]] std::optional<std::size_t> column(
+      std::initializer_list<std::string_view> names) const {
+    for (const auto name : names) {
+      const auto found = std::find(names_.begin(), names_.end(), name);
+      if (found != names_.end()) return static_cast<std::size_t>(found - names_.begin());
+    }
+    return std::nullopt;
+  }
+  [[nodiscard]] Result<bool> next() {
+    auto more = reader_->next(record_);
+    if (!more) return fail(at(more.error()));
+    if (*more && record_.fields.size() != names_.size()) {
+      return fail(Code::invalid,
+                  fmt::format("{}, line {}: has {} fields, the header names {}", path_,
+                              record_.line, record_.fields.size(), names_.size()),
+                  "line");
+    }
+    return more;
+  }
+  [[nodiscard]] const std::string& field(std::size_t column) const {
+    return record_.fields[column];
+  }
+  [[nodiscard]] std::string field(std::optional<std::size_t> column) const {
+    return column ? record_.fields[*column] : std::string();
+  }
+  [[nodiscard]] std::size_t line() const { return record_.line; }
+  [[nodiscard]] Error at(const Error& error) const {
+    return {error.code, fmt::format("{}, {}", path_, error.message), error.field};
+  }
+  [[nodiscard]] Error bad(std::string_view column, std::string_view rule) const {
+    return {Code::invalid, fmt::format("{}, line {}, {}: {}", path_, record_.line, column, rule),
+            std::string(column)};
+  }
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] std::string names() const { return fmt::format("{}", fmt::join(names_, ", ")); }
+
+ private:
+  std::string path_;
+  std::unique_ptr<std::string> text_;
+  std::unique_ptr<CsvReader> reader_;
+  CsvReader::Record record_;
+  std::vector<std::string> names_;
+};
+
+struct Row {
+  std::string id, subject, customer, email, text;
+};
+
+struct Columns {
+  std::optional<std::size_t> text, id, subject, customer, email;
+};
+
+Result<Columns> columns_of(const Sheet& sheet) {
+  Columns c{sheet.column({"text", "message", "body"}), sheet.column({"id"}),
+            sheet.column({"subject"}), sheet.column({"customer", "name"}), sheet.column({"email"})};
+  if (!c.text) {
+    return fail(Code::invalid,
+                fmt::format("{}: needs a column named text, message or body; it has {}",
+                            sheet.path(), sheet.names()),
+                "text");
+  }
+  return c;
+}
+
+Result<Row> row_of(const Sheet& sheet, const Columns& c) {
+  Row row{sheet.field(c.id), sheet.field(c.subject), sheet.field(c.customer), sheet.field(c.email),
+          sheet.field(*c.text)};
+  if (row.text.find_first_not_of(" \t\r\n") == std::string::npos) {
+    return fail(sheet.bad("text", "is empty"));
+  }
+  if (!row.email.empty() && row.email.find('@') == std::string::npos) {
+    return fail(sheet.bad("email", fmt::format("\"{}\" is no address", row.email)));
+  }
+  if (c.id && row.id.empty()) return fail(sheet.bad("id", "is empty"));
+  // Without an id, place and text tell whether a row came in before.
+  if (!c.id) row.id = fmt::format("line {} of {} bytes", sheet.line(), row.text.size());
+  return row;
+}
+
+/// Finds or makes the customers of an import, each once.
+class Customers {
+ public:
+  explicit Customers(Unit& unit) : users_(Scope(unit)) {}
+  Result<Id<User>> find(const Row& row) {
+    const std::string email = row.email.empty() ? "unknown@customer.invalid" : row.email;
+    if (const auto known = ids_.find(email); known != ids_.end()) return known->second;
+    BUREAU_TRY(auto present, users_.first(col(&User::email).equals_folded(email)));
+    if (!present) {
+      User user;
+      user.email = email;
+      user.name = row.customer.empty() ? email : row.customer;
+      user.role = "customer";
+      BUREAU_TRY(present, users_.insert(std::move(user)));
+    }
+    return ids_[email] = present->id;
+  }
+
+ private:
+  Repository<User> users_;
+  std::map<std::string, Id<User>> ids_;
+};
+
+}  // namespace
+
+Result<ImportReport> import_tickets(const Office& office, const std::string& path, bool skip_bad) {
+  BUREAU_TRY(std::string text, read_file(path));
+  BUREAU_TRY(Sheet sheet, Sheet::open(path, std::move(text)));
+  BUREAU_TRY(Columns columns, columns_of(sheet));
+  ImportReport report;
+  std::vector<Row> rows;
+  for (;;) {
+    auto more = sheet.next();
+    if (more && !*more) break;
+    if (!more) {
+      if (!skip_bad) return fail(more.error());
+      report.bad.push_back(more.error().message);
+      continue;
+    }
+    auto row = row_of(sheet, columns);
+    if (row) {
+      rows.push_back(*std::move(row));
+    } else if (skip_bad) {
+      report.bad.push_back(row.error().message);
+    } else {
+      return fail(row.error());
+    }
+  }
+  return office.system().write([&](Unit& unit) -> Result<ImportReport> {
+    ImportReport now = report;
+    Customers customers(unit);
+    const Tickets tickets{Scope(unit)};
+    const Repository<Message> messages{Scope(unit)};
+    for (const Row& row : rows) {
+      BUREAU_TRY(auto present, messages.first(col(&Message::external_id) == row.id));
+      if (present) {
+        ++now.present;
+        continue;
+      }
+      BUREAU_TRY(auto customer, customers.find(row));
+      auto ticket = tickets.open(
+          {row.subject, row.text, customer, TicketSource::email, Priority::normal, row.id});
+      if (!ticket) {
+        const Error& e = ticket.error();
+        return fail(e.code, fmt::format("{}, row \"{}\": {}", path, row.id, e.message), e.field);
+      }
+      BUREAU_TRY_VOID(Tasks(unit).enqueue(triage_ticket, {ticket->id}));
+      ++now.imported;
+    }
+    return now;
+  });
+}
+
+Result<TrainReport> train(const Office& office, const std::string& path) {
+  BUREAU_TRY(std::string text, read_file(path));
+  BUREAU_TRY(Sheet sheet, Sheet::open(path, std::move(text)));
+  const auto texts = sheet.column({"text", "message", "body"});
+  const auto labels = sheet.column({"category", "label"});
+  if (!texts || !labels) {
+    return fail(
+        Code::invalid,
+        fmt::format("{}: needs the columns text and category; it has {}", path, sheet.names()),
+        "category");
+  }
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (;;) {
+    BUREAU_TRY(bool more, sheet.next());
+    if (!more) break;
+    rows.emplace_back(sheet.field(*texts), sheet.field(*labels));
+  }
+  std::vector<LabelledText> examples;
+  examples.reserve(rows.size());
+  for (const auto& [example, label] : rows) examples.push_back({example, label});
+  BUREAU_TRY(auto classifier, TextClassifier::train(examples));
+  BUREAU_TRY(auto version, store_model(office.system(), "triage", classifier,
+                                       static_cast<std::int64_t>(rows.size())));
+  return TrainReport{rows.size(), version, classifier.cross_validation().accuracy};
+}
+
+}  // namespace cli

@@ -1,0 +1,329 @@
+// bureau: the command line of an office.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+
+#include "import.hpp"
+#include "office.hpp"
+#include "output.hpp"
+
+namespace {
+
+using namespace bureau;
+using namespace cli;
+
+std::atomic<bool> interrupted{false};
+void on_signal(int) { interrupted.store(true); }
+
+const std::map<std::string, Format> formats{
+    {"table", Format::table}, {"json", Format::json}, {"csv", Format::csv}};
+
+struct ListOptions {
+  std::string where;
+  Format format = Format::table;
+  std::uint64_t limit = 100;
+};
+
+void add_list_options(CLI::App& app, ListOptions& options) {
+  app.add_option("--where", options.where,
+                 "only rows for which this holds, such as 'status = \"open\" and priority >= "
+                 "\"high\"'");
+  app.add_option("--format", options.format, "table, json or csv")
+      ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case))
+      ->default_str("table");
+  app.add_option("--limit", options.limit, "at most so many rows")->capture_default_str();
+}
+
+/// Lists any table: what --where, --limit and --format say.
+Result<void> list_rows(const Office& office, const TableInfo& table, const ListOptions& options,
+                       std::vector<Order> order, std::vector<std::string_view> columns) {
+  Query query;
+  if (!options.where.empty()) {
+    auto where = Predicate::parse(table, options.where, &office.engine->database().catalog());
+    if (!where) return fail(Error(Code::invalid, "--where, " + where.error().message, "where"));
+    query.where = *where;
+  }
+  query.order = std::move(order);
+  query.limit = options.limit;
+  EntityPrinter printer(options.format, table, std::move(columns));
+  BUREAU_TRY_VOID(Rows(Scope(office.system()), table).list(query, [&](std::span<const Value> row) {
+    printer.add(row);
+    return true;
+  }));
+  printer.finish();
+  return {};
+}
+
+Result<void> show_task(const Office& office, const std::string& text) {
+  BUREAU_TRY(auto id, parse_task(text));
+  const TableInfo& table = table_of<Task>();
+  Result<void> outcome;
+  BUREAU_TRY_VOID(
+      Rows(Scope(office.system()), table).find(id.value, [&](std::span<const Value> row) {
+        for (const ColumnInfo& c : table.columns) {
+          const std::string value = to_text(c, row[c.index]);
+          if (!value.empty()) fmt::print("{:<18}{}\n", c.name, value);
+        }
+      }));
+  return outcome;
+}
+
+Result<void> print_agents(const Office& office, Format format) {
+  BUREAU_TRY(auto agents, list_agents(office.engine->database(), office.tenant.id));
+  RowPrinter printer(
+      format, {"agent", "kinds", "operational", "running", "completed", "dead", "efficiency"});
+  for (const AgentInfo& agent : agents) {
+    const auto efficiency = agent.efficiency();
+    Json kinds = Json::array();
+    for (const auto& kind : agent.kinds) kinds.push_back(kind);
+    Json json = Json::object({{"agent", agent.name},
+                              {"kinds", kinds},
+                              {"operational", agent.nodes > 0},
+                              {"running", static_cast<std::int64_t>(agent.running)},
+                              {"completed", static_cast<std::int64_t>(agent.completed)},
+                              {"dead", static_cast<std::int64_t>(agent.dead)},
+                              {"efficiency", efficiency ? Json(*efficiency) : Json()}});
+    printer.add(
+        {agent.name, fmt::format("{}", fmt::join(agent.kinds, " ")), agent.nodes > 0 ? "yes" : "no",
+         std::to_string(agent.running), std::to_string(agent.completed), std::to_string(agent.dead),
+         efficiency ? fmt::format("{:.1f} %", *efficiency * 100) : "-"},
+        std::move(json));
+  }
+  printer.finish();
+  return {};
+}
+
+/// Rows of a table by the value of one column.
+Result<Json> count_by(const Office& office, const TableInfo& table, std::string_view column) {
+  Json counts = Json::object();
+  const ColumnInfo* by = table.find(column);
+  Aggregate aggregate;
+  aggregate.group_by = {by};
+  aggregate.measures = {{Aggregate::Function::count, nullptr}};
+  BUREAU_TRY_VOID(Rows(Scope(office.system()), table)
+                      .aggregate(aggregate, [&](std::span<const Value> row) -> Result<bool> {
+                        counts.set(to_text(*by, row[0]), Json(row[1].as_integer()));
+                        return true;
+                      }));
+  return counts;
+}
+
+Result<void> print_stats(const Office& office, Format format) {
+  std::int64_t changes = 0;
+  BUREAU_TRY_VOID(
+      office.engine->database().read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+        BUREAU_TRY(changes, office.engine->database().journal_head(reader));
+        return {};
+      }));
+  BUREAU_TRY(Json tickets, count_by(office, table_of<Ticket>(), "state"));
+  BUREAU_TRY(Json tasks, count_by(office, table_of<Task>(), "status"));
+  BUREAU_TRY(Json reviews, count_by(office, table_of<Message>(), "review"));
+  if (format == Format::json) {
+    fmt::print("{}\n", Json::object({{"tickets", tickets},
+                                     {"tasks", tasks},
+                                     {"suggestions", reviews},
+                                     {"changes", changes}})
+                           .dump());
+    return {};
+  }
+  RowPrinter printer(format, {"of", "which", "count"});
+  for (const auto& [of, counts] : {std::pair("tickets", &tickets), std::pair("tasks", &tasks),
+                                   std::pair("suggestions", &reviews)}) {
+    for (const auto& [name, count] : *counts->as_object()) {
+      printer.add({of, name, std::to_string(*count.as_int())}, {});
+    }
+  }
+  printer.add({"changes", "", std::to_string(changes)}, {});
+  printer.finish();
+  return {};
+}
+
+Result<void> work(const Settings& settings, std::size_t threads, bool until_idle, double accept) {
+  BUREAU_TRY(Office office, open_office(settings, threads));
+  auto model = load_model(office.system(), "triage");
+  if (!model) {
+    return fail(model.error().code,
+                model.error().code == Code::not_found
+                    ? "no classifier has been trained in this office; run `bureau train FILE.csv`"
+                    : model.error().message);
+  }
+  BUREAU_TRY_VOID(office.engine->add(
+      std::make_shared<TriageAgent>(model->classifier, std::map<std::string, Priority>{})));
+  BUREAU_TRY_VOID(office.engine->add(std::make_shared<RoutingAgent>()));
+  BUREAU_TRY_VOID(
+      office.engine->add(std::make_shared<ResponderAgent>(col(&Message::confidence) >= accept)));
+  BUREAU_TRY_VOID(office.engine->start());
+  const Tasks tasks(office.system());
+  const Predicate open = col(&Task::status) < TaskStatus::completed;
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  std::mutex mutex;
+  std::condition_variable never;
+  while (!interrupted.load()) {
+    BUREAU_TRY(auto left, tasks.count(open));
+    if (terminal) fmt::print(stderr, "\r{} tasks open ", left);
+    if (until_idle && left == 0) break;
+    std::unique_lock lock(mutex);
+    Clock::system().wait_until(lock, never,
+                               Clock::system().monotonic() + std::chrono::milliseconds(200));
+  }
+  if (terminal) fmt::print(stderr, "\n");
+  return office.engine->stop();
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("bureau: the back office in a library, from the command line");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_version_flag("--version", fmt::format("bureau {}.{}.{}", BUREAU_VERSION_MAJOR,
+                                                BUREAU_VERSION_MINOR, BUREAU_VERSION_PATCH));
+  Settings settings;
+  app.add_option("--office", settings.office, "the office's file")
+      ->envname("BUREAU_OFFICE")
+      ->capture_default_str();
+  app.add_option("--tenant", settings.tenant, "the tenant's name, where there are several");
+
+  Result<void> outcome;
+  // Each command stores what it does; it runs when the whole command line is known to be right.
+  std::function<Result<void>()> action;
+  auto in_office = [&](auto f) {
+    return [&, f] {
+      action = [&, f]() -> Result<void> {
+        BUREAU_TRY(Office office, open_office(settings));
+        return f(office);
+      };
+    };
+  };
+
+  std::string name = "office";
+  auto* init = app.add_subcommand("init", "make an office: its file, a tenant, roles, statuses");
+  init->add_option("--name", name, "the tenant's name")->capture_default_str();
+  init->callback([&] {
+    action = [&]() -> Result<void> {
+      BUREAU_TRY(Office office, create_office(settings, name));
+      fmt::print("{}: made, with the tenant \"{}\"\n", settings.office, name);
+      return {};
+    };
+  });
+
+  std::string file;
+  bool skip_bad = false;
+  ListOptions ticket_list, task_list;
+  auto* tickets = app.add_subcommand("tickets", "customers' tickets");
+  tickets->require_subcommand(1);
+  auto* import = tickets->add_subcommand("import", "make a ticket of each row of a CSV file");
+  import->add_option("FILE", file, "columns: text; optional: id, subject, customer, email")
+      ->required();
+  import->add_flag("--skip-bad", skip_bad, "import the good rows and list the bad ones");
+  import->callback(in_office([&](Office& office) -> Result<void> {
+    BUREAU_TRY(auto report, import_tickets(office, file, skip_bad));
+  for (const auto& bad : report.bad) fmt::print(stderr, "bureau: left out: {}\n", bad);
+  fmt::print("{} imported, {} already there, {} left out\n", report.imported, report.present,
+             report.bad.size());
+  return {};
+}));
+auto* list = tickets->add_subcommand("list", "list tickets, the newest first");
+add_list_options(*list, ticket_list);
+list->callback(in_office([&](Office& office) {
+  const TableInfo& table = table_of<Ticket>();
+  return list_rows(office, table, ticket_list, {{table.find("number"), true}},
+                   {"number", "status", "priority", "category", "subject", "created_at"});
+}));
+
+auto* train_app = app.add_subcommand("train", "learn categories from labelled messages");
+train_app->add_option("FILE", file, "columns: text and category")->required();
+train_app->callback(in_office([&](Office& office) -> Result<void> {
+  BUREAU_TRY(auto report, train(office, file));
+  fmt::print("version {}: learned from {} messages; {:.1f} % right in cross-validation\n",
+             report.version, report.examples, report.accuracy * 100);
+  return {};
+}));
+
+Format format = Format::table;
+auto add_format = [&](CLI::App* of) {
+  of->add_option("--format", format, "table, json or csv")
+      ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case))
+      ->default_str("table");
+};
+auto* agents = app.add_subcommand("agents", "the agents of this office");
+agents->require_subcommand(1);
+auto* agents_list = agents->add_subcommand("list", "which there are, and what they have done");
+add_format(agents_list);
+agents_list->callback(in_office([&](Office& office) { return print_agents(office, format); }));
+
+std::size_t threads = 4;
+bool until_idle = false;
+double accept = 0.8;
+auto* work_app = app.add_subcommand("work", "run the desk's agents until interrupted");
+work_app->add_option("--threads", threads, "how many")
+    ->capture_default_str()
+    ->check(CLI::Range(1, 256));
+work_app->add_flag("--until-idle", until_idle, "stop when no task is left");
+work_app->add_option("--accept", accept, "accept drafts of at least this confidence")
+    ->capture_default_str()
+    ->check(CLI::Range(0.0, 1.0));
+work_app->callback([&] { action = [&] { return work(settings, threads, until_idle, accept); }; });
+
+std::string task, reason = "cancelled from the command line";
+auto* tasks = app.add_subcommand("tasks", "the durable work of this office");
+tasks->require_subcommand(1);
+auto* tasks_list = tasks->add_subcommand("list", "list tasks, the newest first");
+add_list_options(*tasks_list, task_list);
+tasks_list->callback(in_office([&](Office& office) {
+  const TableInfo& table = table_of<Task>();
+  return list_rows(office, table, task_list, {{&table.columns[0], true}},
+                   {"id", "kind", "status", "priority", "attempt", "agent", "error"});
+}));
+auto* show = tasks->add_subcommand("show", "all that is known of one task");
+show->add_option("TASK", task, "its id")->required();
+show->callback(in_office([&](Office& office) { return show_task(office, task); }));
+auto* retry_app = tasks->add_subcommand("retry", "drive a dead task again");
+retry_app->add_option("TASK", task, "its id")->required();
+retry_app->callback(in_office([&](Office& office) -> Result<void> {
+  BUREAU_TRY(auto id, parse_task(task));
+  BUREAU_TRY_VOID(Tasks(office.system()).redrive(id));
+  fmt::print("{}: ready\n", task);
+  return {};
+}));
+auto* cancel = tasks->add_subcommand("cancel", "end a task that has not ended");
+cancel->add_option("TASK", task, "its id")->required();
+cancel->add_option("--reason", reason, "why")->capture_default_str();
+cancel->callback(in_office([&](Office& office) -> Result<void> {
+  BUREAU_TRY(auto id, parse_task(task));
+  BUREAU_TRY(auto now, Tasks(office.system()).cancel(id, reason));
+  fmt::print("{}: {}\n", task, now.status == TaskStatus::running ? "asked to stop" : "cancelled");
+  return {};
+}));
+
+auto* stats = app.add_subcommand("stats", "how much there is of what");
+add_format(stats);
+stats->callback(in_office([&](Office& office) { return print_stats(office, format); }));
+
+try {
+  app.parse(argc, argv);
+} catch (const CLI::ParseError& e) {
+  return app.exit(e) == 0 ? 0 : misused;
+}
+outcome = action();
+if (!outcome) return report(outcome.error());
+return std::fflush(stdout) == 0 ? 0 : failed;
+}  // namespace
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "bureau: %s\n", e.what());
+    return failed;
+  }
+}

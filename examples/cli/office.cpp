@@ -1,0 +1,89 @@
+#include "office.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+namespace cli {
+
+using namespace bureau;
+
+namespace {
+
+Result<std::unique_ptr<Engine>> open_engine(const Settings& settings, std::size_t threads) {
+  EngineOptions options;
+  options.path = settings.office;
+  options.threads = threads;
+  return Engine::open(std::move(options));
+}
+
+Result<std::vector<Tenant>> tenants_of(Engine& engine) {
+  std::vector<Tenant> tenants;
+  const Select all{&table_of<Tenant>()};
+  BUREAU_TRY_VOID(engine.database().read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+    tenants.clear();
+    return reader.scan(all, [&](std::span<const Value> row) -> Result<bool> {
+      from_values(row, tenants.emplace_back());
+      return true;
+    });
+  }));
+  return tenants;
+}
+
+Result<Tenant> choose(const std::vector<Tenant>& tenants, const Settings& settings) {
+  if (tenants.empty()) {
+    return fail(Code::not_found, fmt::format("{}: the office has no tenant yet; run `bureau init`",
+                                             settings.office));
+  }
+  if (settings.tenant.empty()) {
+    if (tenants.size() == 1) return tenants.front();
+    return fail(Code::invalid,
+                fmt::format("tenant: {} has {} of them; name one with --tenant", settings.office,
+                            tenants.size()),
+                "tenant");
+  }
+  for (const Tenant& tenant : tenants) {
+    if (tenant.name == settings.tenant) return tenant;
+  }
+  return fail(Code::not_found, fmt::format("tenant: there is no \"{}\"", settings.tenant),
+              "tenant");
+}
+
+}  // namespace
+
+Result<Office> open_office(const Settings& settings, std::size_t threads) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(settings.office, ignored)) {
+    return fail(Code::not_found,
+                fmt::format("{}: there is no such office; make one with `bureau init`, or name "
+                            "another with --office FILE or BUREAU_OFFICE",
+                            settings.office),
+                "office");
+  }
+  Office office;
+  BUREAU_TRY(office.engine, open_engine(settings, threads));
+  BUREAU_TRY(auto tenants, tenants_of(*office.engine));
+  BUREAU_TRY(office.tenant, choose(tenants, settings));
+  return office;
+}
+
+Result<Office> create_office(const Settings& settings, const std::string& name) {
+  Office office;
+  BUREAU_TRY(office.engine, open_engine(settings, 1));
+  BUREAU_TRY(auto tenants, tenants_of(*office.engine));
+  for (const Tenant& tenant : tenants) {
+    if (tenant.name == name) {
+      return fail(Code::exists, fmt::format("tenant: \"{}\" is there already", name), "name");
+    }
+  }
+  BUREAU_TRY(office.tenant, office.engine->access().create_tenant(name));
+  BUREAU_TRY_VOID(support::create_default_statuses(office.system()));
+  return office;
+}
+
+Result<Id<Task>> parse_task(const std::string& text) {
+  BUREAU_TRY(auto value, id::from_text(schema<Task>.prefix, text));
+  return Id<Task>(value);
+}
+
+}  // namespace cli

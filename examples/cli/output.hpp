@@ -1,0 +1,49 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bureau/bureau.hpp"
+
+namespace cli {
+
+enum class Format { table, json, csv };
+
+/// Prints rows of texts to stdout in one of three forms. As a table, control characters are made
+/// visible, so that no text can move the cursor or colour the terminal; as CSV, what a spreadsheet
+/// would run as a formula is defused.
+class RowPrinter {
+ public:
+  RowPrinter(Format format, std::vector<std::string> names)
+      : format_(format), names_(std::move(names)) {}
+  /// One row: the cells as text, and the same as JSON.
+  void add(std::vector<std::string> cells, bureau::Json json);
+  void finish();
+
+ private:
+  Format format_;
+  std::vector<std::string> names_;
+  std::vector<std::vector<std::string>> rows_;
+  bureau::Json json_ = bureau::Json::array();
+};
+
+/// Prints rows of an entity: `columns` of them as table, all as JSON and CSV.
+class EntityPrinter {
+ public:
+  EntityPrinter(Format format, const bureau::TableInfo& table,
+                std::vector<std::string_view> columns);
+  void add(std::span<const bureau::Value> row);
+  void finish() { printer_.finish(); }
+
+ private:
+  const bureau::TableInfo& table_;
+  std::vector<const bureau::ColumnInfo*> columns_;
+  RowPrinter printer_;
+};
+
+/// "code: message" to stderr, as "bureau: ...", and the exit code.
+int report(const bureau::Error& error);
+
+}  // namespace cli

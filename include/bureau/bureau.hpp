@@ -1,0 +1,11 @@
+#pragma once
+
+// All of bureau. Each header below can also be included by itself.
+
+#include "bureau/core/civil.hpp"
+#include "bureau/core/csv.hpp"
+#include "bureau/core/money.hpp"
+#include "bureau/engine.hpp"
+#include "bureau/store/memory_storage.hpp"
+#include "bureau/support/support.hpp"
+#include "bureau/work/agent_registry.hpp"
