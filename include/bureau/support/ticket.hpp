@@ -35,7 +35,8 @@ inline constexpr auto names<TicketState> = enum_names("new", "open", "pending", 
 struct TicketTransition {
   TicketState from, to;
 };
-/// Every legal edge between different states; any other is `conflict`. Merging comes with its
+/// Every legal edge between different states (docs/tickets.md has the picture, made from this); any
+/// other is `conflict`. Between statuses of one state a ticket moves freely. Merging comes with its
 /// issue.
 inline constexpr std::array ticket_transitions{
     TicketTransition{TicketState::fresh, TicketState::open},
@@ -53,6 +54,13 @@ inline constexpr std::array ticket_transitions{
     TicketTransition{TicketState::resolved, TicketState::open},
     TicketTransition{TicketState::resolved, TicketState::closed},
 };
+
+[[nodiscard]] constexpr bool may_become(TicketState from, TicketState to) {
+  for (const auto& t : ticket_transitions) {
+    if (t.from == from && t.to == to) return true;
+  }
+  return false;
+}
 
 enum class TicketSource { web, email, chat, phone, api };
 template <>
@@ -127,6 +135,21 @@ struct Message {
   Timestamp created_at, updated_at;
 };
 
+/// How many open tickets a person has, in all teams together. Derived: changed in the same commit
+/// as the tickets it follows from, so that routing need not count them. The id is the user's.
+struct Workload {
+  Id<Workload> id;
+  Id<Tenant> tenant;
+  std::int64_t open_tickets = 0;
+};
+
+/// The last ticket number that was given in a tenant. The id is the tenant's.
+struct TicketCounter {
+  Id<TicketCounter> id;
+  Id<Tenant> tenant;
+  std::int64_t last_number = 0;
+};
+
 template <>
 inline constexpr auto schema<TicketStatus> = table(
     "ticket_statuses", "tks", journal::full, column("id", &TicketStatus::id),
@@ -166,5 +189,15 @@ inline constexpr auto schema<Message> = table(
     column("version", &Message::version), column("created_at", &Message::created_at),
     column("updated_at", &Message::updated_at), unique_index("sequence", "ticket", "sequence"),
     unique_index("external_id", "tenant", "external_id").where("external_id is not null"));
+
+template <>
+inline constexpr auto schema<Workload> = table("workloads", "wkl", journal::none,
+                                               column("id", &Workload::id),
+                                               column("tenant", &Workload::tenant),
+                                               column("open_tickets", &Workload::open_tickets));
+template <>
+inline constexpr auto schema<TicketCounter> = table(
+    "ticket_counters", "tkc", journal::after, column("id", &TicketCounter::id),
+    column("tenant", &TicketCounter::tenant), column("last_number", &TicketCounter::last_number));
 
 BUREAU_END_NAMESPACE
