@@ -13,7 +13,7 @@ expect() { # expect CODE TEXT COMMAND...: the exit code, and a text in what it p
   shift 2
   status=0
   "$@" >out 2>err || status=$?
-  if [ "$status" != "$code" ] || ! cat out err | grep -qF -- "$text"; then
+  if [ "$status" != "$code" ] || { [ -n "$text" ] && ! cat out err | grep -qF -- "$text"; }; then
     echo "expected exit code $code and \"$text\", got $status from: $*" >&2
     cat out err >&2
     exit 1
