@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
+#include "access/cursor.hpp"
 #include "access/rights.hpp"
 #include "bureau/access/repository.hpp"
 
@@ -104,26 +106,59 @@ Result<void> Rows::find(std::int64_t id, FunctionRef<void(std::span<const Value>
   });
 }
 
+namespace {
+
+/// What a cursor is good for: the same principal with the same rights asking the same thing.
+std::string cursor_scope(const Rights& rights, const BoundRule& rule, const Query& query) {
+  const Principal& who = rights.principal();
+  std::string scope = fmt::format("{}/{}/{}/{}/", who.tenant.value, who.user.value, rule.text,
+                                  query.where.to_text());
+  for (const Order& order : query.order) {
+    scope += order.column->name;
+    scope += order.descending ? '-' : '+';
+  }
+  return scope;
+}
+
+}  // namespace
+
 Result<std::string> Rows::list(const Query& query,
                                FunctionRef<bool(std::span<const Value>)> sink) const {
   std::string next;
-  BUREAU_TRY_VOID(
-      SessionDoor::read(scope_, [&](Reader& reader, const Rights& rights) -> Result<void> {
-        BUREAU_TRY(const BoundRule* rule, rights.rule(table_, RuleKind::select));
-        Select select;
-        select.table = &table_;
-        BUREAU_TRY(select.where,
-                   rights.admit(query.where, scope_.session().database().clock().now()));
-        select.where = rule->predicate && select.where;
-        for (const Order& order : query.order) {
-          BUREAU_TRY_VOID(refuse_secret_column(rights, order.column));
-        }
-        select.order = query.order;
-        select.limit = query.limit;
-        Blanker blanker(table_, rights);
-        return reader.scan(
-            select, [&](std::span<const Value> row) -> Result<bool> { return sink(blanker(row)); });
-      }));
+  if (query.limit == 0) return next;
+  const Database& database = scope_.session().database();
+  const auto look = [&](Reader& reader, const Rights& rights) -> Result<void> {
+    BUREAU_TRY(const BoundRule* rule, rights.rule(table_, RuleKind::select));
+    for (const Order& order : query.order) {
+      BUREAU_TRY_VOID(refuse_secret_column(rights, order.column));
+    }
+    Select select;
+    select.table = &table_;
+    BUREAU_TRY(select.where, rights.admit(query.where, database.clock().now()));
+    select.where = rule->predicate && select.where;
+    select.order = query.order;
+    // One more row says whether there is a next page.
+    if (query.limit < std::numeric_limits<std::uint32_t>::max()) select.limit = query.limit + 1;
+    if (!query.cursor.empty()) {
+      BUREAU_TRY_VOID(detail::apply_cursor(
+          database.cursor_key(), cursor_scope(rights, *rule, query), query.cursor, select));
+    }
+    Blanker blanker(table_, rights);
+    std::uint64_t given = 0;
+    std::string last;
+    return reader.scan(select, [&](std::span<const Value> row) -> Result<bool> {
+      if (given == query.limit) {
+        next = std::move(last);
+        return false;
+      }
+      if (++given == query.limit) {
+        last = detail::make_cursor(database.cursor_key(), cursor_scope(rights, *rule, query),
+                                   select, row);
+      }
+      return sink(blanker(row));
+    });
+  };
+  BUREAU_TRY_VOID(SessionDoor::read(scope_, look));
   return next;
 }
 

@@ -324,3 +324,52 @@ TEST_CASE("policies are refused before the office opens") {
           Code::invalid);
   }
 }
+
+TEST_CASE("G10_pages follow one another, and a cursor is good for its query and principal alone") {
+  Office office(policies({permit("own", "papers", {}, "owner = $user"),
+                          permit("see rooms", "rooms", Command::select, Rule::always())}));
+  const User ann = office.add_user("ann", "agent");
+  const User bob = office.add_user("bob", "agent");
+  std::vector<Paper> rows;
+  for (int i = 0; i < 25; ++i) {
+    Paper p = paper("p" + std::to_string(i));
+    p.level = static_cast<Level>(i % 3);
+    p.owner = i % 5 == 0 ? bob.id : ann.id;
+    rows.push_back(p);
+  }
+  must(Papers{*office.system}.insert_all(rows));
+  const Session session = office.session(ann);
+  Query query;
+  query.order = {{table_of<Paper>().find("level"), true}};
+  const auto whole = must(Papers{session}.list(query));
+  REQUIRE(whole.size() == 20);
+  query.limit = 7;
+  std::vector<Id<Paper>> seen;
+  std::string first;
+  do {
+    const auto page = must(Papers{session}.page(query));
+    for (const Paper& p : page.items) seen.push_back(p.id);
+    query.cursor = page.next;
+    if (first.empty()) first = page.next;
+  } while (!query.cursor.empty());
+  REQUIRE(seen.size() == whole.size());
+  for (std::size_t i = 0; i < seen.size(); ++i) CHECK(seen[i] == whole[i].id);
+
+  query.cursor = first;
+  CHECK(Papers{session}.page(query).has_value());
+  CHECK(code_of(Papers{office.session(bob)}.page(query)) == Code::invalid);
+  CHECK(code_of(Papers{*office.system}.page(query)) == Code::invalid);
+  Query other = query;
+  other.order[0].descending = false;
+  CHECK(code_of(Papers{session}.page(other)) == Code::invalid);
+  other = query;
+  other.where = col(&Paper::level) == Level::high;
+  CHECK(code_of(Papers{session}.page(other)) == Code::invalid);
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    query.cursor = first;
+    query.cursor[i] = query.cursor[i] == 'A' ? 'B' : 'A';
+    CHECK(code_of(Papers{session}.page(query)) == Code::invalid);
+  }
+  query.cursor = "not a cursor!";
+  CHECK(code_of(Papers{session}.page(query)) == Code::invalid);
+}
