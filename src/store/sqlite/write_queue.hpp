@@ -48,15 +48,21 @@ class WriteQueue {
  private:
   struct Ticket;
 
-  Ticket* new_ticket(Monotonic deadline);
-  Result<void> enter(Ticket& ticket);
-  void await(Ticket& ticket);
+  Ticket& new_ticket();
+  Result<void> enter(const WriteOptions* options, Monotonic deadline,
+                     std::optional<WriteClosure> closure,
+                     std::optional<FunctionRef<Result<void>()>> work);
+  int await(Ticket& ticket);
+  int await_timed(Ticket& ticket);
+  [[nodiscard]] tl::unexpected<Error> too_late() const;
   bool leave_queue(Ticket& ticket);
   static void signal(Ticket& ticket, int value);
+  void wake_ahead(const Ticket& ticket);
 
   void proceed(Ticket& self);
   Ticket* next_to_run();
   bool claim();
+  bool gather();
   void run(Ticket& ticket);
   void run_work(Ticket& ticket);
   bool lock_file(Ticket& ticket);
@@ -80,6 +86,7 @@ class WriteQueue {
   bool turn_taken_ = false;
   std::vector<std::unique_ptr<Ticket>> tickets_;
   std::vector<Ticket*> spare_;
+  std::atomic<std::size_t> queued_{0};  ///< queue_.size(), to be looked at without the mutex
 
   // Belongs to whoever has the turn.
   std::deque<Ticket*> claimed_;    ///< taken from the queue, not run yet; the front runs next
@@ -92,6 +99,8 @@ class WriteQueue {
   bool committed_ = false;  ///< something was committed in this turn
   Monotonic group_began_;
   std::size_t group_size_ = 0;  ///< closures run since the group began
+  std::size_t last_group_size_ = 0;
+  Duration last_commit_took_{};
 };
 
 }  // namespace detail::sqlite
