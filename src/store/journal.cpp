@@ -485,6 +485,12 @@ void Database::Impl::cache_key(std::int64_t subject, const std::string& key,
 }
 
 namespace {
+/// The records whose last number is beyond `after`.
+Predicate beyond(std::int64_t after) {
+  if (after <= 0) return {};  // 0 is no id, and so nothing to compare with
+  return col(&detail::JournalRow::id) > Id<detail::JournalRow>(after);
+}
+
 /// The id and count of the first or last record.
 Result<bool> end_record(Reader& reader, bool last, std::int64_t& id, std::int64_t& count) {
   const TableInfo& table = table_of<detail::JournalRow>();
@@ -496,6 +502,9 @@ Result<bool> end_record(Reader& reader, bool last, std::int64_t& id, std::int64_
     found = true;
     return false;
   }));
+  if (found && (count < 1 || count > id)) {
+    return fail(Code::corrupt, fmt::format("bureau_journal: record {} cannot be read", id));
+  }
   return found;
 }
 }  // namespace
@@ -542,7 +551,7 @@ Result<std::int64_t> Database::last_change(Reader& reader, std::span<const Right
   if (any.is_never()) return after;
   Aggregate newest;
   newest.table = &table_of<Row>();
-  newest.where = col(&Row::id) > Id<Row>(after) && any;
+  newest.where = beyond(after) && any;
   newest.measures = {{Aggregate::Function::maximum, &newest.table->columns[0]}};
   std::int64_t last = after;
   BUREAU_TRY_VOID(reader.aggregate(newest, [&](std::span<const Value> row) -> Result<bool> {
@@ -563,8 +572,7 @@ Result<std::int64_t> Database::read_journal(Reader& reader, std::int64_t after, 
   }
   // Rows are taken out of the scan first: decoding may read shapes and keys through `reader`.
   const TableInfo& table = table_of<detail::JournalRow>();
-  Select select{&table, col(&detail::JournalRow::id) > Id<detail::JournalRow>(after), {}, limit, {},
-                false};
+  Select select{&table, beyond(after), {}, limit, {}, false};
   std::vector<detail::JournalRow> rows;
   BUREAU_TRY_VOID(reader.scan(select, [&](std::span<const Value> row) -> Result<bool> {
     from_values(row, rows.emplace_back());
@@ -593,6 +601,8 @@ Result<std::uint64_t> Database::trim_journal(std::int64_t through) {
       std::int64_t newest = 0;
       std::int64_t count = 0;
       BUREAU_TRY_VOID(end_record(writer, true, newest, count));
+      removed = 0;
+      if (std::min(through, newest - 1) <= 0) return {};
       const auto last = Id<detail::JournalRow>(std::min(through, newest - 1));
       Select which{&table, col(&detail::JournalRow::id) <= last, {}, step, {}, false};
       BUREAU_TRY(removed,
