@@ -107,7 +107,7 @@ BANS = [
         "the log sink, or a Result", LIBRARY),
     Ban(r"\b(?:secure_)?getenv\s*\(|\bsetlocale\s*\(|\bsetenv\s*\(|\bputenv\s*\(",
         "an option: a library reads no process globals", LIBRARY),
-    Ban(r"(?<![\w:.>])(?:std::|::)?(?:signal|sigaction)\s*\(|\bstd::(?:quick_)?exit\s*\("
+    Ban(r"(?<![\w:.>])(?:std::|::)?(?:signal|sigaction)\s*\(\s*SIG|\bstd::(?:quick_)?exit\s*\("
         r"|(?<![\w:.>])_?exit\s*\(", "a Result: signals and the process are the host's", LIBRARY),
 ]
 
@@ -153,6 +153,22 @@ def check_headers(path: str, text: str) -> Iterator[Finding]:
     for match in re.finditer(r"^\s*using\s+namespace\b", code_only(text), re.M):
         yield Finding(path, code_only(text).count("\n", 0, match.end()) + 1, "using",
                       "a public header opens no namespace for its includers")
+
+
+def check_own_header(tree: Tree) -> Iterator[Finding]:
+    """src/x/y.cpp includes bureau/x/y.hpp first: that is how the header is shown to stand alone."""
+    for path, text in tree.items():
+        if not (path.startswith("src/") and path.endswith(".cpp")):
+            continue
+        own = f"bureau/{path[len('src/'):-len('.cpp')]}.hpp"
+        if f"include/{own}" not in tree:
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            match = INCLUDE.match(line)
+            if match:
+                if match.group(2) != own:
+                    yield Finding(path, number, "own-header", f"include {own} before all else")
+                break
 
 
 NAMESPACE = re.compile(r"^\s*(?:inline\s+)?namespace\s+bureau\b", re.M)
@@ -238,7 +254,7 @@ def allowed(tree: Tree, finding: Finding) -> bool:
 
 
 def check(tree: Tree) -> List[Finding]:
-    findings = list(check_test_names(tree))
+    findings = list(check_test_names(tree)) + list(check_own_header(tree))
     for path, text in tree.items():
         findings += check_texts(path, text)
         if path.endswith((".cpp", ".hpp")):
