@@ -27,7 +27,9 @@ std::shared_ptr<bureau::Storage> open(bureau::Clock& clock) {
 }
 
 Result<void> add(Writer& writer, std::int64_t id, const std::string& name) {
-  const Crew crew{bureau::Id<Crew>(id), name};
+  Crew crew;
+  crew.id = bureau::Id<Crew>(id);
+  crew.name = name;
   std::vector<bureau::Value> row(bureau::table_of<Crew>().width());
   bureau::detail::Scratch scratch;
   bureau::to_values(crew, row, scratch);

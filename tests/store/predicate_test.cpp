@@ -156,7 +156,8 @@ TEST_CASE("a storage's check finds what typed code cannot rule out") {
     CHECK(checked.error().code == Code::invalid);
     return checked.error().message;
   };
-  CHECK(message(col(&sample::Crew::name) == "x") == "name is not a column of table 'items'");
+  CHECK(message(col(&sample::Crew::name) == "x") ==
+        "name is not a column of table 'exercise_items'");
   CHECK(message(col(&Item::score) < std::nan("")) == "score: nan is not finite");
   CHECK(message(!(col(&Item::phone).equals_folded("x") || col(&Item::open) == true)) ==
         "phone is not declared folded, which case-insensitive matching needs");

@@ -5,8 +5,8 @@
 
 #include "bureau/core/random.hpp"
 #include "bureau/store/predicate.hpp"
-#include "store/predicate_generator.hpp"
 #include "store/sample.hpp"
+#include "testing/exercise/generator.hpp"
 
 using bureau::Bindings;
 using bureau::Catalog;
@@ -71,7 +71,7 @@ TEST_CASE("text reads as what typed code writes") {
   CHECK(read("effort >= -5m") == (col(&Item::effort) >= std::chrono::minutes(-5)));
   CHECK(read("created_at > \"1970-01-02\"") ==
         (col(&Item::created_at) > bureau::Timestamp::from_micros(86'400'000'000)));
-  CHECK(read("crew in ('crw_0000000000011', \"crw_0000000000012\")") ==
+  CHECK(read("crew in ('xcr_0000000000011', \"xcr_0000000000012\")") ==
         col(&Item::crew).in({bureau::Id<Crew>(33), bureau::Id<Crew>(34)}));
   CHECK(read("level not in ()") == col(&Item::level).not_in({}));
   CHECK(read("closed_at IS NOT NULL") == col(&Item::closed_at).is_not_null());
@@ -121,9 +121,10 @@ TEST_CASE("what is read is written in one form, which reads as the same") {
            {"custom.list contains 'x'", R"(custom.list contains "x")"},
            {"custom = '{ \"b\":1 ,\"a\":2}'", R"(custom = "{\"a\":2,\"b\":1}")"},
            {"not (open = true or count is null)", "not (open = true or count is null)"},
-           {"crew in (select id from crews where name prefix 'A' and name != 'AB')",
-            R"(crew in (select id from crews where name prefix "A" and name != "AB"))"},
-           {"crew not in (select id from crews)", "crew not in (select id from crews)"},
+           {"crew in (select id from exercise_crews where name prefix 'A' and name != 'AB')",
+            R"(crew in (select id from exercise_crews where name prefix "A" and name != "AB"))"},
+           {"crew not in (select id from exercise_crews)",
+            "crew not in (select id from exercise_crews)"},
        }) {
     const Predicate predicate = read(text);
     CHECK(predicate.to_text() == written);
@@ -141,10 +142,10 @@ TEST_CASE("the JSON form") {
         R"({"and":[{"column":"open","op":"=","value":true},{"not":{"or":[)"
         R"({"column":"level","op":"in","values":["low"]},)"
         R"({"column":"custom","op":"<","path":["a","b"],"value":3}]}}]})");
-  CHECK(read("crew in (select id from crews where name = $n) or created_at < now()")
+  CHECK(read("crew in (select id from exercise_crews where name = $n) or created_at < now()")
             .to_json()
             .dump() ==
-        R"({"or":[{"column":"crew","op":"in","select":{"column":"id","table":"crews",)"
+        R"({"or":[{"column":"crew","op":"in","select":{"column":"id","table":"exercise_crews",)"
         R"("where":{"column":"name","op":"=","value":{"variable":"n"}}}},)"
         R"({"column":"created_at","op":"<","value":{"now":true}}]})");
   CHECK(Predicate().to_json().dump() == "true");
@@ -226,7 +227,7 @@ TEST_CASE("a mistake is shown by its column and what was expected there") {
 
 TEST_CASE("an unknown name gets the nearest ones, a secret one gets no answer") {
   CHECK(refusal("subjct = 'a'") ==
-        "column 1: table 'items' has no column 'subjct'; the nearest are subject");
+        "column 1: table 'exercise_items' has no column 'subjct'; the nearest are subject");
   CHECK(refusal("open = true and c = 1").find("the nearest are crew, count, custom") !=
         std::string::npos);
   CHECK(refusal("zzzzzzzz = 1").find("its columns are id, version, subject") != std::string::npos);
@@ -235,27 +236,31 @@ TEST_CASE("an unknown name gets the nearest ones, a secret one gets no answer") 
         "column 1: password is secret; nothing may be asked about it");
   CHECK(refusal("subject_folded = 'a'").find("has no column 'subject_folded'") !=
         std::string::npos);
-  CHECK(refusal("crew in (select id from crew)") ==
-        "column 25: there is no table 'crew'; the nearest are crews");
-  CHECK(refusal("phone in (select password from items)").find("column 18: password is secret") ==
-        0);
+  CHECK(refusal("crew in (select id from exercise_crew)") ==
+        "column 25: there is no table 'exercise_crew'; the nearest are exercise_crews, "
+        "exercise_items");
+  CHECK(refusal("phone in (select password from exercise_items)")
+            .find("column 18: password is secret") == 0);
   CHECK(json_refusal(R"({"column":"password","op":"=","value":"x"})") ==
         "column: password is secret; nothing may be asked about it");
 }
 
 TEST_CASE("sub-selects must have the column's type, and a catalog") {
-  CHECK(refusal("crew in (select name from crews)") ==
-        "column 10: crew and crews.name are of different types");
-  CHECK(refusal("crew in (select id from items)") ==
-        "column 10: crew and items.id are of different types");
-  CHECK(refusal("crew in (select id from crews where naem = 'a')")
-            .find("column 37: table 'crews' has no column 'naem'; the nearest are name") == 0);
-  CHECK(refusal("custom.x in (select name from crews)").find("is JSON") != std::string::npos);
+  CHECK(refusal("crew in (select name from exercise_crews)") ==
+        "column 10: crew and exercise_crews.name are of different types");
+  CHECK(refusal("crew in (select id from exercise_items)") ==
+        "column 10: crew and exercise_items.id are of different types");
+  CHECK(refusal("crew in (select id from exercise_crews where naem = 'a')")
+            .find("column 46: table 'exercise_crews' has no column 'naem'; the nearest are name") ==
+        0);
+  CHECK(refusal("custom.x in (select name from exercise_crews)").find("is JSON") !=
+        std::string::npos);
   CHECK(refusal("crew in (select id)") == "column 19: expected 'from', found ')'");
-  CHECK(read("subject in (select name from crews where id in (select crew from items where "
+  CHECK(read("subject in (select name from exercise_crews where id in (select crew from "
+             "exercise_items where "
              "level = 'low')) and open = true")
             .reads() == std::vector<const TableInfo*>{&bureau::table_of<Crew>(), &items()});
-  const auto without = Predicate::parse(items(), "crew in (select id from crews)");
+  const auto without = Predicate::parse(items(), "crew in (select id from exercise_crews)");
   REQUIRE_FALSE(without);
   CHECK(without.error().message == "column 25: sub-selects are not possible here");
 }
@@ -305,8 +310,9 @@ TEST_CASE("a mistake in the JSON form is shown by its place") {
         "value: expected a text, a number, true or false");
   CHECK(json_refusal(R"({"column":"custom","op":"=","value":{"a":1}})").find("value: expected") ==
         0);
-  CHECK(json_refusal(R"({"column":"crew","op":"in","select":{"table":"crews","column":"nam"}})") ==
-        "select.column: table 'crews' has no column 'nam'; the nearest are name");
+  CHECK(json_refusal(
+            R"({"column":"crew","op":"in","select":{"table":"exercise_crews","column":"nam"}})") ==
+        "select.column: table 'exercise_crews' has no column 'nam'; the nearest are name");
 }
 
 TEST_CASE("variables keep their place and are folded with their column") {
@@ -328,7 +334,7 @@ TEST_CASE("variables keep their place and are folded with their column") {
 TEST_CASE("any predicate survives its text and its JSON") {
   CHECK(rc::check("round trip", [] {
     bureau::SeededRandom random(*rc::gen::arbitrary<std::uint64_t>());
-    const Predicate predicate = sample::any_predicate(random, 4);
+    const Predicate predicate = sample::any_predicate(random, 4, true);
     const auto text = Predicate::parse(items(), predicate.to_text(), &catalog());
     if (!text) RC_FAIL(predicate.to_text() + " : " + text.error().message);
     RC_ASSERT(*text == predicate);
@@ -342,10 +348,13 @@ TEST_CASE("any predicate survives its text and its JSON") {
 
 TEST_CASE("no bytes crash the parser, and what it reads it can write") {
   static constexpr std::string_view pieces[] = {
-      "open",  "=",     "true",    "(",      ")",        "and",   "or",    "not", "in",
-      "level", "'low'", ",",       "custom", ".",        "is",    "null",  "$a",  "now",
-      "5m",    "1.5",   "-3",      "select", "from",     "where", "crews", "id",  "\"",
-      "\\u12", "ieq",   "subject", "\xFF",   "\xC3\xA4", " "};
+      "open",  "=",        "true",   "(",     ")",
+      "and",   "or",       "not",    "in",    "level",
+      "'low'", ",",        "custom", ".",     "is",
+      "null",  "$a",       "now",    "5m",    "1.5",
+      "-3",    "select",   "from",   "where", "exercise_crews",
+      "id",    "\"",       "\\u12",  "ieq",   "subject",
+      "\xFF",  "\xC3\xA4", " "};
   CHECK(rc::check("random pieces", [] {
     const auto picks = *rc::gen::container<std::vector<std::size_t>>(
         rc::gen::inRange<std::size_t>(0, std::size(pieces) + 1));

@@ -60,8 +60,8 @@ std::string check_message(std::string_view name, const Value& value) {
 TEST_CASE("a schema becomes a table with companions, positions and indexes") {
   const TableInfo& t = items();
   CHECK(t.error == "");
-  CHECK(t.name == "items");
-  CHECK(t.prefix == "itm");
+  CHECK(t.name == "exercise_items");
+  CHECK(t.prefix == "xit");
   CHECK(t.width() == 20);
   CHECK(t.version == 1);
   CHECK(t.created_at == column("created_at").index);
@@ -73,13 +73,14 @@ TEST_CASE("a schema becomes a table with companions, positions and indexes") {
   CHECK(companion.hidden);
   CHECK_FALSE(companion.nullable);
   CHECK(t.columns[column("note").folded_index].nullable);
-  CHECK(column("crew").references == "crews");
-  CHECK(column("crew").id_prefix == "crw");
+  CHECK(column("crew").references == "exercise_crews");
+  CHECK(column("crew").id_prefix == "xcr");
   CHECK(column("wish").names.size() == 4);
   REQUIRE(t.indexes.size() == 2);
   CHECK(t.indexes[0].columns ==
         std::vector<std::uint16_t>{column("level").index, column("created_at").index});
-  CHECK(t.indexes[1].unique);
+  CHECK_FALSE(t.indexes[1].unique);
+  CHECK(bureau::table_of<sample::Crew>().indexes[0].unique);
   CHECK(t.indexes[1].columns == std::vector<std::uint16_t>{companion.index});
 }
 
@@ -175,7 +176,7 @@ TEST_CASE("values that break a rule are refused by name") {
   CHECK(check_message("subject", Value::text("0123456789")) == "");
   CHECK(check_message("subject", Value::text("ÄÄÄÄÄÄÄÄÄÄ")) == "");
   CHECK(check_message("subject", Value::text("0123456789x")) ==
-        "items.subject: \"0123456789x\" has 11 characters; at most 10 are allowed");
+        "exercise_items.subject: \"0123456789x\" has 11 characters; at most 10 are allowed");
   CHECK(has(check_message("subject", Value()), "null is not allowed"));
   CHECK(has(check_message("subject", Value::integer(1)), "not of the column's type, text"));
   CHECK(has(check_message("subject", Value::text("\xFF")), "not valid UTF-8"));
@@ -197,9 +198,9 @@ TEST_CASE("values that break a rule are refused by name") {
   CHECK(check_message("digest", Value::bytes({"\0\xFF", 2})) == "");
   // What is secret or personal is in no message.
   CHECK(check_message("password", Value::text("hunter2\xFF")) ==
-        "items.password: the value is not valid UTF-8");
+        "exercise_items.password: the value is not valid UTF-8");
   CHECK(check_message("phone", Value::text("555\xFF")) ==
-        "items.phone: the value is not valid UTF-8");
+        "exercise_items.phone: the value is not valid UTF-8");
   const std::vector<Value> narrow(3);
   CHECK(has(bureau::check_row(items(), narrow).error().message, "3 values"));
 }
@@ -271,7 +272,7 @@ TEST_CASE("values survive JSON and text") {
            Case{"created_at", Value::integer(1'500'000), "\"1970-01-01T00:00:01.500000Z\"",
                 "1970-01-01T00:00:01.500000Z"},
            Case{"effort", Value::integer(90'000'000), "\"1m30s\"", "1m30s"},
-           Case{"crew", Value::integer(33), "\"crw_0000000000011\"", "crw_0000000000011"},
+           Case{"crew", Value::integer(33), "\"xcr_0000000000011\"", "xcr_0000000000011"},
            Case{"tags", Value::text("[\"a\"]"), "[\"a\"]", "[\"a\"]"},
            Case{"digest", Value::bytes("hi!?"), "\"aGkhPw==\"", "aGkhPw=="},
            Case{"note", Value(), "null", ""},
@@ -310,7 +311,7 @@ TEST_CASE("texts and JSON of another form are refused by name") {
            Case{"created_at", "yesterday", "RFC 3339"},
            Case{"effort", "5", "a duration"},
            Case{"effort", "5m2h", "a duration"},
-           Case{"crew", "tkt_0000000000011", "crw_"},
+           Case{"crew", "tkt_0000000000011", "xcr_"},
            Case{"tags", "[1", "JSON"},
            Case{"digest", "a", "base64"},
            Case{"level", "", "one of"},
@@ -354,7 +355,7 @@ TEST_CASE("a row as JSON leaves out what is hidden or secret") {
   bureau::to_values(item, row, scratch);
   const Json json = bureau::row_to_json(items(), row);
   CHECK(*json.find("subject")->as_string() == "Hi");
-  CHECK(*json.find("id")->as_string() == "itm_0000000000001");
+  CHECK(*json.find("id")->as_string() == "xit_0000000000001");
   CHECK(json.find("password") == nullptr);
   CHECK(json.find("subject_folded") == nullptr);
   CHECK(json.find("phone") != nullptr);

@@ -1,21 +1,19 @@
-#pragma once
+#include "testing/exercise/generator.hpp"
 
-// Any predicate over, and any row of, the sample table: small values, so that they often meet.
+BUREAU_BEGIN_NAMESPACE
 
-#include "bureau/core/random.hpp"
-#include "bureau/store/predicate.hpp"
-#include "store/sample.hpp"
+namespace testing::exercise {
 
-namespace sample {
-
-inline std::string any_text(bureau::Random& random) {
+std::string any_text(Random& random) {
   static constexpr std::string_view texts[] = {"",  "a",   "A",  "ab", "ä",    "Ä\"", "%",
                                                "_", "a\n", "\\", "😀",  "null", "b'"};
   return std::string(texts[random.below(std::size(texts))]);
 }
 
+namespace {
+
 template <class M, class Make>
-bureau::Predicate any_order(bureau::Random& random, bureau::Column<Item, M> column, Make make) {
+Predicate any_order(Random& random, Column<Item, M> column, Make make) {
   switch (random.below(8)) {
     case 0:
       return column == make();
@@ -36,12 +34,9 @@ bureau::Predicate any_order(bureau::Random& random, bureau::Column<Item, M> colu
   }
 }
 
-inline bureau::Predicate any_path(bureau::Random& random) {
-  using bureau::OwnedValue;
-  using bureau::Predicate;
-  using bureau::Value;
+Predicate any_path(Random& random) {
   auto node = std::make_shared<Predicate::Node>();
-  node->column = bureau::table_of<Item>().find("custom");
+  node->column = table_of<Item>().find("custom");
   node->path.emplace_back(random.below(2) == 0 ? "a" : "b c");
   if (random.below(3) == 0) node->path.emplace_back("x");
   const auto add = [&](OwnedValue value) {
@@ -51,15 +46,15 @@ inline bureau::Predicate any_path(bureau::Random& random) {
                                         static_cast<int>(random.below(6)));
   switch (random.below(6)) {
     case 0:
-      node->path_type = bureau::Type::integer;
+      node->path_type = Type::integer;
       add(OwnedValue(Value::integer(static_cast<std::int64_t>(random.below(3)))));
       break;
     case 1:
-      node->path_type = bureau::Type::real;
+      node->path_type = Type::real;
       add(OwnedValue(Value::real(static_cast<double>(random.below(3)) / 2)));
       break;
     case 2:
-      node->path_type = bureau::Type::boolean;
+      node->path_type = Type::boolean;
       add(OwnedValue(Value::integer(random.below(2) == 0 ? 0 : 1)));
       break;
     case 3:
@@ -76,9 +71,7 @@ inline bureau::Predicate any_path(bureau::Random& random) {
   return Predicate(Predicate::NodePtr(std::move(node)));
 }
 
-inline bureau::Predicate any_leaf(bureau::Random& random, bool open) {
-  using bureau::col;
-  using bureau::Predicate;
+Predicate any_leaf(Random& random, bool open) {
   const auto small = [&] { return static_cast<std::int64_t>(random.below(5)) - 2; };
   const auto level = [&] { return static_cast<Level>(random.below(4)); };
   switch (random.below(open ? 16 : 14)) {
@@ -96,11 +89,11 @@ inline bureau::Predicate any_leaf(bureau::Random& random, bool open) {
       return any_order(random, col(&Item::score), [&] { return static_cast<double>(small()) / 4; });
     case 6:
       return any_order(random, col(&Item::closed_at),
-                       [&] { return bureau::Timestamp::from_micros(small()); });
+                       [&] { return Timestamp::from_micros(small()); });
     case 7:
-      return any_order(random, col(&Item::effort), [&] { return bureau::Duration(small()); });
+      return any_order(random, col(&Item::effort), [&] { return Duration(small()); });
     case 8:
-      return any_order(random, col(&Item::crew), [&] { return bureau::Id<Crew>(small() + 3); });
+      return any_order(random, col(&Item::crew), [&] { return Id<Crew>(small() + 3); });
     case 9:
       return col(&Item::tags).contains(any_text(random));
     case 10:
@@ -115,7 +108,7 @@ inline bureau::Predicate any_leaf(bureau::Random& random, bool open) {
     case 14: {
       auto node = std::make_shared<Predicate::Node>();
       node->op = Predicate::Op::greater;
-      node->column = bureau::table_of<Item>().find("closed_at");
+      node->column = table_of<Item>().find("closed_at");
       node->operands.push_back({random.below(2) == 0 ? Predicate::Operand::Kind::now
                                                      : Predicate::Operand::Kind::variable,
                                 {},
@@ -126,26 +119,26 @@ inline bureau::Predicate any_leaf(bureau::Random& random, bool open) {
     }
     default: {
       auto select = std::make_shared<Predicate::SubSelect>();
-      select->table = &bureau::table_of<Crew>();
+      select->table = &table_of<Crew>();
       select->column = &select->table->columns[0];
       if (random.below(2) == 0) select->where = (col(&Crew::name) == any_text(random)).node();
       auto node = std::make_shared<Predicate::Node>();
       node->op = random.below(2) == 0 ? Predicate::Op::in_select : Predicate::Op::not_in_select;
-      node->column = bureau::table_of<Item>().find("crew");
+      node->column = table_of<Item>().find("crew");
       node->select = std::move(select);
       return Predicate(Predicate::NodePtr(std::move(node)));
     }
   }
 }
 
-/// `open`: also what a row alone cannot answer: variables, now(), sub-selects.
-inline bureau::Predicate any_predicate(bureau::Random& random, int depth, bool open = true) {
+}  // namespace
+
+Predicate any_predicate(Random& random, int depth, bool open) {
   if (depth == 0 || random.below(3) == 0) {
-    if (random.below(20) == 0)
-      return random.below(2) == 0 ? bureau::Predicate() : bureau::Predicate::never();
+    if (random.below(20) == 0) return random.below(2) == 0 ? Predicate() : Predicate::never();
     return any_leaf(random, open);
   }
-  const bureau::Predicate a = any_predicate(random, depth - 1, open);
+  const Predicate a = any_predicate(random, depth - 1, open);
   switch (random.below(3)) {
     case 0:
       return a && any_predicate(random, depth - 1, open);
@@ -156,11 +149,11 @@ inline bureau::Predicate any_predicate(bureau::Random& random, int depth, bool o
   }
 }
 
-inline Item any_item(bureau::Random& random) {
+Item any_item(Random& random) {
   const auto small = [&] { return static_cast<std::int64_t>(random.below(5)) - 2; };
   const auto there = [&] { return random.below(3) != 0; };
   Item item;
-  item.id = bureau::Id<Item>(static_cast<std::int64_t>(random.below(1000)) + 1);
+  item.id = Id<Item>(static_cast<std::int64_t>(random.below(1000)) + 1);
   item.subject = any_text(random);
   if (there()) item.note = any_text(random);
   item.level = static_cast<Level>(random.below(4));
@@ -168,12 +161,12 @@ inline Item any_item(bureau::Random& random) {
   item.open = there();
   if (there()) item.count = small();
   if (there()) item.score = static_cast<double>(small()) / 4;
-  if (there()) item.closed_at = bureau::Timestamp::from_micros(small());
-  if (there()) item.effort = bureau::Duration(small());
-  if (there()) item.crew = bureau::Id<Crew>(small() + 3);
+  if (there()) item.closed_at = Timestamp::from_micros(small());
+  if (there()) item.effort = Duration(small());
+  if (there()) item.crew = Id<Crew>(small() + 3);
   while (there()) item.tags.push_back(any_text(random));
   if (!there()) return item;
-  bureau::Json custom = bureau::Json::object();
+  Json custom = Json::object();
   for (const char* name : {"a", "b c"}) {
     switch (random.below(8)) {
       case 0:
@@ -192,10 +185,10 @@ inline Item any_item(bureau::Random& random) {
         custom.set(name, nullptr);
         break;
       case 5:
-        custom.set(name, bureau::Json::object({{"x", small()}}));
+        custom.set(name, Json::object({{"x", small()}}));
         break;
       case 6:
-        custom.set(name, bureau::Json::array({any_text(random), small()}));
+        custom.set(name, Json::array({any_text(random), small()}));
         break;
       default:
         break;
@@ -205,4 +198,6 @@ inline Item any_item(bureau::Random& random) {
   return item;
 }
 
-}  // namespace sample
+}  // namespace testing::exercise
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,118 @@
+// Hints, nodes, and what is there after the storage was closed.
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+
+#include "testing/exercise/bench.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+namespace testing::exercise {
+
+namespace {
+
+struct Heard {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int count = 0;
+};
+
+Result<void> commits_are_hinted(Bench& bench) {
+  const auto heard = std::make_shared<Heard>();  // a late hint may outlive this function
+  BUREAU_TRY(Subscription subscription, bench.storage->on_commit([heard] {
+    const std::lock_guard lock(heard->mutex);
+    ++heard->count;
+    heard->changed.notify_all();
+  }));
+  for (int i = 1; i <= 3; ++i) {
+    int before = 0;
+    {
+      const std::lock_guard lock(heard->mutex);
+      before = heard->count;
+    }
+    BUREAU_TRY_VOID(bench.write([&](Writer& writer) { return insert(writer, counter(i)); }));
+    const Monotonic end = bench.soon(std::chrono::seconds(10));
+    std::unique_lock lock(heard->mutex);
+    bool waits = true;
+    while (waits && heard->count == before)
+      waits = bench.clock.wait_until(lock, heard->changed, end);
+    BUREAU_TRY_VOID(expect(heard->count > before, "no hint within ten seconds of a commit"));
+  }
+  subscription = Subscription();
+  int before = 0;
+  {
+    const std::lock_guard lock(heard->mutex);
+    before = heard->count;
+  }
+  BUREAU_TRY_VOID(bench.write([](Writer& writer) { return insert(writer, counter(9)); }));
+  BUREAU_TRY_VOID(bench.ids(select<Counter>()));
+  const std::lock_guard lock(heard->mutex);
+  return expect_number(heard->count, before, "hints after the subscription's end");
+}
+
+Result<void> nodes_are_held_once(Bench& bench) {
+  Storage& storage = *bench.storage;
+  BUREAU_TRY(const bool before, storage.node_is_alive(7));
+  BUREAU_TRY_VOID(expect(!before, "a node that nobody holds is alive"));
+  BUREAU_TRY(const bool first, storage.hold_node(7));
+  BUREAU_TRY_VOID(expect(first, "a node that nobody holds could not be held"));
+  BUREAU_TRY(const bool second, storage.hold_node(7));
+  BUREAU_TRY_VOID(expect(!second, "one node was held twice"));
+  BUREAU_TRY(const bool other, storage.hold_node(1023));
+  BUREAU_TRY_VOID(expect(other, "the last node could not be held"));
+  BUREAU_TRY(const bool alive, storage.node_is_alive(7));
+  BUREAU_TRY_VOID(expect(alive, "a node that is held is not alive"));
+  storage.release_node(7);
+  BUREAU_TRY(const bool again, storage.hold_node(7));
+  BUREAU_TRY_VOID(expect(again, "a node that was released could not be held"));
+  storage.release_node(7);
+  storage.release_node(1023);
+  BUREAU_TRY_VOID(expect_error(storage.hold_node(1024), {Code::invalid}, "node 1024"));
+  return expect_error(storage.node_is_alive(-1), {Code::invalid}, "node -1");
+}
+
+Result<void> maintain_is_harmless(Bench& bench) {
+  BUREAU_TRY_VOID(bench.write([](Writer& writer) { return insert(writer, counter(1)); }));
+  BUREAU_TRY(const Duration next, bench.storage->maintain());
+  BUREAU_TRY_VOID(expect(next.count() >= 0, "maintain wants its next call in the past"));
+  return expect_ids(bench.ids(select<Counter>()), {1}, "after maintain");
+}
+
+Result<void> rows_survive_reopening(Bench& bench) {
+  if (!bench.storage->capabilities().durable) return skip("the storage is not durable");
+  if (!bench.factory.reopen) return skip("the factory cannot reopen");
+  std::int64_t last = 0;
+  BUREAU_TRY_VOID(bench.write([&](Writer& writer) -> Result<void> {
+    BUREAU_TRY_VOID(insert(writer, std::vector<Item>{item(1, "a"), item(2, "b")}));
+    BUREAU_TRY(last, writer.draw_sequence(5));
+    return {};
+  }));
+  BUREAU_TRY(const bool held, bench.storage->hold_node(3));
+  BUREAU_TRY_VOID(expect(held, "a node that nobody holds could not be held"));
+  bench.storage.reset();
+  BUREAU_TRY(bench.storage, bench.factory.reopen());
+  BUREAU_TRY_VOID(bench.storage->migrate(catalog()));
+  BUREAU_TRY_VOID(expect_ids(bench.ids(select<Item>()), {1, 2}, "after reopening"));
+  BUREAU_TRY(const bool alive, bench.storage->node_is_alive(3));
+  BUREAU_TRY_VOID(expect(!alive, "a node is alive after its storage was closed"));
+  std::int64_t next = 0;
+  BUREAU_TRY_VOID(bench.write([&](Writer& writer) -> Result<void> {
+    BUREAU_TRY(next, writer.draw_sequence(1));
+    return insert(writer, item(3, "c"));
+  }));
+  return expect_number(next, last + 1, "the number drawn after reopening");
+}
+
+}  // namespace
+
+std::vector<CheckEntry> life_checks() {
+  return {{"commits_are_hinted", commits_are_hinted},
+          {"nodes_are_held_once", nodes_are_held_once},
+          {"maintain_is_harmless", maintain_is_harmless},
+          {"rows_survive_reopening", rows_survive_reopening}};
+}
+
+}  // namespace testing::exercise
+
+BUREAU_END_NAMESPACE
