@@ -197,6 +197,30 @@ Progress Desk::progress() const {
   return progress;
 }
 
+Result<void> Desk::listen() {
+  const Session office = session();
+  BUREAU_TRY(const auto teams, Repository<Team>{office}.list({.limit = 1000}));
+  for (const Team& team : teams) team_names_[team.id.value] = team.name;
+  auto heard = [this](const RowEvent<Ticket>& event) {
+    if (event.kind != FeedKind::update || !event.before || !event.after) return;
+    const Ticket &before = *event.before, &after = *event.after;
+    const std::lock_guard lock(seen_mutex_);
+    seen_.counts.triaged += !before.triaged_at && after.triaged_at ? 1 : 0;
+    seen_.counts.drafted += after.message_count > before.message_count ? 1 : 0;
+    if (before.routed_at || !after.routed_at) return;
+    ++seen_.counts.routed;
+    seen_.newest = fmt::format("#{} to {}", after.number,
+                               after.team ? team_names_[after.team->value] : "whoever is free");
+  };
+  BUREAU_TRY(subscription_, engine_->feed().subscribe<Ticket>(office, {}, heard));
+  return {};
+}
+
+Seen Desk::seen() const {
+  const std::lock_guard lock(seen_mutex_);
+  return seen_;
+}
+
 Result<void> Desk::work_off(const std::function<void(const Progress&)>& watch) {
   constexpr Duration look = std::chrono::milliseconds(20);
   Clock& clock = Clock::system();

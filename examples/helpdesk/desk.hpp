@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "setup.hpp"
@@ -23,6 +24,12 @@ struct Learnt {
 
 struct Progress {
   std::uint64_t triaged = 0, routed = 0, drafted = 0;
+};
+
+/// What a subscriber to the office's tickets has seen happen.
+struct Seen {
+  Progress counts;
+  std::string newest;  ///< the ticket that was routed last, and where to
 };
 
 /// The office at work: opened, given messages, let run. Its calls come from one thread.
@@ -56,7 +63,11 @@ class Desk {
   bureau::Result<void> work_off(const std::function<void(const Progress&)>& watch);
   bureau::Result<void> stop();
 
+  /// What the agents have done since start().
   [[nodiscard]] Progress progress() const;
+  /// Begins to listen to the feed; seen() says what it told.
+  bureau::Result<void> listen();
+  [[nodiscard]] Seen seen() const;
   [[nodiscard]] bureau::Engine& engine() { return *engine_; }
   [[nodiscard]] bureau::Session session() { return engine_->system(tenant_); }
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -72,6 +83,10 @@ class Desk {
   std::unique_ptr<bureau::Engine> engine_;
   bureau::Id<bureau::Tenant> tenant_;
   std::map<std::string, bureau::Id<bureau::User>> customers_;  ///< by folded address
+  mutable std::mutex seen_mutex_;
+  Seen seen_;
+  std::map<std::int64_t, std::string> team_names_;
+  bureau::FeedSubscription subscription_;
 };
 
 inline constexpr const char* office_name = "Larkfield";

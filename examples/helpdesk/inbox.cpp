@@ -8,8 +8,6 @@
 #include <functional>
 #include <unordered_set>
 
-#include "bureau/core/csv.hpp"
-
 namespace helpdesk {
 
 using bureau::Code;
@@ -91,10 +89,10 @@ class Fields {
 
 /// Reads all rows, each through `read`; gathers those that it refuses when they are skipped.
 template <class Row>
-Result<Rows<Row>> read_rows(const std::string& path, bool skip_bad,
-                            const std::vector<std::string>& known,
-                            std::function<Result<void>(const Header&)> check_header,
-                            std::function<Result<Row>(const Fields&, const Record&)> read) {
+Result<CsvRows<Row>> read_rows(const std::string& path, bool skip_bad,
+                               const std::vector<std::string>& known,
+                               std::function<Result<void>(const Header&)> check_header,
+                               std::function<Result<Row>(const Fields&, const Record&)> read) {
   BUREAU_TRY(const std::string content, read_file(path));
   CsvReader reader(content);
   Record record;
@@ -103,7 +101,7 @@ Result<Rows<Row>> read_rows(const std::string& path, bool skip_bad,
   if (!*first) return fail(Code::invalid, fmt::format("{}: the file is empty", path));
   BUREAU_TRY(const Header header, Header::read(path, record, known));
   BUREAU_TRY_VOID(check_header(header));
-  Rows<Row> rows;
+  CsvRows<Row> rows;
   for (;;) {
     const auto more = reader.next(record);
     std::string what;
@@ -185,7 +183,7 @@ std::string digest_of(std::string_view content) {
   return fmt::format("{:016x}", hash);
 }
 
-Result<Rows<InboxMessage>> read_inbox(const std::string& path, bool skip_bad) {
+Result<CsvRows<InboxMessage>> read_inbox(const std::string& path, bool skip_bad) {
   std::string text_column;
   auto check_header = [&](const Header& header) -> Result<void> {
     for (const char* name : {"text", "message", "body"}) {
@@ -216,7 +214,7 @@ Result<Rows<InboxMessage>> read_inbox(const std::string& path, bool skip_bad) {
       check_header, read);
 }
 
-Result<Rows<Example>> read_examples(const std::string& path, bool skip_bad) {
+Result<CsvRows<Example>> read_examples(const std::string& path, bool skip_bad) {
   auto check_header = [&](const Header& header) -> Result<void> {
     for (const char* name : {"text", "category"}) {
       if (header.find(name) >= 0) continue;

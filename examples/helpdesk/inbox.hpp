@@ -1,6 +1,7 @@
 #pragma once
 
 #include <bureau/bureau.hpp>
+#include <bureau/core/csv.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,7 +23,7 @@ struct BadRow {
 };
 
 template <class Row>
-struct Rows {
+struct CsvRows {
   std::vector<Row> good;
   std::vector<BadRow> bad;  ///< empty unless bad rows are skipped
 };
@@ -34,9 +35,9 @@ struct Example {
 /// The messages of a CSV file whose header has `text` (or `message`, or `body`) and may have id,
 /// customer, email, subject, received_at and category. `invalid` for the first bad row, unless they
 /// are skipped; always for a header that is wrong and a file without a row.
-bureau::Result<Rows<InboxMessage>> read_inbox(const std::string& path, bool skip_bad);
+bureau::Result<CsvRows<InboxMessage>> read_inbox(const std::string& path, bool skip_bad);
 /// The labelled texts of a CSV file with the columns text and category.
-bureau::Result<Rows<Example>> read_examples(const std::string& path, bool skip_bad);
+bureau::Result<CsvRows<Example>> read_examples(const std::string& path, bool skip_bad);
 
 /// A whole file with the columns named, in that order: for the office's own small files.
 bureau::Result<std::vector<std::vector<std::string>>> read_table(

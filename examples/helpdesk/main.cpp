@@ -20,10 +20,10 @@ struct Options {
   std::string inbox, train, office;
   bool json = false, skip_bad = false, latency = false, no_latency = false, print_imported = false;
   unsigned threads = 8;
+  std::size_t batch = 256;
 };
 
 constexpr std::uint64_t latency_tickets = 20'000;
-constexpr std::size_t import_batch = 256;
 
 /// A folder that goes when it does.
 class ScratchFolder {
@@ -93,7 +93,7 @@ class Voice {
 };
 
 template <class Row>
-void report_bad(const Voice& voice, const helpdesk::Rows<Row>& rows) {
+void report_bad(const Voice& voice, const CsvRows<Row>& rows) {
   for (const BadRow& bad : rows.bad) voice.say("left out: " + bad.what);
 }
 
@@ -145,15 +145,18 @@ Result<void> run(const Options& options) {
     for (const InboxMessage* message : messages) fmt::print("imported {}\n", message->external_id);
     std::fflush(stdout);
   };
-  BUREAU_TRY(const auto imported, desk->import(inbox.good, import_batch, safe));
+  BUREAU_TRY(const auto imported, desk->import(inbox.good, options.batch, safe));
   voice.say(fmt::format("imported {} messages{}", imported.made,
                         imported.known > 0 ? fmt::format(", {} were there", imported.known) : ""));
 
   const Clock& clock = Clock::system();
   const Monotonic begin = clock.monotonic();
+  BUREAU_TRY_VOID(desk->listen());
   BUREAU_TRY_VOID(desk->start());
-  BUREAU_TRY_VOID(desk->work_off([&](const Progress& p) {
-    line.show(fmt::format("{} triaged, {} routed, {} drafted", p.triaged, p.routed, p.drafted));
+  BUREAU_TRY_VOID(desk->work_off([&](const Progress&) {
+    const Seen seen = desk->seen();
+    line.show(fmt::format("{} triaged, {} routed, {} drafted; {}", seen.counts.triaged,
+                          seen.counts.routed, seen.counts.drafted, seen.newest));
   }));
   const double seconds = std::chrono::duration<double>(clock.monotonic() - begin).count();
   line.clear();
@@ -202,6 +205,9 @@ int main(int argc, char** argv) {
                  "SQLite file to work in and to go on with; a temporary one by default");
   app.add_option("--threads", options.threads, "threads for the agents")
       ->check(CLI::Range(1U, 256U))
+      ->capture_default_str();
+  app.add_option("--batch", options.batch, "messages imported in one commit")
+      ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
   app.add_flag("--json", options.json, "the last line is one JSON object");
   app.add_flag("--skip-bad", options.skip_bad, "leave bad rows out, and list them");

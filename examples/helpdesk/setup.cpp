@@ -84,10 +84,17 @@ Setup plain_setup(const std::vector<std::string>& labels) {
 
 namespace {
 
+/// Tenants are no tenant's rows: the host looks them up below the sessions.
 Result<Id<Tenant>> tenant_named(Engine& engine, const std::string& name) {
-  const Session nobody = engine.system(Id<Tenant>());
-  BUREAU_TRY(const auto present, Repository<Tenant>{nobody}.first(col(&Tenant::name) == name));
-  if (present) return present->id;
+  Id<Tenant> found;
+  const Select named = select<Tenant>().where(col(&Tenant::name) == name).limit(1);
+  BUREAU_TRY_VOID(engine.database().read(Monotonic::never(), [&](Reader& reader) {
+    return reader.scan(named, [&](std::span<const Value> row) -> Result<bool> {
+      found = Id<Tenant>(row[0].as_integer());
+      return false;
+    });
+  }));
+  if (found) return found;
   BUREAU_TRY(const Tenant made, engine.access().create_tenant(name));
   return made.id;
 }

@@ -174,10 +174,13 @@ Result<DraftResult> ResponderAgent::execute(Run& run, const TicketPayload& paylo
     BUREAU_TRY(const Ticket ticket, Tickets{view}.find(payload.ticket));
     const Repository<ReplyTemplate> templates{Scope(view)};
     std::optional<ReplyTemplate> found;
+    double confidence = 0;  // the general reply answers nothing in particular
     if (ticket.category) {
       BUREAU_TRY(found, templates.first(col(&ReplyTemplate::category) == *ticket.category));
     }
-    if (!found) {
+    if (found) {
+      confidence = ticket.confidence.value_or(0);
+    } else {
       BUREAU_TRY(found, templates.first(col(&ReplyTemplate::category) == std::string(general)));
     }
     if (!found) {
@@ -188,7 +191,7 @@ Result<DraftResult> ResponderAgent::execute(Run& run, const TicketPayload& paylo
     }
     BUREAU_TRY(const User customer, Repository<User>{Scope(view)}.find(ticket.customer));
     return Draft{render_template(found->body, customer.name, ticket.number, ticket.subject),
-                 ticket.confidence.value_or(0)};
+                 confidence};
   }));
   return run.complete([&](Unit& unit) -> Result<DraftResult> {
     const Tickets tickets{unit};

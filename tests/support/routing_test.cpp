@@ -104,9 +104,8 @@ TEST_CASE("an assignee is active and in the ticket's team") {
   Office office;
   const Ticket ticket = office.open();
   const Tickets desk = office.desk();
-  refused(office, Code::invalid, "assignee", [&] {
-    return desk.assign(ticket.id, office.teams["money"], office.people["eve"]);
-  });
+  refused(office, Code::invalid, "assignee",
+          [&] { return desk.assign(ticket.id, office.teams["money"], office.people["eve"]); });
   refused(office, Code::invalid, "assignee",
           [&] { return desk.assign(ticket.id, {}, Id<User>(4711)); });
   refused(office, Code::not_found, "team",
@@ -167,8 +166,8 @@ TEST_CASE("a recount mends what was changed by other ways") {
   Office office;
   const Session system = office.system();
   const Ticket ticket = routed(office, "refund");
-  must(Repository<Ticket>{system}.change(
-      ticket.id, [&](Ticket& t) { t.assignee = office.people["ben"]; }));
+  must(Repository<Ticket>{system}.change(ticket.id,
+                                         [&](Ticket& t) { t.assignee = office.people["ben"]; }));
   CHECK(must(support::recount_workloads(system)) == 2);
   check_loads(office);
   CHECK(office.load("ben") == 1);

@@ -182,9 +182,8 @@ TEST_CASE("bad messages name field, value and rule, and change nothing") {
   refused(office, Code::not_found, "id", [&] { return desk.reply(Id<Ticket>(4711), "Hello"); });
   refused(office, Code::invalid, "confidence",
           [&] { return desk.classify(ticket.id, "refund", 1.5, Priority::low); });
-  refused(office, Code::invalid, "category", [&] {
-    return desk.classify(ticket.id, std::string(101, 'x'), 0.5, Priority::low);
-  });
+  refused(office, Code::invalid, "category",
+          [&] { return desk.classify(ticket.id, std::string(101, 'x'), 0.5, Priority::low); });
   refused(office, Code::not_found, "status", [&] { return desk.move(ticket.id, "nowhere"); });
   refused(office, Code::invalid, "tags", [&] { return desk.tag(ticket.id, {"good", ""}); });
   refused(office, Code::invalid, "tags",
@@ -239,8 +238,8 @@ TEST_CASE("the numbers and names of what reaches the disk are frozen") {
 TEST_CASE("the picture in docs/tickets.md is what the table says") {
   std::string picture = "```mermaid\nstateDiagram-v2\n    [*] --> new\n";
   for (const TicketTransition& edge : ticket_transitions) {
-    picture += "    " + std::string(name_of(edge.from)) + " --> " + std::string(name_of(edge.to)) +
-               "\n";
+    picture +=
+        "    " + std::string(name_of(edge.from)) + " --> " + std::string(name_of(edge.to)) + "\n";
   }
   picture += "```\n";
   std::ifstream file(std::string(BUREAU_SOURCE_DIR) + "/docs/tickets.md");
@@ -255,16 +254,14 @@ TEST_CASE("an office's own statuses: several of one state, one initial") {
   const Session system = office.system();
   must(support::create_default_statuses(system));  // they are there
   must(support::add_status(system, "in the workshop", TicketState::on_hold));
-  refused(office, Code::exists, "name", [&] {
-    return support::add_status(system, "in the workshop", TicketState::open);
-  });
+  refused(office, Code::exists, "name",
+          [&] { return support::add_status(system, "in the workshop", TicketState::open); });
   refused(office, Code::exists, "initial",
           [&] { return support::add_status(system, "just in", TicketState::fresh, true); });
   refused(office, Code::invalid, "name",
           [&] { return support::add_status(system, "", TicketState::open); });
-  refused(office, Code::invalid, "name", [&] {
-    return support::add_status(system, std::string(65, 'x'), TicketState::open);
-  });
+  refused(office, Code::invalid, "name",
+          [&] { return support::add_status(system, std::string(65, 'x'), TicketState::open); });
   const Ticket ticket = ticket_in(office, TicketState::on_hold);
   const Ticket moved = must(office.desk().move(ticket.id, "in the workshop"));
   CHECK(moved.status == "in the workshop");
@@ -331,8 +328,7 @@ TEST_CASE("what a customer writes opens a ticket that waits for him or was resol
     }
     must(write());
     const Ticket after = must(office.desk().find(before.id));
-    const bool opens =
-        state == TicketState::waiting_on_customer || state == TicketState::resolved;
+    const bool opens = state == TicketState::waiting_on_customer || state == TicketState::resolved;
     CHECK(after.state == (opens ? TicketState::open : state));
     CHECK(after.reopen_count == (state == TicketState::resolved ? 1 : 0));
     CHECK_FALSE(after.resolved_at);
@@ -366,8 +362,7 @@ TEST_CASE("a reviewer's rule decides with the suggestion") {
   CHECK(must(office.desk().suggest(ticket.id, "Soon.", 0.8, sure)).review == Review::accepted);
   CHECK(must(office.desk().suggest(ticket.id, "Soon.", 0.79, sure)).review ==
         Review::left_for_person);
-  const Predicate now =
-      must(Predicate::parse(table_of<Message>(), "created_at < now()"));
+  const Predicate now = must(Predicate::parse(table_of<Message>(), "created_at < now()"));
   refused(office, Code::invalid, "",
           [&] { return office.desk().suggest(ticket.id, "Soon.", 0.8, now); });
 }
@@ -394,9 +389,8 @@ TEST_CASE("what triage found opens a new ticket; unsure keeps no category") {
   CHECK_FALSE(unsure.category);
   CHECK(unsure.confidence == 0.2);
   must(office.desk().move(ticket.id, "resolved"));
-  refused(office, Code::conflict, "status", [&] {
-    return office.desk().classify(ticket.id, "refund", 0.9, Priority::high);
-  });
+  refused(office, Code::conflict, "status",
+          [&] { return office.desk().classify(ticket.id, "refund", 0.9, Priority::high); });
   refused(office, Code::conflict, "status", [&] { return office.desk().route(ticket.id); });
 }
 

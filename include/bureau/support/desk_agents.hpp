@@ -134,7 +134,8 @@ class RoutingAgent final : public AgentOf<route_ticket> {
   Result<RouteResult> execute(Run& run, const TicketPayload& payload) override;
 };
 
-/// Drafts a reply from the category's template, or the general one, as a suggestion. The reviewer's
+/// Drafts a reply from the category's template, or the general one, as a suggestion, with the
+/// confidence of the category; of the general one it is 0. The reviewer's
 /// rule, a predicate over the suggestion, says which are accepted at once; the rest is left for a
 /// person. Nothing is sent.
 class ResponderAgent final : public AgentOf<draft_reply> {
