@@ -41,7 +41,7 @@ Result<void> CommitLog::begin() {
   last_ = any ? sqlite3_column_int64(statement->get(), 0) : 0;
   last_writer_ = any ? sqlite3_column_int64(statement->get(), 1) : 0;
   sequence_ = any ? sqlite3_column_int64(statement->get(), 2) : 0;
-  if (any && last_writer_ != writer_) others_ = true;
+  if (any && last_writer_ != writer_) others_ = last_;
   sequence_begun_ = sequence_;
   changes_begun_ = sqlite3_total_changes64(connection_.handle());
   return {};

@@ -39,8 +39,8 @@ class CommitLog {
   [[nodiscard]] std::int64_t& sequence() { return sequence_; }
   /// The number of the last commit that left a row.
   [[nodiscard]] std::int64_t last_commit() const { return last_; }
-  /// Whether begin() has found commits of others since this was asked before.
-  [[nodiscard]] bool take_others_committed() { return std::exchange(others_, false); }
+  /// The number of the last commit that begin() found and another storage had made; 0: none.
+  [[nodiscard]] std::int64_t others_commit() const { return others_; }
 
  private:
   [[nodiscard]] bool changed() const;
@@ -56,7 +56,7 @@ class CommitLog {
   std::int64_t sequence_begun_ = 0;
   std::int64_t changes_begun_ = 0;
   std::int64_t unclear_ = 0;  ///< the number of a commit that is not settled; 0: none
-  bool others_ = false;
+  std::int64_t others_ = 0;
 };
 
 }  // namespace detail::sqlite

@@ -171,17 +171,15 @@ int WakeFile::watch() {
   return inotify_.get();
 }
 
-bool WakeFile::drain() {
+std::int64_t WakeFile::drain() {
   const std::lock_guard guard(mutex_);
-  if (!inotify_.is_open()) return false;
+  if (!inotify_.is_open()) return 0;
   alignas(inotify_event) std::array<char, 4096> events;
   bool any = false;
   while (::read(inotify_.get(), events.data(), events.size()) > 0) any = true;
-  if (!any) return false;
   std::int64_t commit = 0;
-  if (::pread(file_.get(), &commit, sizeof commit, 0) != sizeof commit) return true;
-  const std::int64_t before = seen_.exchange(commit);
-  return commit != before && commit != own_.load(std::memory_order_acquire);
+  if (!any || ::pread(file_.get(), &commit, sizeof commit, 0) != sizeof commit) return 0;
+  return commit == own_.load(std::memory_order_acquire) ? 0 : commit;
 }
 
 }  // namespace detail::sqlite

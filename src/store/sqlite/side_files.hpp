@@ -85,8 +85,9 @@ class WakeFile {
   void announce(std::int64_t commit);
   /// Begins to watch at the first call; -1 when that cannot be done.
   int watch();
-  /// Empties the watcher. True when it names a commit that is not the last of our own.
-  bool drain();
+  /// Empties the watcher. The commit that the file names; 0 when nothing was told, or it is the
+  /// last of our own.
+  std::int64_t drain();
 
  private:
   explicit WakeFile(FileHandle file, std::string path)
@@ -97,7 +98,6 @@ class WakeFile {
   std::mutex mutex_;  ///< guards inotify_'s making
   FileHandle inotify_;
   std::atomic<std::int64_t> own_{0};
-  std::atomic<std::int64_t> seen_{0};
 };
 
 }  // namespace detail::sqlite

@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+
 #include "bureau/core/random.hpp"
 #include "store/sqlite/checkpointer.hpp"
 #include "store/sqlite/commit_hints.hpp"
@@ -64,8 +67,10 @@ class SqliteStorage final : public Storage {
   Result<Duration> maintain() override;
   [[nodiscard]] int wake_fd() const override { return wake_->watch(); }
   bool drain_wake() override {
-    const bool named = wake_->drain();
-    return queue_->take_others_committed() || named;
+    // Our own commit may have overwritten the number of one that came just before it; but then its
+    // transaction has met that one.
+    const std::int64_t news = std::max(wake_->drain(), queue_->others_commit());
+    return told_.exchange(std::max(news, told_.load())) < news;
   }
 
  private:
@@ -77,6 +82,7 @@ class SqliteStorage final : public Storage {
   std::unique_ptr<LockFile> lock_file_;
   std::unique_ptr<NodeFile> nodes_;
   std::unique_ptr<WakeFile> wake_;
+  std::atomic<std::int64_t> told_{0};  ///< the newest commit of others that drain_wake() told of
   std::unique_ptr<Connection> writer_;
   std::unique_ptr<CommitLog> commits_;
   std::unique_ptr<Checkpointer> checkpointer_;

@@ -415,7 +415,7 @@ void WriteQueue::finish() {
   std::vector<Ticket*> finished = std::exchange(finished_, {});
   const bool committed = std::exchange(committed_, false);
   const std::int64_t commit = commits_.last_commit();
-  if (commits_.take_others_committed()) others_committed_.store(true, std::memory_order_release);
+  others_commit_.store(commits_.others_commit(), std::memory_order_release);
   alone_ = false;
   ran_exclusive_ = false;
   pass_turn();

@@ -42,8 +42,10 @@ class WriteQueue {
   Result<void> run_alone(Monotonic deadline, FunctionRef<Result<void>()> work);
   /// Whether the outcome of an earlier commit is still unknown. run_alone() settles it, or fails.
   [[nodiscard]] bool is_unsettled() const { return unsettled_.load(std::memory_order_acquire); }
-  /// Whether another storage was seen to have committed since this was asked before.
-  [[nodiscard]] bool take_others_committed() { return others_committed_.exchange(false); }
+  /// The number of the last commit of another storage that a write here has met; 0: none.
+  [[nodiscard]] std::int64_t others_commit() const {
+    return others_commit_.load(std::memory_order_acquire);
+  }
 
  private:
   struct Ticket;
@@ -79,7 +81,7 @@ class WriteQueue {
   LockFile& lock_file_;
   Settings settings_;
   std::atomic<bool> unsettled_{false};
-  std::atomic<bool> others_committed_{false};
+  std::atomic<std::int64_t> others_commit_{0};
 
   std::mutex mutex_;  ///< guards what follows, up to the next comment
   std::deque<Ticket*> queue_;

@@ -1,0 +1,208 @@
+// G1 and G2 on the SQLite storage: the power is cut, the process killed, at any of its operations
+// on the disk.
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "bureau/core/random.hpp"
+#include "bureau/testing/fault_vfs.hpp"
+#include "counts.hpp"
+#include "store/sqlite_fixture.hpp"
+
+using bureau::Code;
+using bureau::Reader;
+using bureau::Result;
+using bureau::SeededRandom;
+using bureau::Storage;
+using bureau::WriteOptions;
+using bureau::Writer;
+using bureau::testing::DiskFault;
+using bureau::testing::DiskFile;
+using bureau::testing::DiskOperation;
+using bureau::testing::FailedSync;
+using bureau::testing::FaultVfs;
+using bureau::testing::PowerLoss;
+using fixture::code_of;
+
+namespace {
+
+enum class Promise { there, absent, either };
+
+/// What the storage has promised of each write, told by its answers. A write inserts a pair of
+/// crews, so that half of one shows. Thread-safe.
+class Promises {
+ public:
+  void start(std::int64_t id) { set(id, Promise::either); }
+  void answered(std::int64_t id, const Result<void>& result) {
+    if (result) {
+      set(id, Promise::there);
+    } else if (result.error().code != Code::unknown_outcome) {
+      set(id, Promise::absent);
+    }
+  }
+  /// Compares with what is there, and fixes what was open: it must stay so.
+  void check(Storage& storage) {
+    std::map<std::int64_t, int> halves;
+    for (const std::int64_t id : fixture::crew_ids(storage)) ++halves[id / 2];
+    for (auto& [id, promise] : promises_) {
+      const int found = halves.count(id) > 0 ? halves[id] : 0;
+      CAPTURE(id);
+      CHECK(found != 1);
+      if (promise == Promise::there) CHECK(found == 2);
+      if (promise == Promise::absent) CHECK(found == 0);
+      promise = found == 2 ? Promise::there : Promise::absent;
+    }
+  }
+  [[nodiscard]] int kept() const {
+    return static_cast<int>(std::count_if(promises_.begin(), promises_.end(), [](const auto& p) {
+      return p.second == Promise::there;
+    }));
+  }
+
+ private:
+  void set(std::int64_t id, Promise promise) {
+    const std::lock_guard guard(mutex_);
+    promises_[id] = promise;
+  }
+  std::mutex mutex_;
+  std::map<std::int64_t, Promise> promises_;
+};
+
+Result<void> write_pair(Storage& storage, std::int64_t id, bool portable, std::size_t size) {
+  WriteOptions options;
+  options.portable = portable;
+  return storage.write(options, [&](Writer& writer) -> Result<void> {
+    const std::string name = std::to_string(id) + std::string(size, 'x');
+    BUREAU_TRY_VOID(fixture::add_crew(writer, 2 * id, name));
+    BUREAU_TRY_VOID(writer.draw_sequence(1));
+    return fixture::add_crew(writer, 2 * id + 1, name + "b");
+  });
+}
+
+/// Writers in `threads` threads until each has made its number of writes or the machine is down.
+void write_some(FaultVfs& vfs, Storage& storage, Promises& promises, std::int64_t first,
+                int threads, std::uint64_t seed) {
+  constexpr int each = 6;
+  std::vector<std::thread> running;
+  const auto work = [&, first, seed](int thread) {
+    SeededRandom random(seed * 64 + static_cast<std::uint64_t>(thread));
+    for (int i = 0; i < each && !vfs.is_down(); ++i) {
+      const std::int64_t id = first + thread * each + i;
+      promises.start(id);
+      promises.answered(id, write_pair(storage, id, random.below(2) == 0, random.below(6000)));
+      if (random.below(5) == 0) (void)storage.maintain();
+    }
+  };
+  for (int t = 1; t < threads; ++t) running.emplace_back(work, t);
+  work(0);
+  for (auto& thread : running) thread.join();
+}
+
+std::optional<std::shared_ptr<Storage>> try_open(const FaultVfs& vfs, const std::string& path) {
+  bureau::SqliteOptions options;
+  options.path = path;
+  options.vfs = vfs.name();
+  auto storage = bureau::open_sqlite(options);
+  if (!storage) return std::nullopt;
+  if (!(*storage)->migrate(fixture::catalog())) return std::nullopt;
+  return *storage;
+}
+
+/// A fault now and then beside the cut, so that commits fail in their sync while others run.
+void add_fault(FaultVfs& vfs, bureau::Random& random) {
+  if (random.below(3) != 0) return;
+  constexpr DiskFault faults[] = {DiskFault::io_error, DiskFault::disk_full,
+                                  DiskFault::partial_write};
+  vfs.fail({.operation = random.below(2) == 0 ? DiskOperation::sync : DiskOperation::write,
+            .file = DiskFile::wal,
+            .fault = faults[random.below(3)],
+            .failed_sync = FailedSync::random,
+            .after = random.below(20),
+            .times = random.below(4) == 0 ? 1 + random.below(12) : 1});
+}
+
+struct Ending {
+  bool kill = false;  ///< the process dies; otherwise the power goes
+  int threads = 1;
+};
+
+/// One machine that goes down again and again. Returns how many writes were kept.
+int live_through(std::uint64_t seed, int downs, Ending how) {
+  CAPTURE(seed);
+  SeededRandom random(seed);
+  FaultVfs vfs({.seed = seed, .powersafe_overwrite = random.below(4) != 0});
+  const fixture::Folder folder;
+  Promises promises;
+  std::int64_t next = 1;
+  for (int down = 0; down < downs; ++down) {
+    CAPTURE(down);
+    if (how.kill) {
+      vfs.kill_after(random.below(120));
+    } else {
+      vfs.cut_power_after(random.below(120));
+    }
+    add_fault(vfs, random);
+    if (auto storage = try_open(vfs, folder.file())) {
+      write_some(vfs, **storage, promises, next, how.threads, seed + random.next() % 1000);
+      next += 64 * 8;
+    }
+    vfs.heal();
+    if (how.kill) {
+      vfs.restart();
+    } else {
+      vfs.restore_power(PowerLoss::mixed, random.next());
+    }
+    // A look at what survived; its end is another orderly or disorderly one.
+    const auto storage = try_open(vfs, folder.file());
+    REQUIRE(storage);
+    promises.check(**storage);
+  }
+  return promises.kept();
+}
+
+}  // namespace
+
+TEST_CASE("G1, G2: what was acknowledged survives power cuts; what failed does not come back") {
+  const int cuts = counts::cases(200, 2000);
+  constexpr int per_machine = 5;
+  int kept = 0;
+  for (int i = 0; i < cuts / per_machine; ++i) {
+    kept += live_through(static_cast<std::uint64_t>(i), per_machine,
+                         {.kill = false, .threads = i % 2 == 0 ? 1 : 4});
+  }
+  CHECK(kept > cuts);
+}
+
+TEST_CASE("G1, G2: the same when the process dies") {
+  const int kills = counts::cases(100, 1000);
+  constexpr int per_machine = 5;
+  int kept = 0;
+  for (int i = 0; i < kills / per_machine; ++i) {
+    kept += live_through(10'000 + static_cast<std::uint64_t>(i), per_machine,
+                         {.kill = true, .threads = i % 2 == 0 ? 1 : 4});
+  }
+  CHECK(kept > kills);
+}
+
+TEST_CASE(
+    "G1: these tests can fail: on a disk that lies about syncs, acknowledged writes are lost") {
+  FaultVfs vfs;
+  const fixture::Folder folder;
+  vfs.set_lying_syncs(true);
+  {
+    const auto storage = try_open(vfs, folder.file());
+    REQUIRE(storage);
+    for (std::int64_t id = 1; id <= 5; ++id) REQUIRE(write_pair(**storage, id, false, 10));
+    vfs.cut_power_after(0);
+    (void)write_pair(**storage, 6, false, 10);
+  }
+  vfs.restore_power(PowerLoss::drop, 1);
+  vfs.set_lying_syncs(false);
+  const auto storage = try_open(vfs, folder.file());
+  REQUIRE(storage);
+  CHECK(fixture::crew_ids(**storage).size() < 10);
+}
