@@ -71,7 +71,10 @@ Result<void> insert(bureau::Writer& writer, const T& row) {
 }
 
 inline Result<void> add_crew(bureau::Writer& writer, std::int64_t id, const std::string& name) {
-  return insert(writer, sample::Crew{bureau::Id<sample::Crew>(id), name});
+  sample::Crew crew;
+  crew.id = bureau::Id<sample::Crew>(id);
+  crew.name = name;
+  return insert(writer, crew);
 }
 inline Result<void> add_crew(bureau::Storage& storage, std::int64_t id, const std::string& name,
                              bureau::WriteOptions options = {}) {

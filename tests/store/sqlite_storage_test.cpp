@@ -8,8 +8,8 @@
 
 #include "bureau/store/memory_storage.hpp"
 #include "counts.hpp"
-#include "store/predicate_generator.hpp"
 #include "store/sqlite_fixture.hpp"
+#include "testing/exercise/generator.hpp"
 
 using bureau::Aggregate;
 using bureau::Assignment;

@@ -11,7 +11,7 @@ namespace testing::exercise {
 
 [[nodiscard]] std::string any_text(Random& random);
 /// `open`: also what a row alone cannot answer: variables, now(), sub-selects.
-[[nodiscard]] Predicate any_predicate(Random& random, int depth, bool open);
+[[nodiscard]] Predicate any_predicate(Random& random, int depth, bool open = true);
 /// With id 1 to 1,000.
 [[nodiscard]] Item any_item(Random& random);
 
