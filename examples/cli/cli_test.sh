@@ -21,7 +21,7 @@ expect() { # expect CODE TEXT COMMAND...: the exit code, and a text in what it p
 }
 
 expect 0 "tickets" "$bureau" --help
-for command in init train agents work tasks stats "tickets import" "tickets list" "tasks show" "tasks retry" "tasks cancel"; do
+for command in init train agents work tasks stats watch "watch tickets" "tickets import" "tickets list" "tasks show" "tasks retry" "tasks cancel"; do
   # shellcheck disable=SC2086
   expect 0 "--help" "$bureau" $command --help
 done
@@ -55,6 +55,9 @@ expect 0 "2 already there, 1 left out" "$bureau" tickets import --skip-bad count
 printf 'id,text\nf1,=cmd()\n' >formula.csv
 expect 0 "1 imported" "$bureau" tickets import formula.csv
 expect 0 "'=cmd()" "$bureau" tickets list --format csv --limit 1
+expect 0 '"change":"insert"' "$bureau" watch tickets --after 0 --once
+expect 0 "" "$bureau" watch tickets --once
+expect 1 "sequence" "$bureau" watch tickets --after 99999999 --once
 task=$("$bureau" tasks list --where 'status = "ready"' --limit 1 | awk 'NR==2 {print $1}')
 expect 0 "$task" "$bureau" tasks show "$task"
 expect 1 "cannot become" "$bureau" tasks retry "$task"

@@ -177,6 +177,50 @@ Result<void> work(const Settings& settings, std::size_t threads, bool until_idle
   return office.engine->stop();
 }
 
+/// Prints each change of a table's rows as it is committed, until interrupted.
+Result<void> watch(const Office& office, const TableInfo& table, const std::string& text,
+                   std::optional<std::int64_t> after, bool until_idle) {
+  Predicate where;
+  if (!text.empty()) {
+    auto parsed = Predicate::parse(table, text, &office.engine->database().catalog());
+    if (!parsed) return fail(Error(Code::invalid, "--where, " + parsed.error().message, "where"));
+    where = *parsed;
+  }
+  const Feed& feed = office.engine->feed();
+  std::int64_t position = 0;
+  if (after) {
+    position = *after;
+  } else {
+    BUREAU_TRY(position, feed.head());
+  }
+  std::mutex mutex;
+  std::condition_variable never;
+  while (!interrupted.load()) {
+    BUREAU_TRY(auto page, feed.poll_changes(office.system(), table, where, position, 256));
+    position = page.next;
+    for (const OwnedFeedEvent& event : page.events) {
+      Json row;
+      if (!event.after.empty()) {
+        std::vector<Value> values;
+        for (const OwnedValue& v : event.after) values.push_back(v.view());
+        row = row_to_json(table, values);
+      }
+      fmt::print("{}\n", Json::object({{"sequence", event.sequence},
+                                       {"change", to_string(event.kind)},
+                                       {"id", id::to_text(table.prefix, event.id)},
+                                       {"row", std::move(row)}})
+                             .dump());
+    }
+    std::fflush(stdout);
+    if (page.more) continue;
+    if (until_idle) break;
+    std::unique_lock lock(mutex);
+    Clock::system().wait_until(lock, never,
+                               Clock::system().monotonic() + std::chrono::milliseconds(50));
+  }
+  return {};
+}
+
 int run(int argc, char** argv) {
   CLI::App app("bureau: the back office in a library, from the command line");
   app.require_subcommand(1);

@@ -14,17 +14,17 @@
 BUREAU_BEGIN_NAMESPACE
 
 struct EngineOptions {
-  std::string path = "office.db";    ///< a SQLite file, unless `storage` is given
-  std::shared_ptr<Storage> storage;  ///< a storage of the host's choice
+  std::string path = "office.db";         ///< a SQLite file, unless `storage` is given
+  std::shared_ptr<Storage> storage = {};  ///< a storage of the host's choice
   Durability durability = Durability::power_safe;
-  std::vector<const TableInfo*> tables;  ///< the host's own entities: table_of<T>()
-  Policies policies;                     ///< and who may do what with them
-  std::size_t threads = 4;               ///< of the default scheduler
-  std::shared_ptr<Scheduler> scheduler;  ///< the host's own; null: threads
-  Clock* clock = nullptr;                ///< not owned; null: Clock::system()
-  Random* random = nullptr;              ///< not owned; null: Random::system()
-  LogSink log;
-  OrchestratorOptions work;
+  std::vector<const TableInfo*> tables = {};  ///< the host's own entities: table_of<T>()
+  Policies policies = {};                     ///< and who may do what with them
+  std::size_t threads = 4;                    ///< of the default scheduler
+  std::shared_ptr<Scheduler> scheduler = {};  ///< the host's own; null: threads
+  Clock* clock = nullptr;                     ///< not owned; null: Clock::system()
+  Random* random = nullptr;                   ///< not owned; null: Random::system()
+  LogSink log = {};
+  OrchestratorOptions work = {};
 };
 
 /// An office: one storage, its rules, its agents. Thread-safe. Nothing runs but in the caller's own
