@@ -64,15 +64,12 @@ Result<void> list_rows(const Office& office, const TableInfo& table, const ListO
 Result<void> show_task(const Office& office, const std::string& text) {
   BUREAU_TRY(auto id, parse_task(text));
   const TableInfo& table = table_of<Task>();
-  Result<void> outcome;
-  BUREAU_TRY_VOID(
-      Rows(Scope(office.system()), table).find(id.value, [&](std::span<const Value> row) {
-        for (const ColumnInfo& c : table.columns) {
-          const std::string value = to_text(c, row[c.index]);
-          if (!value.empty()) fmt::print("{:<18}{}\n", c.name, value);
-        }
-      }));
-  return outcome;
+  return Rows(Scope(office.system()), table).find(id.value, [&](std::span<const Value> row) {
+    for (const ColumnInfo& c : table.columns) {
+      const std::string value = to_text(c, row[c.index]);
+      if (!value.empty()) fmt::print("{:<18}{}\n", c.name, value);
+    }
+  });
 }
 
 Result<void> print_agents(const Office& office, Format format) {
@@ -261,102 +258,118 @@ int run(int argc, char** argv) {
   ListOptions ticket_list, task_list;
   auto* tickets = app.add_subcommand("tickets", "customers' tickets");
   tickets->require_subcommand(1);
-  auto* import = tickets->add_subcommand("import", "make a ticket of each row of a CSV file");
-  import->add_option("FILE", file, "columns: text; optional: id, subject, customer, email")
+  auto* import_app = tickets->add_subcommand("import", "make a ticket of each row of a CSV file");
+  import_app->add_option("FILE", file, "columns: text; optional: id, subject, customer, email")
       ->required();
-  import->add_flag("--skip-bad", skip_bad, "import the good rows and list the bad ones");
-  import->callback(in_office([&](Office& office) -> Result<void> {
+  import_app->add_flag("--skip-bad", skip_bad, "import the good rows and list the bad ones");
+  import_app->callback(in_office([&](Office& office) -> Result<void> {
     BUREAU_TRY(auto report, import_tickets(office, file, skip_bad));
-  for (const auto& bad : report.bad) fmt::print(stderr, "bureau: left out: {}\n", bad);
-  fmt::print("{} imported, {} already there, {} left out\n", report.imported, report.present,
-             report.bad.size());
-  return {};
-}));
-auto* list = tickets->add_subcommand("list", "list tickets, the newest first");
-add_list_options(*list, ticket_list);
-list->callback(in_office([&](Office& office) {
-  const TableInfo& table = table_of<Ticket>();
-  return list_rows(office, table, ticket_list, {{table.find("number"), true}},
-                   {"number", "status", "priority", "category", "subject", "created_at"});
-}));
+    for (const auto& bad : report.bad) fmt::print(stderr, "bureau: left out: {}\n", bad);
+    fmt::print("{} imported, {} already there, {} left out\n", report.imported, report.present,
+               report.bad.size());
+    return {};
+  }));
+  auto* list = tickets->add_subcommand("list", "list tickets, the newest first");
+  add_list_options(*list, ticket_list);
+  list->callback(in_office([&](Office& office) {
+    const TableInfo& table = table_of<Ticket>();
+    return list_rows(office, table, ticket_list, {{table.find("number"), true}},
+                     {"number", "status", "priority", "category", "subject", "created_at"});
+  }));
 
-auto* train_app = app.add_subcommand("train", "learn categories from labelled messages");
-train_app->add_option("FILE", file, "columns: text and category")->required();
-train_app->callback(in_office([&](Office& office) -> Result<void> {
-  BUREAU_TRY(auto report, train(office, file));
-  fmt::print("version {}: learned from {} messages; {:.1f} % right in cross-validation\n",
-             report.version, report.examples, report.accuracy * 100);
-  return {};
-}));
+  auto* train_app = app.add_subcommand("train", "learn categories from labelled messages");
+  train_app->add_option("FILE", file, "columns: text and category")->required();
+  train_app->callback(in_office([&](Office& office) -> Result<void> {
+    BUREAU_TRY(auto report, train(office, file));
+    fmt::print("version {}: learned from {} messages; {:.1f} % right in cross-validation\n",
+               report.version, report.examples, report.accuracy * 100);
+    return {};
+  }));
 
-Format format = Format::table;
-auto add_format = [&](CLI::App* of) {
-  of->add_option("--format", format, "table, json or csv")
-      ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case))
-      ->default_str("table");
-};
-auto* agents = app.add_subcommand("agents", "the agents of this office");
-agents->require_subcommand(1);
-auto* agents_list = agents->add_subcommand("list", "which there are, and what they have done");
-add_format(agents_list);
-agents_list->callback(in_office([&](Office& office) { return print_agents(office, format); }));
+  Format format = Format::table;
+  auto add_format = [&](CLI::App* of) {
+    of->add_option("--format", format, "table, json or csv")
+        ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case))
+        ->default_str("table");
+  };
+  auto* agents = app.add_subcommand("agents", "the agents of this office");
+  agents->require_subcommand(1);
+  auto* agents_list = agents->add_subcommand("list", "which there are, and what they have done");
+  add_format(agents_list);
+  agents_list->callback(in_office([&](Office& office) { return print_agents(office, format); }));
 
-std::size_t threads = 4;
-bool until_idle = false;
-double accept = 0.8;
-auto* work_app = app.add_subcommand("work", "run the desk's agents until interrupted");
-work_app->add_option("--threads", threads, "how many")
-    ->capture_default_str()
-    ->check(CLI::Range(1, 256));
-work_app->add_flag("--until-idle", until_idle, "stop when no task is left");
-work_app->add_option("--accept", accept, "accept drafts of at least this confidence")
-    ->capture_default_str()
-    ->check(CLI::Range(0.0, 1.0));
-work_app->callback([&] { action = [&] { return work(settings, threads, until_idle, accept); }; });
+  std::string watch_where;
+  std::optional<std::int64_t> watch_after;
+  bool watch_once = false;
+  auto* watch_app =
+      app.add_subcommand("watch", "changes as they are committed, a JSON object a line");
+  watch_app->require_subcommand(1);
+  for (const TableInfo* table : {&table_of<Ticket>(), &table_of<Message>(), &table_of<Task>()}) {
+    auto* one = watch_app->add_subcommand(std::string(table->name), "changes of this table");
+    one->add_option("--where", watch_where, "only rows for which this holds");
+    one->add_option("--after", watch_after, "begin after this sequence number; else from now on");
+    one->add_flag("--once", watch_once, "stop when there is no more");
+    one->callback(in_office([&, table](Office& office) {
+      return watch(office, *table, watch_where, watch_after, watch_once);
+    }));
+  }
 
-std::string task, reason = "cancelled from the command line";
-auto* tasks = app.add_subcommand("tasks", "the durable work of this office");
-tasks->require_subcommand(1);
-auto* tasks_list = tasks->add_subcommand("list", "list tasks, the newest first");
-add_list_options(*tasks_list, task_list);
-tasks_list->callback(in_office([&](Office& office) {
-  const TableInfo& table = table_of<Task>();
-  return list_rows(office, table, task_list, {{&table.columns[0], true}},
-                   {"id", "kind", "status", "priority", "attempt", "agent", "error"});
-}));
-auto* show = tasks->add_subcommand("show", "all that is known of one task");
-show->add_option("TASK", task, "its id")->required();
-show->callback(in_office([&](Office& office) { return show_task(office, task); }));
-auto* retry_app = tasks->add_subcommand("retry", "drive a dead task again");
-retry_app->add_option("TASK", task, "its id")->required();
-retry_app->callback(in_office([&](Office& office) -> Result<void> {
-  BUREAU_TRY(auto id, parse_task(task));
-  BUREAU_TRY_VOID(Tasks(office.system()).redrive(id));
-  fmt::print("{}: ready\n", task);
-  return {};
-}));
-auto* cancel = tasks->add_subcommand("cancel", "end a task that has not ended");
-cancel->add_option("TASK", task, "its id")->required();
-cancel->add_option("--reason", reason, "why")->capture_default_str();
-cancel->callback(in_office([&](Office& office) -> Result<void> {
-  BUREAU_TRY(auto id, parse_task(task));
-  BUREAU_TRY(auto now, Tasks(office.system()).cancel(id, reason));
-  fmt::print("{}: {}\n", task, now.status == TaskStatus::running ? "asked to stop" : "cancelled");
-  return {};
-}));
+  std::size_t threads = 4;
+  bool until_idle = false;
+  double accept = 0.8;
+  auto* work_app = app.add_subcommand("work", "run the desk's agents until interrupted");
+  work_app->add_option("--threads", threads, "how many")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
+  work_app->add_flag("--until-idle", until_idle, "stop when no task is left");
+  work_app->add_option("--accept", accept, "accept drafts of at least this confidence")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  work_app->callback([&] { action = [&] { return work(settings, threads, until_idle, accept); }; });
 
-auto* stats = app.add_subcommand("stats", "how much there is of what");
-add_format(stats);
-stats->callback(in_office([&](Office& office) { return print_stats(office, format); }));
+  std::string task, reason = "cancelled from the command line";
+  auto* tasks = app.add_subcommand("tasks", "the durable work of this office");
+  tasks->require_subcommand(1);
+  auto* tasks_list = tasks->add_subcommand("list", "list tasks, the newest first");
+  add_list_options(*tasks_list, task_list);
+  tasks_list->callback(in_office([&](Office& office) {
+    const TableInfo& table = table_of<Task>();
+    return list_rows(office, table, task_list, {{&table.columns[0], true}},
+                     {"id", "kind", "status", "priority", "attempt", "agent", "error"});
+  }));
+  auto* show = tasks->add_subcommand("show", "all that is known of one task");
+  show->add_option("TASK", task, "its id")->required();
+  show->callback(in_office([&](Office& office) { return show_task(office, task); }));
+  auto* retry_app = tasks->add_subcommand("retry", "drive a dead task again");
+  retry_app->add_option("TASK", task, "its id")->required();
+  retry_app->callback(in_office([&](Office& office) -> Result<void> {
+    BUREAU_TRY(auto id, parse_task(task));
+    BUREAU_TRY_VOID(Tasks(office.system()).redrive(id));
+    fmt::print("{}: ready\n", task);
+    return {};
+  }));
+  auto* cancel = tasks->add_subcommand("cancel", "end a task that has not ended");
+  cancel->add_option("TASK", task, "its id")->required();
+  cancel->add_option("--reason", reason, "why")->capture_default_str();
+  cancel->callback(in_office([&](Office& office) -> Result<void> {
+    BUREAU_TRY(auto id, parse_task(task));
+    BUREAU_TRY(auto now, Tasks(office.system()).cancel(id, reason));
+    fmt::print("{}: {}\n", task, now.status == TaskStatus::running ? "asked to stop" : "cancelled");
+    return {};
+  }));
 
-try {
-  app.parse(argc, argv);
-} catch (const CLI::ParseError& e) {
-  return app.exit(e) == 0 ? 0 : misused;
-}
-outcome = action();
-if (!outcome) return report(outcome.error());
-return std::fflush(stdout) == 0 ? 0 : failed;
+  auto* stats = app.add_subcommand("stats", "how much there is of what");
+  add_format(stats);
+  stats->callback(in_office([&](Office& office) { return print_stats(office, format); }));
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : misused;
+  }
+  outcome = action();
+  if (!outcome) return report(outcome.error());
+  return std::fflush(stdout) == 0 ? 0 : failed;
 }  // namespace
 
 }  // namespace

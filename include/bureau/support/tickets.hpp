@@ -11,9 +11,9 @@
 BUREAU_BEGIN_NAMESPACE
 
 struct NewTicket {
-  std::string subject;  ///< empty: the beginning of the body's first line
-  std::string body;
-  Id<User> customer;
+  std::string subject = {};  ///< empty: the beginning of the body's first line
+  std::string body = {};
+  Id<User> customer = {};
   TicketSource source = TicketSource::api;
   Priority priority = Priority::normal;
   std::optional<std::string> external_id = {};
