@@ -76,6 +76,7 @@ struct Orchestrator::Impl {
   Result<bool> fill();
   Result<bool> next(Task& out);
   void execute(Task task);
+  void hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent);
   void conclude(const std::shared_ptr<Run>& run, const KindInfo& kind, const Result<Json>& outcome,
                 AgentEntry& agent);
   void expire_overdue(Monotonic now);
@@ -249,9 +250,10 @@ void Orchestrator::Impl::execute(Task task) {
     return;
   }
   Result<Json> outcome = bureau::fail(Code::internal, "not run");
+  bool taken = true;
   try {
     if (!agent->agent->can_process(run->task())) {
-      outcome = bureau::fail(Code::busy, "the agent does not take this task now");
+      taken = false;
     } else if (auto valid = agent->agent->validate(run->task()); !valid) {
       outcome = bureau::fail(Error(Code::invalid, valid.error().message, valid.error().field));
     } else {
@@ -262,7 +264,22 @@ void Orchestrator::Impl::execute(Task task) {
   } catch (...) {
     outcome = bureau::fail(Code::internal, "the handler threw something that is no std::exception");
   }
+  if (!taken) return hand_back(run, *agent);
   conclude(run, kind, outcome, *agent);
+}
+
+/// An agent that does not take a task leaves it to others: it is offered again after a pause.
+void Orchestrator::Impl::hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent) {
+  const Task task = run->task();
+  auto released = queue.release(std::span(&task, 1), refused_pause);
+  if (!released) {
+    log(database.log(), LogLevel::error, "orchestrator", "a task could not be handed back",
+        {{"task", task.id.value}, {"error", std::string_view(released.error().message)}});
+  }
+  std::lock_guard lock(mutex);
+  running.erase(task.id.value);
+  --agent.running;
+  if (running.empty()) idle.notify_all();
 }
 
 /// Records what became of an attempt, unless its completion did or the attempt is no longer ours.

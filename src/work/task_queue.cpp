@@ -246,7 +246,7 @@ Result<TaskStatus> TaskQueue::fail(const Task& task, const Error& error, const R
   return becomes;
 }
 
-Result<void> TaskQueue::release(std::span<const Task> tasks) {
+Result<void> TaskQueue::release(std::span<const Task> tasks, Duration pause) {
   if (tasks.empty()) return {};
   BUREAU_TRY(auto node, database_.node());
   const Columns& c = columns();
@@ -256,9 +256,10 @@ Result<void> TaskQueue::release(std::span<const Task> tasks) {
       back.which.table = &c.table;
       back.which.where = leased(task.id, task.attempt, node);
       // The attempt number stays used (it fences); one more is granted instead.
-      back.set = {set(c.status, TaskStatus::ready),
+      back.set = {set(c.status, pause > Duration(0) ? TaskStatus::scheduled : TaskStatus::ready),
                   {c.started_at, Value(), false},
                   add(c.table.find("max_attempts"), 1)};
+      if (pause > Duration(0)) back.set.push_back(set(c.run_at, (tx.now() + pause).micros()));
       BUREAU_TRY_VOID(tx.unjournalled().update(back));
     }
     return {};

@@ -48,7 +48,8 @@ class Promises {
   void check(Storage& storage) {
     std::map<std::int64_t, int> halves;
     for (const std::int64_t id : fixture::crew_ids(storage)) ++halves[id / 2];
-    for (auto& [id, promise] : promises_) {
+    for (auto& [write_id, promise] : promises_) {
+      const std::int64_t id = write_id;  // Clang 14 does not let CAPTURE take a binding
       const int found = halves.count(id) > 0 ? halves[id] : 0;
       CAPTURE(id);
       CHECK(found != 1);

@@ -157,6 +157,32 @@ TEST_CASE("A cancelled run sees it, and what it returns does not count") {
   CHECK(must(Repository<Team>(desk.office.system()).count()) == 0);
 }
 
+TEST_CASE("A task that the agent does not take is offered again, with all its attempts") {
+  class Choosy : public Adder {
+   public:
+    explicit Choosy(bool& willing) : Adder(add), willing_(willing) {}
+    [[nodiscard]] bool can_process(const Task&) const override { return willing_; }
+
+   private:
+    bool& willing_;
+  };
+  bool willing = false;
+  Office office;
+  Orchestrator orchestrator(*office.process.database, *office.process.access, {});
+  must(orchestrator.add(std::make_shared<Choosy>(willing)));
+  must(orchestrator.start());
+  const auto id = must(office.tasks().enqueue(add_up, {1, 2})).id;
+  for (int i = 0; i < 5; ++i) {
+    orchestrator.notice();
+    CHECK(must(orchestrator.step()));
+    CHECK(office.find(id).status == TaskStatus::scheduled);
+    office.clock.advance(5s);
+  }
+  willing = true;
+  CHECK(must(orchestrator.step()));
+  CHECK(office.find(id).status == TaskStatus::completed);
+}
+
 TEST_CASE("Two agents for one kind, a kind that breaks a rule, an agent too late: refused") {
   Office office;
   Orchestrator orchestrator(*office.process.database, *office.process.access, {});
