@@ -109,7 +109,12 @@ Result<void> run(const Options& options) {
   report_bad(voice, examples);
   report_bad(voice, inbox);
 
-  BUREAU_TRY(const auto scratch, ScratchFolder::make());
+  const bool wanted = options.latency || options.json || !options.inbox.empty();
+  const bool measure = wanted && !options.no_latency;
+  std::unique_ptr<ScratchFolder> scratch;
+  if (measure || options.office.empty()) {
+    BUREAU_TRY(scratch, ScratchFolder::make());
+  }
   DeskOptions desk_options;
   desk_options.path = options.office.empty() ? scratch->file("office.db") : options.office;
   desk_options.threads = options.threads;
@@ -168,8 +173,7 @@ Result<void> run(const Options& options) {
   voice.say(to_table(summary));
   desk.reset();
 
-  const bool wanted = options.latency || options.json || !options.inbox.empty();
-  if (wanted && !options.no_latency && handled > 0) {
+  if (measure && handled > 0) {
     desk_options.path = scratch->file("steady.db");
     const double rate = summary.tickets_per_second / 2;
     const auto watch = [&](std::uint64_t n) {
