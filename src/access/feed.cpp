@@ -299,10 +299,11 @@ Result<FeedSubscription> Feed::subscribe(const Session& session, const TableInfo
   auto state = std::make_shared<State>(session, table, std::move(options), std::move(callback));
   BUREAU_TRY_VOID(state->filter.check());
   static_cast<void>(impl_->living());  // lets go of those that have ended
+  std::int64_t head = 0;
   BUREAU_TRY_VOID(impl_->database.read(impl_->deadline(), [&](Reader& reader) -> Result<void> {
     BUREAU_TRY_VOID(state->filter.refresh(reader));
     if (state->filter.denied()) return fail(*state->filter.denied());
-    BUREAU_TRY(const std::int64_t head, impl_->database.journal_head(reader));
+    BUREAU_TRY(head, impl_->database.journal_head(reader));
     state->position = after.value_or(head);
     state->known = head;
     if (after && *after != head) {
@@ -312,14 +313,16 @@ Result<FeedSubscription> Feed::subscribe(const Session& session, const TableInfo
         BUREAU_TRY(state->resync_due, state->filter.changed_since(reader, *after));
       }
     }
+    return {};
+  }));
+  {
     const std::lock_guard lock(impl_->list_mutex);
     if (impl_->list->empty()) impl_->ring.start(head);
     auto longer = std::make_shared<States>(*impl_->list);
     longer->push_back(state);
     impl_->list = std::move(longer);
     impl_->signals->subscriptions.store(impl_->list->size());
-    return {};
-  }));
+  }
   impl_->signals->want();
   return FeedSubscription(std::move(state));
 }

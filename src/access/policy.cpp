@@ -163,7 +163,14 @@ Result<PolicySet> PolicySet::compile(const Catalog& catalog, std::span<const Pol
   PolicySet set;
   for (const TableInfo* table : catalog.tables()) {
     const std::size_t place = set.tables_.size();
-    set.tables_.emplace(table, PoliciesOfTable{table, place, {}});
+    PoliciesOfTable of_table{table, place, {}, {}};
+    for (const ColumnInfo& column : table->columns) {
+      const TableInfo* target = catalog.find(column.references);
+      const bool refers = column.type == Type::id && target != nullptr && column.index != 0 &&
+                          static_cast<int>(column.index) != table->tenant;
+      if (refers) of_table.references.emplace_back(column.index, target);
+    }
+    set.tables_.emplace(table, std::move(of_table));
   }
   for (const Policy& policy : policies) {
     const TableInfo* table = catalog.find(policy.table);

@@ -52,6 +52,8 @@ struct PoliciesOfTable {
   const TableInfo* table = nullptr;
   std::size_t place = 0;  // among the rules of Rights
   std::vector<CompiledPolicy> policies;
+  /// The columns that name rows of known tables; the tenant is not among them.
+  std::vector<std::pair<std::uint16_t, const TableInfo*>> references = {};
 };
 /// The policies of every table of the catalog; fixed once open.
 class PolicySet {

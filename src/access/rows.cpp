@@ -145,16 +145,14 @@ Result<std::string> Rows::list(const Query& query,
     }
     Blanker blanker(table_, rights);
     std::uint64_t given = 0;
-    std::string last;
+    RowCopy last;
     return reader.scan(select, [&](std::span<const Value> row) -> Result<bool> {
       if (given == query.limit) {
-        next = std::move(last);
+        next = detail::make_cursor(database.cursor_key(), cursor_scope(rights, *rule, query),
+                                   select, last.values());
         return false;
       }
-      if (++given == query.limit) {
-        last = detail::make_cursor(database.cursor_key(), cursor_scope(rights, *rule, query),
-                                   select, row);
-      }
+      if (++given == query.limit) last.assign(row);
       return sink(blanker(row));
     });
   };
@@ -271,18 +269,15 @@ Result<bool> TableWrite::may_refer(const TableInfo& target, std::int64_t id) {
 Result<void> TableWrite::check_references(std::span<const Value> before,
                                           std::span<const Value> after,
                                           std::span<const Value> batch) {
-  for (const ColumnInfo& column : table_.columns) {
-    if (column.type != Type::id || column.references.empty() || column.index == 0 ||
-        static_cast<int>(column.index) == table_.tenant) {
-      continue;
-    }
+  const detail::PoliciesOfTable* known = access_.policies.find(table_);
+  if (known == nullptr) return {};
+  for (const auto& [column_place, target] : known->references) {
+    const ColumnInfo& column = table_.columns[column_place];
     const Value& value = after[column.index];
     if (value.is_null() || value.kind() != Value::Kind::integer || value.as_integer() <= 0) {
       continue;  // nothing is named; whether it may be so is check_row's business
     }
     if (!before.empty() && before[column.index] == value) continue;
-    const TableInfo* target = access_.database.catalog().find(column.references);
-    if (target == nullptr) continue;
     bool found = false;
     if (target == &table_) {
       for (std::size_t at = 0; at < batch.size() && !found; at += table_.width()) {
