@@ -324,12 +324,14 @@ TEST_CASE("policies are refused before the office opens") {
   CHECK(code_of(list.add(removal)) == Code::invalid);
 
   Office office;
-  for (const auto& [text, table] :
+  for (const auto& refused :
        std::vector<std::pair<const char*, const char*>>{{"created_at < now()", "papers"},
                                                         {"owner = $somebody", "papers"},
                                                         {"token = \"x\"", "papers"},
                                                         {"no_column = 1", "papers"},
                                                         {"true", "no_table"}}) {
+    const char* const text = refused.first;
+    const char* const table = refused.second;
     CAPTURE(text);
     CHECK(code_of(Access::open(*office.database, policies({permit("p", table, {}, text)}))) ==
           Code::invalid);
