@@ -11,8 +11,8 @@
 namespace helpdesk {
 
 struct DeskOptions {
-  std::string path;  ///< the office's file
-  unsigned threads = 8;
+  std::string path;       ///< the office's file
+  unsigned threads = 32;  // handlers wait for commits, and those who wait together share one
   bureau::LogSink log;
 };
 

@@ -19,7 +19,7 @@ using namespace helpdesk;
 struct Options {
   std::string inbox, train, office;
   bool json = false, skip_bad = false, latency = false, no_latency = false, print_imported = false;
-  unsigned threads = 8;
+  unsigned threads = 32;  // handlers wait for commits, and those who wait together share one
   std::size_t batch = 256;
 };
 
