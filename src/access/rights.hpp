@@ -224,7 +224,8 @@ struct Access::Impl {
   };
   struct KeyHash {
     std::size_t operator()(const Key& key) const {
-      return std::hash<std::int64_t>{}(key.tenant * 31 + key.user);
+      return std::hash<std::uint64_t>{}(static_cast<std::uint64_t>(key.tenant) * 31 +
+                                        static_cast<std::uint64_t>(key.user));
     }
   };
   /// Emptied when it grows too large; sessions keep what they use.

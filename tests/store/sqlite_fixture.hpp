@@ -72,7 +72,7 @@ Result<void> insert(bureau::Writer& writer, const T& row) {
 
 inline Result<void> add_crew(bureau::Writer& writer, std::int64_t id, const std::string& name) {
   sample::Crew crew;
-  crew.id.value = id;
+  crew.id = bureau::Id<sample::Crew>(id);
   crew.name = name;
   return insert(writer, crew);
 }

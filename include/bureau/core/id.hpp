@@ -44,8 +44,8 @@ inline constexpr int node_count = 1 << node_bits;
 
 /// Issues the ids of one node. The time part is max(clock, last issued); it borrows from the future
 /// when a millisecond's sequence is full, and never passes the reserved end, so that a successor on
-/// the same node, which starts at that end, cannot repeat an id whatever the clocks do. A clock that
-/// stands at or beyond the end is ignored, so that a jump does not throw the reservation away.
+/// the same node, which starts at that end, cannot repeat an id whatever the clocks do. A clock
+/// that stands at or beyond the end is ignored, so that a jump does not throw the reservation away.
 /// Thread-safe, lock-free; assign() is called by one thread at a time.
 class IdSource {
  public:

@@ -86,7 +86,8 @@ void add(sqlite3_context* context, int, sqlite3_value** arguments) {
 
 /// 128 bits hold the sum of any number of rows, so whether it overflows does not hang on their
 /// order, as it does with SQLite's sum().
-struct IntegerSum {
+/// Packed: SQLite gives memory that is aligned to 8 bytes only.
+struct __attribute__((packed)) IntegerSum {
   __extension__ __int128 sum;
   std::int64_t count;
 };
