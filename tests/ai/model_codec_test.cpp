@@ -39,7 +39,38 @@ std::string sealed(std::string bytes) {
   return bytes;
 }
 
+/// Written by the first version: "yes" is "a", "no" is "b".
+constexpr std::string_view version_1 =
+    "4254584301000202120161016217104f8c81b4a93f000000000000f03f020000000000000000000000000000"
+    "00000000000000000000c2c0aea40101f6cd9e0901be88c01801cffcc93901cbecf59102018ee4fd4501d3ad"
+    "8b1d01ccff970a01c1cfbfeb0101dfd6940801dcb3bc4201d1f7924601c7f18eed0101e19ff70701c087abde"
+    "0201b3f8efdc010195e8801701a8a68136010fe07a3b00907939070fe07a3b009079b907a09ef5f3837a827a"
+    "3a43e7af0fea09ea09eae90c0deae90c0deae90ced0c0deae90c0dea0945c3c004b8c6cbca";
+
+std::string from_hex(std::string_view digits) {
+  const auto value = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+  std::string out;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
+    out.push_back(static_cast<char>(value(digits[i]) * 16 + value(digits[i + 1])));
+  }
+  return out;
+}
+
 }  // namespace
+
+TEST_CASE("classifiers stored by the first version are read and predict what they did") {
+  // When this fails, models in users' databases no longer mean what they meant: the cutting of
+  // texts, their keys or the format have changed. Raise the format's version and keep the old way.
+  const auto read = TextClassifier::deserialize(from_hex(version_1));
+  REQUIRE(read.has_value());
+  CHECK(read->serialize() == from_hex(version_1));
+  CHECK(read->threshold() == 1);
+  CHECK(read->predict("yes").label == "a");
+  CHECK(read->predict("no").label == "b");
+  CHECK(read->predict("yes").confidence == doctest::Approx(0.51543797).epsilon(1e-6));
+  CHECK(read->predict("no").confidence == doctest::Approx(0.51547972).epsilon(1e-6));
+  CHECK(read->predict("yes no").confidence == doctest::Approx(0.50134571).epsilon(1e-6));
+}
 
 TEST_CASE("a stored classifier predicts exactly as the original") {
   const TextClassifier original = trained();

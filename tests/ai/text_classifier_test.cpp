@@ -130,8 +130,8 @@ TEST_CASE("predictions are the head of the list of labels, whose confidences are
     RC_ASSERT(all[0] == classifier.predict(text));
     double sum = 0;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      RC_ASSERT(all[i].confidence >= 0 && all[i].confidence <= 1);
-      RC_ASSERT(i == 0 || all[i - 1].confidence >= all[i].confidence);
+      RC_ASSERT((all[i].confidence >= 0 && all[i].confidence <= 1));
+      if (i > 0) RC_ASSERT(all[i - 1].confidence >= all[i].confidence);
       sum += all[i].confidence;
     }
     RC_ASSERT(sum <= 1 + 1e-12);
