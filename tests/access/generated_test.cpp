@@ -1,4 +1,4 @@
-#include <filesystem>
+#include <cstdlib>
 
 #include "access/model.hpp"
 #include "bureau/store/sqlite_storage.hpp"
@@ -529,26 +529,6 @@ TEST_CASE("G9_G10_generated policies, queries and histories agree with the model
         Play(static_cast<std::uint64_t>(seed), Broken::nothing).run(steps_a_play);
     if (!mismatch.empty()) FAIL("seed " << seed << ": " << mismatch);
   }
-}
-
-TEST_CASE("G9_G10_the same on SQLite") {
-  const int plays = counts::cases(20, 1'000);
-  const auto folder = std::filesystem::temp_directory_path() /
-                      ("bureau-access-" + std::to_string(Random::system().next()));
-  std::filesystem::create_directories(folder);
-  for (int seed = 1; seed <= plays; ++seed) {
-    SqliteOptions options;
-    options.path = (folder / (std::to_string(seed) + ".db")).string();
-    options.durability = Durability::relaxed;
-    // Deadlines are on the office's clock, so the storage's must not run ahead of it.
-    static ManualClock still;
-    options.clock = &still;
-    const std::string mismatch = Play(static_cast<std::uint64_t>(seed), Broken::nothing,
-                                      must(open_sqlite(std::move(options))))
-                                     .run(steps_a_play);
-    if (!mismatch.empty()) FAIL("seed " << seed << ": " << mismatch);
-  }
-  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("G9_G10_a library that were wrong would be found out") {
