@@ -295,8 +295,17 @@ TEST_CASE(
   REQUIRE(fixture::add_crew(*storage, 1, "north"));
   CHECK(storage->write({}, [](Writer& writer) -> Result<void> {
     CHECK(code_of(fixture::add_crew(writer, 2, "north")) == "exists");
-    const std::vector<Value> rows = {Value::integer(3), Value::text("east"), Value::integer(4),
-                                     Value::text("north")};
+    const std::size_t width = bureau::table_of<Crew>().width();
+    std::vector<Value> rows(2 * width);
+    bureau::detail::Scratch scratch;
+    Crew crew;
+    crew.id.value = 3;
+    crew.name = "east";
+    bureau::to_values(crew, std::span(rows).first(width), scratch);
+    Crew taken;
+    taken.id.value = 4;
+    taken.name = "north";
+    bureau::to_values(taken, std::span(rows).last(width), scratch);
     CHECK(code_of(writer.insert(bureau::table_of<Crew>(), rows)) == "exists");
     return fixture::add_crew(writer, 5, "west");
   }));
