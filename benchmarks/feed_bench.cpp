@@ -79,39 +79,90 @@ void commit_to_callback(const bench::Arguments& arguments) {
   }
 }
 
-/// A writer's rate with one subscriber whose callback never returns, beside the same without.
+/// A subscriber whose callback does not return until it is told to.
+class SlowSubscriber {
+ public:
+  explicit SlowSubscriber(const bench::Office& office)
+      : subscription_(
+            must(office.engine->feed().subscribe<Team>(office.system(), {}, [this](const auto&) {
+              std::unique_lock lock(mutex_);
+              stuck_ = true;
+              changed_.notify_all();
+              changed_.wait(lock, [this] { return over_; });
+            }))) {}
+  ~SlowSubscriber() {
+    {
+      std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    changed_.notify_all();
+    subscription_.end();
+  }
+  void wait_until_stuck() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return stuck_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stuck_ = false, over_ = false;
+  FeedSubscription subscription_;
+};
+
+/// A writer's rate with one subscriber whose callback never returns, beside the same without. Both
+/// write to one file, in short turns, so that its growth and the machine's moods meet both alike.
 void slow_subscriber(const bench::Arguments& arguments) {
   bench::ScratchFolder scratch;
-  const int writes = arguments.quick ? 100 : arguments.long_run ? 20'000 : 3'000;
-  auto plain = bench::open_office(scratch.file(), false);
-  auto watched = bench::open_office(scratch.file(), false);
-  std::mutex mutex;
-  std::condition_variable released;
-  bool over = false;
-  auto subscription =
-      must(watched.engine->feed().subscribe<Team>(watched.system(), {}, [&](const RowEvent<Team>&) {
-        std::unique_lock lock(mutex);
-        released.wait(lock, [&] { return over; });
-      }));
-  must(plain.engine->start());
-  must(watched.engine->start());
+  const int writes = arguments.quick ? 10 : 150;
+  const int turns = arguments.quick ? 2 : arguments.long_run ? 200 : 50;
+  auto office = bench::open_office(scratch.file(), false);
+  must(office.engine->start());
+  const Repository<Team> teams(office.system());
   std::int64_t number = 0;
-  auto rate = [&](const bench::Office& office) {
-    const Repository<Team> teams(office.system());
+  const auto write = [&](int count) {
     const double start = bench::seconds_now();
-    for (int i = 0; i < writes; ++i) must(teams.insert(team_of(office, ++number)));
-    return writes / (bench::seconds_now() - start);
+    for (int i = 0; i < count; ++i) must(teams.insert(team_of(office, ++number)));
+    return count / (bench::seconds_now() - start);
+  };
+  const auto watched = [&] {
+    SlowSubscriber slow(office);
+    write(1);
+    slow.wait_until_stuck();
+    write(writes / 10);
+    return write(writes);
+  };
+  const auto alone = [&] {
+    write(1 + writes / 10);
+    return write(writes);
+  };
+  if (!arguments.quick) write(2'000);
+  // Each of the nine pairs is of the medians of many turns.
+  double with = 0, without = 0;
+  bool measured = false;
+  const auto pair = [&] {
+    measured = !measured;
+    if (!measured) return;
+    std::vector<double> mine, theirs;
+    for (int i = 0; i < turns; ++i) {
+      if (i % 2 == 0) mine.push_back(watched());
+      theirs.push_back(alone());
+      if (i % 2 == 1) mine.push_back(watched());
+    }
+    with = bench::median(mine);
+    without = bench::median(theirs);
   };
   const auto p = bench::measure_pairs(
-      9, bench::Better::higher, [&] { return rate(watched); }, [&] { return rate(plain); });
-  {
-    std::lock_guard lock(mutex);
-    over = true;
-  }
-  released.notify_all();
-  subscription.end();
-  must(plain.engine->stop());
-  must(watched.engine->stop());
+      9, bench::Better::higher,
+      [&] {
+        pair();
+        return with;
+      },
+      [&] {
+        pair();
+        return without;
+      });
+  must(office.engine->stop());
   bench::print_metric(arguments, {.bench = "feed",
                                   .metric = "slow_subscriber_cost",
                                   .storage = "sqlite",

@@ -19,20 +19,41 @@ struct Engine::Wake {
   Scheduler* scheduler = nullptr;
   Orchestrator* orchestrator = nullptr;
   int fd = -1;
+  /// A poll was asked for and has not begun yet: asking again would only cost the writer.
+  std::atomic<bool> rung{false};
+  std::atomic<std::uint64_t> commits{0};  ///< that were heard of
+  /// The storage wants no maintenance before the next commit.
+  std::atomic<bool> quiet{false};
 
   ~Wake() {
     if (fd >= 0) ::close(fd);
   }
+  /// Something may be due.
   void ring() {
+    if (rung.exchange(true)) return;
     std::lock_guard lock(mutex);
-    if (orchestrator != nullptr) orchestrator->notice();
     if (scheduler != nullptr) scheduler->wake();
     if (fd >= 0) {
       const std::uint64_t one = 1;
       (void)!::write(fd, &one, sizeof one);
     }
   }
+  /// Somebody has committed: a writer waits for this, so it wakes only who has something to do.
+  void committed() {
+    commits.fetch_add(1);
+    bool due = quiet.load() && quiet.exchange(false);
+    {
+      std::lock_guard lock(mutex);
+      if (orchestrator != nullptr && orchestrator->notice()) due = true;
+    }
+    if (due) ring();
+  }
 };
+
+namespace {
+/// While there are commits the storage is asked this often whether it wants maintenance.
+constexpr Duration maintenance_while_busy = std::chrono::milliseconds(100);
+}  // namespace
 
 Engine::Engine(EngineOptions options)
     : options_(std::move(options)), wake_(std::make_shared<Wake>()) {
@@ -71,7 +92,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   engine->orchestrator_ =
       std::make_unique<Orchestrator>(*engine->database_, *engine->access_, o.work);
   engine->wake_->orchestrator = engine->orchestrator_.get();
-  BUREAU_TRY(engine->commits_, o.storage->on_commit([wake = engine->wake_] { wake->ring(); }));
+  BUREAU_TRY(engine->commits_, o.storage->on_commit([wake = engine->wake_] { wake->committed(); }));
   return engine;
 }
 
@@ -114,6 +135,10 @@ Result<int> Engine::wake_handle() {
   std::lock_guard lock(wake_->mutex);
   if (wake_->fd < 0) wake_->fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_->fd < 0) return fail(Code::unavailable, "engine: no event descriptor to be had");
+  if (wake_->rung.load()) {  // what rang before there was a descriptor
+    const std::uint64_t one = 1;
+    (void)!::write(wake_->fd, &one, sizeof one);
+  }
   return wake_->fd;
 }
 
@@ -123,19 +148,37 @@ void Engine::on_wake_fd() {
   if (database_->storage().drain_wake()) hint();
 }
 
-void Engine::hint() { wake_->ring(); }
+void Engine::hint() { wake_->committed(); }
 
 Result<Monotonic> Engine::maintain(Monotonic now) {
   std::unique_lock lock(maintenance_mutex_, std::try_to_lock);
-  if (!lock || now < next_maintenance_) return next_maintenance_;
-  BUREAU_TRY(Duration pause, database_->storage().maintain());
+  if (!lock) return now + maintenance_while_busy;
+  if (maintenance_rests_ && !wake_->quiet.load()) {  // there was a commit
+    maintenance_rests_ = false;
+    next_maintenance_ = std::min(next_maintenance_, now + maintenance_while_busy);
+  }
+  if (now < next_maintenance_) return next_maintenance_;
+  const std::uint64_t commits = wake_->commits.load();
+  BUREAU_TRY(const Duration pause, database_->storage().maintain());
   next_maintenance_ = now + pause;
-  return next_maintenance_;
+  if (pause == Duration::max()) return next_maintenance_;
+  if (commits != maintained_commits_) {
+    maintained_commits_ = commits;
+    next_maintenance_ = std::min(next_maintenance_, now + maintenance_while_busy);
+    return next_maintenance_;
+  }
+  // Nothing was committed meanwhile: the next commit rings.
+  maintenance_rests_ = true;
+  wake_->quiet.store(true);
+  if (wake_->commits.load() != commits) wake_->quiet.store(false);
+  return wake_->quiet.load() ? next_maintenance_
+                             : std::min(next_maintenance_, now + maintenance_while_busy);
 }
 
 PollResult Engine::poll(const PollLimit& limit) {
   const Clock& clock = *options_.clock;
   const Monotonic end = clock.monotonic() + limit.time;
+  wake_->rung.store(false);  // what rings from here on may come too late for this call
   {
     std::lock_guard lock(wake_->mutex);
     if (wake_->fd >= 0) {

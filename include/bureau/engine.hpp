@@ -83,6 +83,8 @@ class Engine final : private Runner {
   Subscription commits_;
   std::mutex maintenance_mutex_;
   Monotonic next_maintenance_{};
+  std::uint64_t maintained_commits_ = 0;
+  bool maintenance_rests_ = false;
   bool started_ = false;
 };
 

@@ -24,13 +24,50 @@ constexpr std::size_t records_a_look = 512;
 constexpr Duration judged_for = std::chrono::milliseconds(1);
 constexpr Duration read_deadline = std::chrono::seconds(5);
 constexpr std::size_t remembered_changes_max = 100'000;
+
+/// What storages touch after a commit; outlives the feed if one of them is late.
+struct Signals {
+  std::atomic<std::uint64_t> hints{1};   // commits that were heard of
+  std::atomic<std::uint64_t> wanted{1};  // reasons to pump: hints, and work that was left over
+  /// Subscriptions that live and are not being called. Those that are need no pump: whoever calls
+  /// them looks at `hints` afterwards.
+  std::atomic<std::size_t> listening{0};
+  std::function<void()> wake;
+  void want() {
+    wanted.fetch_add(1);
+    if (listening.load() != 0 && wake) wake();
+  }
+};
+
+/// Which thread waits for which subscription's callback to return. A callback that ends another's
+/// subscription waits for that one's callback, which may wait for the first: whoever would close
+/// such a circle is told so, and does not wait.
+class Waits {
+ public:
+  /// False when the thread that calls `state` waits, directly or through others, for this one.
+  bool begin(const FeedSubscription::State& state);
+  void end() {
+    const std::lock_guard lock(mutex_);
+    waiting_.erase(std::this_thread::get_id());
+  }
+  static Waits& instance() {
+    static Waits waits;
+    return waits;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<std::thread::id, const FeedSubscription::State*> waiting_;
+};
 }  // namespace
 
 /// Everything below `busy` belongs to the thread that has set it.
 struct FeedSubscription::State {
   State(const Session& session, const TableInfo& table, SubscribeOptions options,
-        Feed::Callback to_call)
-      : filter(session, table, std::move(options.where)), callback(std::move(to_call)) {}
+        Feed::Callback to_call, std::shared_ptr<Signals> told)
+      : signals(std::move(told)),
+        filter(session, table, std::move(options.where)),
+        callback(std::move(to_call)) {}
 
   bool claim() {
     const std::lock_guard lock(mutex);
@@ -44,6 +81,7 @@ struct FeedSubscription::State {
     {
       const std::lock_guard lock(mutex);
       busy = false;
+      runner = std::thread::id();
       if (ended) dead = std::move(callback);
     }
     idle.notify_all();
@@ -52,16 +90,33 @@ struct FeedSubscription::State {
     Feed::Callback dead;
     std::unique_lock lock(mutex);
     ended = true;
+    listen(false);
     if (busy && runner == std::this_thread::get_id()) return;  // release() does the rest
-    idle.wait(lock, [&] { return !busy; });
+    if (busy) {
+      if (!Waits::instance().begin(*this)) return;
+      idle.wait(lock, [&] { return !busy; });
+      Waits::instance().end();
+    }
     dead = std::move(callback);
     lock.unlock();
   }
+  /// Counts it among those that listen, or no longer.
+  void listen(bool on) {
+    if (listens.exchange(on) == on) return;
+    if (!on) {
+      signals->listening.fetch_sub(1);
+      return;
+    }
+    signals->listening.fetch_add(1);
+    if (ended) listen(false);
+  }
 
+  std::shared_ptr<Signals> signals;
   std::mutex mutex;
   std::condition_variable idle;
   bool busy = false;
-  std::thread::id runner;
+  std::atomic<std::thread::id> runner{std::thread::id()};
+  std::atomic<bool> listens{false};
   std::atomic<bool> ended{false};
   std::atomic<std::int64_t> position{0};  // everything up to it is settled
 
@@ -93,17 +148,19 @@ namespace {
 using State = FeedSubscription::State;
 using States = std::vector<std::shared_ptr<State>>;
 
-/// What storages touch after a commit; outlives the feed if one of them is late.
-struct Signals {
-  std::atomic<std::uint64_t> hints{1};   // commits that were heard of
-  std::atomic<std::uint64_t> wanted{1};  // reasons to pump: hints, and work that was left over
-  std::atomic<std::size_t> subscriptions{0};
-  std::function<void()> wake;
-  void want() {
-    wanted.fetch_add(1);
-    if (subscriptions.load() != 0 && wake) wake();
+bool Waits::begin(const State& state) {
+  const std::lock_guard lock(mutex_);
+  const std::thread::id self = std::this_thread::get_id();
+  for (const State* at = &state;;) {
+    const std::thread::id runner = at->runner.load();
+    if (runner == self) return false;
+    const auto next = waiting_.find(runner);
+    if (next == waiting_.end()) break;
+    at = next->second;
   }
-};
+  waiting_[self] = &state;
+  return true;
+}
 
 /// The newest changes, decoded once for all subscribers, and when each table last changed.
 class Ring {
@@ -279,7 +336,6 @@ std::shared_ptr<const States> Feed::Impl::living() {
       if (!s->ended) kept->push_back(s);
     }
     list = std::move(kept);
-    signals->subscriptions.store(list->size());
   }
   return list;
 }
@@ -296,7 +352,8 @@ Result<std::int64_t> Feed::head() const {
 Result<FeedSubscription> Feed::subscribe(const Session& session, const TableInfo& table,
                                          SubscribeOptions options, Callback callback) {
   const auto after = options.after;
-  auto state = std::make_shared<State>(session, table, std::move(options), std::move(callback));
+  auto state = std::make_shared<State>(session, table, std::move(options), std::move(callback),
+                                       impl_->signals);
   BUREAU_TRY_VOID(state->filter.check());
   static_cast<void>(impl_->living());  // lets go of those that have ended
   std::int64_t head = 0;
@@ -321,8 +378,8 @@ Result<FeedSubscription> Feed::subscribe(const Session& session, const TableInfo
     auto longer = std::make_shared<States>(*impl_->list);
     longer->push_back(state);
     impl_->list = std::move(longer);
-    impl_->signals->subscriptions.store(impl_->list->size());
   }
+  state->listen(true);
   impl_->signals->want();
   return FeedSubscription(std::move(state));
 }
@@ -403,6 +460,14 @@ Result<void> Feed::Impl::judge_records(State& state, Reader& reader, std::int64_
   return {};
 }
 
+namespace {
+/// Ends a subscription that this thread has claimed; release() lets go of its callback.
+void end_here(State& state) {
+  state.ended = true;
+  state.listen(false);
+}
+}  // namespace
+
 void Feed::Impl::failed(State& state, const Error& error) const {
   // Storage trouble passes; anything else would only come again.
   const bool passing = error.code == Code::unavailable || error.code == Code::deadline ||
@@ -410,7 +475,7 @@ void Feed::Impl::failed(State& state, const Error& error) const {
   log(database.log(), passing ? LogLevel::warning : LogLevel::error, "feed",
       passing ? "a look at the journal failed" : "a subscription ends with an error",
       {{"error", std::string_view(error.message)}});
-  if (!passing) state.ended = true;
+  if (!passing) end_here(state);
 }
 
 void Feed::Impl::judge_again(State& state) {
@@ -445,7 +510,7 @@ void Feed::Impl::call(State& state, const JudgedEvent& judged) {
   } catch (...) {
     log(database.log(), LogLevel::error, "feed", "a callback threw; its subscription ends");
   }
-  state.ended = true;
+  end_here(state);
 }
 
 std::size_t Feed::Impl::deliver(State& state, std::size_t limit) {
@@ -464,7 +529,7 @@ std::size_t Feed::Impl::deliver(State& state, std::size_t limit) {
     if (event.kind == FeedKind::resync) state.resync_due = false;
     call(state, event);
     ++delivered;
-    if (event.kind == FeedKind::gone) state.ended = true;
+    if (event.kind == FeedKind::gone) end_here(state);
   }
   if (state.judged.empty()) state.position = std::max(state.position.load(), state.judged_through);
   return delivered;
@@ -494,7 +559,9 @@ bool Feed::pump(std::size_t events) {
     }
     return {};
   };
-  if (!list->empty()) {
+  // When each of them is being called, nothing can be delivered: what was committed is read by
+  // whoever is back first.
+  if (impl.signals->listening.load() != 0) {
     if (auto read = impl.database.read(impl.deadline(), judge_all); !read) {
       // The next commit, or the next call, tries again.
       log(impl.database.log(), LogLevel::warning, "feed", "a look at the journal failed",
@@ -510,7 +577,9 @@ bool Feed::pump(std::size_t events) {
       break;
     }
     if (!state.claim()) continue;  // whoever has it sees to it
+    state.listen(false);
     events -= impl.deliver(state, std::min(events, events_a_turn));
+    state.listen(!state.ended);
     // Others pass over it while it is claimed: what came meanwhile is for this thread to see to.
     more = more || !state.judged.empty() || state.position < state.judged_known ||
            state.judged_at.hints != impl.signals->hints.load();
@@ -526,7 +595,7 @@ bool Feed::pump(std::size_t events) {
 
 bool Feed::pending() const {
   return impl_->signals->wanted.load() != impl_->settled.load() &&
-         impl_->signals->subscriptions.load() != 0;
+         impl_->signals->listening.load() != 0;
 }
 
 // Asking ---------------------------------------------------------------------------------------

@@ -55,7 +55,8 @@ struct Orchestrator::Impl {
   bool started = false, stopping = false;
   std::function<void()> stuck_callback;
 
-  std::mutex claim_mutex;  // one thread claims at a time; the others wait for what it gets
+  std::mutex claim_mutex;          // one thread claims at a time; the others wait for what it gets
+  std::atomic<bool> works{false};  // some agent has started, and stop() has not
   std::atomic<bool> noticed{true};
   std::atomic<bool> look_for_interrupts{false};
   std::atomic<std::int64_t> next_scheduled{INT64_MAX};  // micros; when one becomes due
@@ -158,13 +159,15 @@ Result<void> Orchestrator::start() {
     }
   }
   BUREAU_TRY_VOID(announce_agents(self.database, present));
+  self.works.store(!present.empty(), std::memory_order_release);
   notice();
   return {};
 }
 
-void Orchestrator::notice() {
+bool Orchestrator::notice() {
   impl_->noticed.store(true, std::memory_order_release);
   impl_->look_for_interrupts.store(true, std::memory_order_release);
+  return impl_->works.load(std::memory_order_acquire);
 }
 
 void Orchestrator::on_stuck(std::function<void()> callback) {

@@ -92,6 +92,8 @@ class ThreadScheduler final : public Scheduler {
     std::size_t alive = 0;
     bool stopping = false;
     bool has_leader = false;
+    std::uint64_t leadership = 0;  // counts those who took the lead
+    Monotonic leader_due{};        // until when the leader sleeps
   };
 
   void spawn() {
@@ -114,13 +116,16 @@ class ThreadScheduler final : public Scheduler {
         continue;
       }
       if (shared.wakes != seen || shared.stopping) continue;
-      if (shared.has_leader) {
+      if (shared.has_leader && result.next_due >= shared.leader_due) {
         shared.condition.wait(lock);
         continue;
       }
+      // Whoever knows of something earlier than the leader takes the lead from it.
       shared.has_leader = true;
-      const Monotonic due = std::min(result.next_due, clock.monotonic() + recheck);
-      clock.wait_until(lock, shared.condition, due);
+      const std::uint64_t mine = ++shared.leadership;
+      shared.leader_due = std::min(result.next_due, clock.monotonic() + recheck);
+      clock.wait_until(lock, shared.condition, Monotonic(shared.leader_due));
+      if (shared.leadership != mine) continue;
       shared.has_leader = false;
       // Somebody must take the lead while this thread works.
       shared.condition.notify_one();

@@ -1,3 +1,4 @@
+#include <array>
 #include <atomic>
 #include <stdexcept>
 #include <thread>
@@ -484,4 +485,122 @@ TEST_CASE("ending a subscription waits for its callback on another thread") {
   go_on = true;
   ending.join();
   pumping.join();
+}
+
+TEST_CASE("while each subscriber is being called, commits wake and read for nobody") {
+  class CountingReads : public StorageWrapper {
+   public:
+    using StorageWrapper::StorageWrapper;
+    Result<void> read(Monotonic deadline, ReadClosure closure) override {
+      ++reads;
+      return inner().read(deadline, closure);
+    }
+    std::atomic<int> reads{0};
+  };
+  ManualClock clock;
+  const auto storage = std::make_shared<CountingReads>(make_memory_storage(clock));
+  Office office({}, storage);
+  std::atomic<int> wakes{0};
+  Feed feed(*office.access, [&] { ++wakes; });
+  std::atomic<bool> inside{false};
+  std::atomic<bool> go_on{false};
+  Heard heard;
+  const auto subscription =
+      must(feed.subscribe<Paper>(*office.system, {}, [&](const RowEvent<Paper>& event) {
+        inside = true;
+        while (!go_on) std::this_thread::yield();
+        heard.push_back(event.after->title);
+      }));
+  must(Papers{*office.system}.insert(paper("a")));
+  std::thread pumping([&] {
+    while (feed.pump()) {
+    }
+  });
+  while (!inside) std::this_thread::yield();
+  const int woken = wakes;
+  for (int i = 0; i < 20; ++i) must(Papers{*office.system}.insert(paper(std::to_string(i))));
+  CHECK(wakes == woken);
+  CHECK_FALSE(feed.pending());
+  const int reads = storage->reads;
+  CHECK_FALSE(feed.pump());
+  CHECK(storage->reads == reads);
+  // One more subscriber, and there is somebody to wake; it hears what comes from now on.
+  Ear other;
+  {
+    const auto second = listen(feed, *office.system, other);
+    CHECK(wakes == woken + 1);
+    must(Papers{*office.system}.insert(paper("z")));
+    CHECK(wakes == woken + 2);
+    while (other.heard.empty()) feed.pump();
+  }
+  const int before = wakes;
+  must(Papers{*office.system}.insert(paper("last")));
+  CHECK(wakes == before);
+  // Whoever called the slow one sees to what it missed, without being woken.
+  go_on = true;
+  pumping.join();
+  CHECK(heard.size() == 23);
+  CHECK(heard.back() == "last");
+}
+
+TEST_CASE("callbacks on two threads may end one another's subscriptions") {
+  Office office;
+  for (int round = 0; round < 20; ++round) {
+    Feed feed(*office.access);
+    std::atomic<int> inside{0};
+    std::atomic<int> returned{0};
+    std::array<FeedSubscription, 2> subscriptions;
+    for (const std::size_t mine : {0U, 1U}) {
+      subscriptions[mine] = must(feed.subscribe<Paper>(*office.system, {}, [&, mine](const auto&) {
+        ++inside;
+        while (inside < 2) std::this_thread::yield();
+        subscriptions[1 - mine].end();
+        ++returned;
+      }));
+    }
+    must(Papers{*office.system}.insert(paper(std::to_string(round))));
+    const auto pump = [&] {
+      while (inside < 2) feed.pump();
+    };
+    std::thread one(pump);
+    std::thread two(pump);
+    one.join();
+    two.join();
+    CHECK(returned == 2);
+    CHECK_FALSE(subscriptions[0].active());
+    CHECK_FALSE(subscriptions[1].active());
+    must(Papers{*office.system}.insert(paper(std::to_string(round) + " later")));
+    while (feed.pump()) {
+    }
+    CHECK(inside == 2);
+  }
+}
+
+TEST_CASE("of three callbacks that end one another in a circle only one does not wait") {
+  Office office;
+  Feed feed(*office.access);
+  std::atomic<int> inside{0};
+  std::array<FeedSubscription, 3> subscriptions;
+  std::array<std::atomic<bool>, 3> returned{};
+  std::atomic<int> did_not_wait{0};
+  for (const std::size_t mine : {0U, 1U, 2U}) {
+    subscriptions[mine] = must(feed.subscribe<Paper>(*office.system, {}, [&, mine](const auto&) {
+      ++inside;
+      while (inside < 3) std::this_thread::yield();
+      const std::size_t next = (mine + 1) % 3;
+      subscriptions[next].end();
+      // end() returns once the callback has, and `returned` is its last word.
+      if (!returned[next]) ++did_not_wait;
+      returned[mine] = true;
+    }));
+  }
+  must(Papers{*office.system}.insert(paper("a")));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      while (inside < 3) feed.pump();
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(did_not_wait == 1);
 }

@@ -77,8 +77,9 @@ struct RowEvent {
   Timestamp at;
 };
 
-/// Ends its subscription when it is destroyed: no callback runs after that, and one that runs on
-/// another thread is waited for. May be destroyed inside its own callback.
+/// Ends its subscription when it is destroyed: no callback begins after that, and one that runs on
+/// another thread is waited for. May be destroyed inside any callback; of callbacks that end one
+/// another's subscriptions in a circle, the last one to do so does not wait.
 class FeedSubscription {
  public:
   struct State;

@@ -128,8 +128,9 @@ class Storage {
   /// Makes wake_fd() unreadable again; true when another process has committed since the last call.
   virtual bool drain_wake() { return false; }
 
-  /// Work that a storage puts off, such as checkpoints; called now and then by the engine. Returns
-  /// how long until it wants the next call.
+  /// Work that a storage puts off, such as checkpoints. Returns how long until it wants the next
+  /// call; the engine calls earlier when there were commits, at most ten times a second.
+  /// Duration::max(): never.
   virtual Result<Duration> maintain() { return Duration::max(); }
 };
 

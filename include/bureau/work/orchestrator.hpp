@@ -41,8 +41,8 @@ class Orchestrator {
   Result<bool> step();
   /// Runs what is due of heartbeat, rescue, promotion, time limits. Returns when the next is due.
   Result<Monotonic> duties();
-  /// A task may have come: the next step() looks.
-  void notice();
+  /// A task may have come: the next step() looks. False when nobody here would do it.
+  bool notice();
 
   /// Takes no further task, asks handlers to stop, waits for them until `deadline`, hands back what
   /// was leased but not begun, calls on_stop(). `deadline` names those that are stuck.

@@ -24,8 +24,10 @@ namespace {
 /// How long open() waits for writers of other processes.
 constexpr Duration open_patience = std::chrono::seconds(10);
 constexpr Duration maintenance_patience = std::chrono::seconds(1);
-constexpr Duration maintenance_soon = std::chrono::milliseconds(100);
+/// After a checkpoint that a reader stood in the way of.
 constexpr Duration maintenance_later = std::chrono::seconds(1);
+/// When there is nothing to do; after commits the engine asks much sooner.
+constexpr Duration maintenance_idle = std::chrono::minutes(1);
 
 /// Readable by nobody but its owner from the first moment on; SQLite would ask the umask.
 void create_private(const SqliteOptions& options) {
@@ -167,9 +169,7 @@ Result<void> SqliteStorage::migrate(const Catalog& catalog) {
 }
 
 Result<Duration> SqliteStorage::maintain() {
-  if (checkpointer_->wal_bytes() < Checkpointer::passive_bytes) {
-    return checkpointer_->wal_bytes() == 0 ? maintenance_later : maintenance_soon;
-  }
+  if (checkpointer_->wal_bytes() < Checkpointer::passive_bytes) return maintenance_idle;
   bool all = false;
   const Monotonic deadline = options_.clock->monotonic() + maintenance_patience;
   auto done = queue_->run_alone(deadline, [&]() -> Result<void> {
@@ -177,7 +177,7 @@ Result<Duration> SqliteStorage::maintain() {
     return {};
   });
   if (!done && done.error().code != Code::deadline) return fail(std::move(done).error());
-  return all ? maintenance_soon : maintenance_later;
+  return all ? maintenance_idle : maintenance_later;
 }
 
 }  // namespace

@@ -1,0 +1,138 @@
+#include "bureau/engine.hpp"
+
+#include <doctest/doctest.h>
+#include <poll.h>
+
+#include <atomic>
+
+#include "bureau/store/memory_storage.hpp"
+
+using namespace bureau;
+using namespace std::chrono_literals;
+
+namespace {
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) FAIL(to_string(result.error()));
+  return *std::move(result);
+}
+inline void must(Result<void> result) {
+  if (!result) FAIL(to_string(result.error()));
+}
+
+bool is_readable(int fd) {
+  pollfd one{fd, POLLIN, 0};
+  return ::poll(&one, 1, 0) == 1;
+}
+
+/// Counts how often it is asked to do what it puts off, and wants that once a minute.
+class Keeper : public StorageWrapper {
+ public:
+  using StorageWrapper::StorageWrapper;
+  Result<Duration> maintain() override {
+    ++calls;
+    return Duration(1min);
+  }
+  std::atomic<int> calls{0};
+};
+
+struct Office {
+  ManualClock clock;
+  SeededRandom random{7};
+  std::shared_ptr<Keeper> keeper = std::make_shared<Keeper>(make_memory_storage(clock));
+  std::unique_ptr<Engine> engine = open();
+  Tenant tenant = must(engine->access().create_tenant("Larkfield"));
+
+  std::unique_ptr<Engine> open() {
+    EngineOptions options;
+    options.storage = keeper;
+    options.clock = &clock;
+    options.random = &random;
+    return must(Engine::open(std::move(options)));
+  }
+  void commit(const std::string& name) {
+    Team team;
+    team.name = name;
+    must(Repository<Team>(engine->system(tenant.id)).insert(team));
+  }
+  PollResult poll() { return engine->poll({1, Duration::max()}); }
+};
+
+}  // namespace
+
+TEST_CASE("A commit rings only where somebody has something to do about it") {
+  Office office;
+  must(office.engine->start_polled());
+  const int fd = must(office.engine->wake_handle());
+  office.poll();
+  office.clock.advance(100ms);  // commits were seen: maintenance looks once more, and rests
+  office.poll();
+  office.commit("the first after a quiet time");  // maintenance wants to know
+  CHECK(is_readable(fd));
+  office.poll();
+  CHECK_FALSE(is_readable(fd));
+  office.commit("nobody listens");
+  CHECK_FALSE(is_readable(fd));
+  int heard = 0;
+  const auto subscription = must(office.engine->feed().subscribe<Team>(
+      office.engine->system(office.tenant.id), {}, [&](const auto&) { ++heard; }));
+  CHECK(is_readable(fd));
+  office.poll();
+  office.commit("heard");
+  CHECK(is_readable(fd));
+  office.commit("heard, and already rung");
+  office.poll();
+  CHECK_FALSE(is_readable(fd));
+  CHECK(heard == 2);
+}
+
+TEST_CASE("A descriptor made late tells of what rang before") {
+  Office office;
+  must(office.engine->start_polled());
+  while (office.poll().ran > 0) {
+  }
+  const auto subscription = must(office.engine->feed().subscribe<Team>(
+      office.engine->system(office.tenant.id), {}, [](const auto&) {}));
+  const int fd = must(office.engine->wake_handle());
+  CHECK(is_readable(fd));
+  office.poll();
+  CHECK_FALSE(is_readable(fd));
+}
+
+TEST_CASE("Maintenance follows commits, and rests when there are none") {
+  Office office;
+  must(office.engine->start_polled());
+  office.poll();
+  office.clock.advance(100ms);
+  office.poll();
+  const int begun = office.keeper->calls;
+  CHECK(begun >= 1);
+  // Idle: nothing is due before the rescue's five seconds, and no maintenance before its minute.
+  for (int i = 0; i < 11; ++i) {
+    const Monotonic due = office.poll().next_due;
+    CHECK(due - office.clock.monotonic() >= 4s);
+    office.clock.advance(5s);
+  }
+  CHECK(office.keeper->calls == begun);
+  // Busy: ten times a second.
+  for (int i = 0; i < 20; ++i) {
+    office.commit("team " + std::to_string(i));
+    CHECK(office.poll().next_due - office.clock.monotonic() <= 100ms);
+    office.clock.advance(50ms);
+  }
+  CHECK(office.keeper->calls >= begun + 8);
+  CHECK(office.keeper->calls <= begun + 11);
+  // And idle again, after one last look.
+  for (int i = 0; i < 3; ++i) {
+    office.clock.advance(100ms);
+    office.poll();
+  }
+  const int rested = office.keeper->calls;
+  office.clock.advance(30s);
+  office.poll();
+  CHECK(office.keeper->calls == rested);
+  office.clock.advance(31s);
+  office.poll();
+  CHECK(office.keeper->calls == rested + 1);
+}

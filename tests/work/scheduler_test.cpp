@@ -1,0 +1,50 @@
+#include "bureau/work/scheduler.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <thread>
+
+using namespace bureau;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Says that something is due when it is told to.
+class Timetable : public Runner {
+ public:
+  PollResult poll(const PollLimit&) override {
+    const PollResult result{0, Monotonic{Duration(due.load())}};
+    ++polls;
+    return result;
+  }
+  [[nodiscard]] int wake_fd() const override { return -1; }
+  void on_wake_fd() override {}
+  std::atomic<std::int64_t> due{Monotonic::never().since_start.count()};
+  std::atomic<int> polls{0};
+};
+
+}  // namespace
+
+TEST_CASE("What one thread learns to be due soon is not slept over by the one that keeps time") {
+  ManualClock clock;
+  Timetable timetable;
+  const auto scheduler = make_thread_scheduler(3, clock);
+  REQUIRE(scheduler->start(timetable));
+  const auto wait_for = [&](int polls) {
+    while (timetable.polls < polls) std::this_thread::yield();
+  };
+  wait_for(3);
+  for (int round = 0; round < 50; ++round) {
+    // Any of the threads may be woken: the one that sleeps until the far re-check, or another.
+    timetable.due = (clock.monotonic() + 50ms).since_start.count();
+    int seen = timetable.polls;
+    scheduler->wake();
+    wait_for(seen + 1);
+    seen = timetable.polls;
+    clock.advance(50ms);
+    wait_for(seen + 1);  // would wait for ever
+    timetable.due = Monotonic::never().since_start.count();
+  }
+  REQUIRE(scheduler->stop(Monotonic::never()));
+}
