@@ -37,11 +37,13 @@ Result<std::unique_ptr<Access>> Access::open(Database& database, const Policies&
 }
 
 std::shared_ptr<detail::LiveRights> Access::Impl::live(const Principal& principal) {
-  const Key key{principal.tenant.value, principal.user.value};
+  Key key{principal.tenant.value, principal.user.value, {}};
+  if (!principal.agent.empty()) key.agent = principal.role + '\n' + principal.agent;
   const std::lock_guard lock(mutex);
   if (const auto found = kept.find(key); found != kept.end()) return found->second;
   if (kept.size() >= max_kept) kept.clear();
-  return kept.emplace(key, std::make_shared<detail::LiveRights>(*this, principal)).first->second;
+  return kept.emplace(std::move(key), std::make_shared<detail::LiveRights>(*this, principal))
+      .first->second;
 }
 
 Result<Tenant> Access::create_tenant(std::string_view name) {
@@ -82,6 +84,16 @@ Result<Tenant> Access::create_tenant(std::string_view name) {
   return tenant;
 }
 
+Session Access::agent(Id<Tenant> tenant, std::string_view name, std::string_view role) {
+  auto state = std::make_shared<Session::State>();
+  state->access = impl_.get();
+  state->principal.tenant = tenant;
+  state->principal.role = role;
+  state->principal.agent = name.empty() ? std::string_view("agent") : name;
+  state->live = impl_->live(state->principal);
+  return Session(std::move(state));
+}
+
 Session Access::system(Id<Tenant> tenant) {
   auto state = std::make_shared<Session::State>();
   state->access = impl_.get();
@@ -94,7 +106,7 @@ Result<Session> Access::session(Id<Tenant> tenant, Id<User> user) {
   if (!user) return fail(Code::invalid, "user: 0 is no id", "user");
   auto state = std::make_shared<Session::State>();
   state->access = impl_.get();
-  state->live = impl_->live({tenant, user, {}, {}, false});
+  state->live = impl_->live({tenant, user, {}, {}, false, {}});
   const Monotonic deadline = impl_->database.clock().monotonic() + state->read_timeout;
   BUREAU_TRY_VOID(impl_->database.read(deadline, [&](Reader& reader) -> Result<void> {
     BUREAU_TRY(const auto rights, state->live->as_of(reader));

@@ -108,21 +108,25 @@ Result<void> Policies::add(Policy policy) {
   if (!checks && policy.check_rule.given()) {
     return refuse("only an insert or an update has a check_rule", "check_rule");
   }
+  if (policy.of == PrincipalKind::system) {
+    return refuse("no policy is about the system", "of");
+  }
   policies_.push_back(std::move(policy));
   return {};
 }
 
 namespace detail {
 
-bool CompiledPolicy::concerns(std::string_view role) const {
-  return roles.empty() || std::find(roles.begin(), roles.end(), role) != roles.end();
+bool CompiledPolicy::concerns(const Principal& principal) const {
+  if (of && *of != principal.kind()) return false;
+  return roles.empty() || std::find(roles.begin(), roles.end(), principal.role) != roles.end();
 }
 
 namespace {
 
 Result<CompiledPolicy> compile_policy(const Policy& policy, const TableInfo& table,
                                       const Catalog& catalog) {
-  CompiledPolicy out{policy.name, policy.mode, policy.roles, {}};
+  CompiledPolicy out{policy.name, policy.mode, policy.roles, policy.of, {}};
   const auto read = [&](const Rule& rule, std::string_view field) -> Result<Predicate> {
     auto predicate = rule.resolve(table, catalog);
     if (!predicate) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
@@ -167,7 +168,7 @@ Result<Predicate> Rights::make(const TableInfo& table, RuleKind kind) const {
   Predicate restrictive;
   for (const CompiledPolicy& policy : access_.policies.find(table)->policies) {
     const auto& part = policy.rules[static_cast<std::size_t>(kind)];
-    if (!part || !policy.concerns(principal_.role)) continue;
+    if (!part || !policy.concerns(principal_)) continue;
     if (policy.mode == PolicyMode::permissive) {
       permissive = permissive || *part;
     } else {
@@ -179,11 +180,15 @@ Result<Predicate> Rights::make(const TableInfo& table, RuleKind kind) const {
   return rule.bind(bindings());
 }
 
+/// What $user is for an agent: an id that no row has. The last one there can be is not issued
+/// before the year 2089.
+static constexpr std::int64_t nobody = std::numeric_limits<std::int64_t>::max();
+
 Bindings Rights::bindings() const {
   Bindings out;
   const auto integer = [](std::int64_t v) { return OwnedValue(Value::integer(v)); };
   out["tenant"] = {integer(tenant())};
-  out["user"] = {integer(principal_.user.value)};
+  out["user"] = {integer(principal_.user ? principal_.user.value : nobody)};
   out["role"] = {OwnedValue::text(principal_.role)};
   auto& teams = out["teams"];
   for (const auto& team : principal_.teams) teams.push_back(integer(team.value));
@@ -215,15 +220,17 @@ tl::unexpected<Error> no_user(const Principal& principal) {
       "user");
 }
 
-/// Why a user or tenant may do nothing; none: it may.
-std::optional<Error> denial(const Tenant& tenant, const User& user) {
-  if (tenant.status != TenantStatus::active) {
-    return Error(
-        Code::forbidden,
-        fmt::format("tenant {}: it is {}", id::to_text(table_of<Tenant>().prefix, tenant.id.value),
-                    names<TenantStatus>[static_cast<std::size_t>(tenant.status)]),
-        "tenant");
-  }
+/// Why nobody may do anything in a tenant; none: they may.
+std::optional<Error> denial(const Tenant& tenant) {
+  if (tenant.status == TenantStatus::active) return {};
+  return Error(
+      Code::forbidden,
+      fmt::format("tenant {}: it is {}", id::to_text(table_of<Tenant>().prefix, tenant.id.value),
+                  names<TenantStatus>[static_cast<std::size_t>(tenant.status)]),
+      "tenant");
+}
+
+std::optional<Error> denial(const User& user) {
   if (user.status != UserStatus::active) {
     return Error(Code::forbidden,
                  fmt::format("user {}: the account is {}",
@@ -261,9 +268,44 @@ Result<std::vector<Id<Team>>> teams_of(Reader& reader, const User& user) {
   return teams;
 }
 
+/// Gives the rights their role. Without one they come to nothing.
+void take_role(Rights& rights, const Role& role, const Catalog& catalog) {
+  auto permissions = read_permissions(role.permissions, catalog);
+  if (permissions) return rights.set_role(role.rank, *std::move(permissions));
+  // Denying is safe; going on with half of a role would not be.
+  rights.deny(Error(
+      Code::forbidden,
+      fmt::format("role '{}' cannot be read: {}", role.name, permissions.error().message), "role"));
+}
+
+Result<std::shared_ptr<const Rights>> read_agent_rights(const Access::Impl& access, Reader& reader,
+                                                        const Principal& who,
+                                                        const std::optional<Tenant>& tenant) {
+  auto rights = std::make_shared<Rights>(access, who);
+  if (!tenant) {
+    rights->deny(Error(Code::forbidden,
+                       fmt::format("agent \"{}\": there is no tenant {}", who.agent,
+                                   id::to_text(table_of<Tenant>().prefix, who.tenant.value)),
+                       "tenant"));
+    return std::shared_ptr<const Rights>(std::move(rights));
+  }
+  if (auto why = denial(*tenant)) rights->deny(std::move(*why));
+  BUREAU_TRY(const auto role, find_role(reader, who.tenant.value, who.role));
+  if (role) {
+    take_role(*rights, *role, access.database.catalog());
+  } else {
+    rights->deny(Error(Code::forbidden,
+                       fmt::format("agent \"{}\": the tenant has no role '{}', which it acts with",
+                                   who.agent, who.role),
+                       "role"));
+  }
+  return std::shared_ptr<const Rights>(std::move(rights));
+}
+
 Result<std::shared_ptr<const Rights>> read_rights(const Access::Impl& access, Reader& reader,
                                                   const Principal& who) {
   BUREAU_TRY(const auto tenant, find_row<Tenant>(reader, who.tenant.value));
+  if (!who.agent.empty()) return read_agent_rights(access, reader, who, tenant);
   if (!tenant) {
     return fail(
         Code::not_found,
@@ -272,23 +314,13 @@ Result<std::shared_ptr<const Rights>> read_rights(const Access::Impl& access, Re
   }
   BUREAU_TRY(const auto user, find_row<User>(reader, who.user.value));
   if (!user || user->tenant != who.tenant) return no_user(who);
-  Principal principal{who.tenant, who.user, user->role, {}, false};
+  Principal principal{who.tenant, who.user, user->role, {}, false, {}};
   BUREAU_TRY(principal.teams, teams_of(reader, *user));
   BUREAU_TRY(const auto role, find_role(reader, who.tenant.value, user->role));
   auto rights = std::make_shared<Rights>(access, std::move(principal));
-  if (auto why = denial(*tenant, *user)) rights->deny(std::move(*why));
-  if (role) {
-    auto permissions = read_permissions(role->permissions, access.database.catalog());
-    if (!permissions) {
-      // Denying is safe; going on with half of a role would not be.
-      rights->deny(Error(
-          Code::forbidden,
-          fmt::format("role '{}' cannot be read: {}", role->name, permissions.error().message),
-          "role"));
-    } else {
-      rights->set_role(role->rank, *std::move(permissions));
-    }
-  }
+  if (auto why = denial(*user)) rights->deny(std::move(*why));
+  if (auto why = denial(*tenant)) rights->deny(std::move(*why));
+  if (role) take_role(*rights, *role, access.database.catalog());
   return std::shared_ptr<const Rights>(std::move(rights));
 }
 

@@ -44,8 +44,9 @@ struct CompiledPolicy {
   std::string name;
   PolicyMode mode = PolicyMode::permissive;
   std::vector<std::string> roles;
+  std::optional<PrincipalKind> of;
   std::array<std::optional<Predicate>, rule_kinds> rules;  // those of the commands it is about
-  [[nodiscard]] bool concerns(std::string_view role) const;
+  [[nodiscard]] bool concerns(const Principal& principal) const;
 };
 
 struct PoliciesOfTable {
@@ -130,7 +131,7 @@ class Rights {
   mutable std::vector<std::atomic<const BoundRule*>> rules_;  // by table and kind; made when asked
 };
 
-/// The rights of one user or system, kept up to date for all sessions that share it.
+/// The rights of one user, agent or system, kept up to date for all sessions that share it.
 class LiveRights {
  public:
   LiveRights(const Access::Impl& access, Principal principal);
@@ -141,7 +142,7 @@ class LiveRights {
 
  private:
   const Access::Impl& access_;
-  Principal principal_;  // tenant and user; the rest is read
+  Principal principal_;  // tenant and user, or an agent's name and role; the rest is read
   std::mutex mutex_;
   std::shared_ptr<const Rights> newest_;
   std::int64_t epoch_ = -1;  // of newest_
@@ -220,12 +221,14 @@ struct Access::Impl {
   std::mutex mutex;
   struct Key {
     std::int64_t tenant, user;
+    std::string agent;  // role and name
     friend bool operator==(const Key&, const Key&) = default;
   };
   struct KeyHash {
     std::size_t operator()(const Key& key) const {
       return std::hash<std::uint64_t>{}(static_cast<std::uint64_t>(key.tenant) * 31 +
-                                        static_cast<std::uint64_t>(key.user));
+                                        static_cast<std::uint64_t>(key.user)) ^
+             std::hash<std::string>{}(key.agent);
     }
   };
   /// Emptied when it grows too large; sessions keep what they use.

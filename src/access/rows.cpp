@@ -111,8 +111,8 @@ namespace {
 /// What a cursor is good for: the same principal with the same rights asking the same thing.
 std::string cursor_scope(const Rights& rights, const BoundRule& rule, const Query& query) {
   const Principal& who = rights.principal();
-  std::string scope = fmt::format("{}/{}/{}/{}/", who.tenant.value, who.user.value, rule.text,
-                                  query.where.to_text());
+  std::string scope = fmt::format("{}/{}/{}/{}/{}/", who.tenant.value, who.user.value, who.agent,
+                                  rule.text, query.where.to_text());
   for (const Order& order : query.order) {
     scope += order.column->name;
     scope += order.descending ? '-' : '+';
@@ -354,7 +354,13 @@ Result<void> TableWrite::keep_columns(std::span<const Value> before, std::span<V
   if (table_.updated_at != TableInfo::absent) {
     kept(row, table_.updated_at) = Value::integer(updated);
   }
-  if (rights_.system() || !detail::has_secrets(table_)) return {};
+  if (rights_.system()) return {};
+  for (const ColumnInfo& column : table_.columns) {
+    if (!column.immutable || row[column.index] == before[column.index]) continue;
+    return fail(Code::invalid, fmt::format("{}: it stays as the row was made", column.name),
+                std::string(column.name));
+  }
+  if (!detail::has_secrets(table_)) return {};
   for (const ColumnInfo& column : table_.columns) {
     Value& value = row[column.index];
     if (column.secret && (value.is_null() || value == detail::blank(column))) {

@@ -150,6 +150,7 @@ ColumnInfo make_column(std::string_view name, Type type, bool nullable,
   column.personal = options.personal;
   column.searchable = options.searchable;
   column.folded = options.folded;
+  column.immutable = options.immutable;
   column.max_length = options.max_length;
   return column;
 }

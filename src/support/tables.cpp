@@ -27,6 +27,14 @@ Policy permit(const char* name, std::string_view table, std::optional<Command> c
   return policy;
 }
 
+/// What an AI agent may do, whatever its teams: it has none.
+Result<void> permit_agents(Policies& policies, const char* name, std::string_view table,
+                           Command command, Rule rule) {
+  Policy policy = permit(name, table, command, std::move(rule), {"agent"});
+  policy.of = PrincipalKind::agent;
+  return policies.add(std::move(policy));
+}
+
 /// What an agent works on: also the rule of the ticket that a message belongs to.
 constexpr const char* at_hand = "team in ($teams) or assignee = $user or team is null";
 constexpr const char* message_at_hand =
@@ -43,6 +51,10 @@ Result<void> add_ticket_policies(Policies& policies) {
   Policy hand_on = permit("agents work on theirs", "tickets", Command::update, at_hand, {"agent"});
   hand_on.check_rule = Rule::always();
   BUREAU_TRY_VOID(policies.add(std::move(hand_on)));
+  for (const Command command : {Command::select, Command::insert, Command::update}) {
+    const std::string name = "AI agents work on all: " + std::string(to_string(command));
+    BUREAU_TRY_VOID(permit_agents(policies, name.c_str(), "tickets", command, Rule::always()));
+  }
   BUREAU_TRY_VOID(policies.add(permit("customers see their own", "tickets", Command::select,
                                       "customer = $user", {"customer"})));
   return policies.add(permit("customers open their own", "tickets", Command::insert,
@@ -65,6 +77,12 @@ Result<void> add_message_policies(Policies& policies) {
   BUREAU_TRY_VOID(
       policies.add(permit("agents review", "messages", Command::update,
                           std::string("kind = \"suggestion\" and ") + message_at_hand, {"agent"})));
+  BUREAU_TRY_VOID(
+      permit_agents(policies, "AI agents see all", "messages", Command::select, Rule::always()));
+  BUREAU_TRY_VOID(permit_agents(policies, "AI agents write in their own name", "messages",
+                                Command::insert, "sender = \"ai\" and author is null"));
+  BUREAU_TRY_VOID(permit_agents(policies, "AI agents review", "messages", Command::update,
+                                "kind = \"suggestion\""));
   BUREAU_TRY_VOID(policies.add(permit("customers see what is public", "messages", Command::select,
                                       "customer = $user and kind = \"public\"", {"customer"})));
   return policies.add(permit("customers write", "messages", Command::insert,

@@ -190,7 +190,15 @@ Result<Message> append(const Scope& scope, Id<Ticket> id, const NewMessage& give
 }
 
 Sender staff(const Session& session) {
-  return session.principal().system ? Sender::system : Sender::agent;
+  switch (session.principal().kind()) {
+    case PrincipalKind::system:
+      return Sender::system;
+    case PrincipalKind::agent:
+      return Sender::ai;
+    case PrincipalKind::user:
+      break;
+  }
+  return Sender::agent;
 }
 
 }  // namespace
@@ -218,7 +226,8 @@ Result<Message> Tickets::note(Id<Ticket> id, std::string body) const {
 namespace {
 
 NewMessage suggestion(const Session& session, std::string body, double confidence) {
-  const Sender sender = session.principal().system ? Sender::ai : Sender::agent;
+  const bool person = session.principal().kind() == PrincipalKind::user;
+  const Sender sender = person ? Sender::agent : Sender::ai;
   return {sender, MessageKind::suggestion, std::move(body), {}, confidence};
 }
 

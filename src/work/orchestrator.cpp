@@ -9,6 +9,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "bureau/access/repository.hpp"
 #include "bureau/work/agent_registry.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -32,6 +33,8 @@ struct Running {
 
 /// How long a task that its agent does not take waits before it is offered again.
 constexpr Duration refused_pause = std::chrono::seconds(5);
+/// And one of a tenant that is suspended.
+constexpr Duration suspended_pause = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -50,7 +53,8 @@ struct Orchestrator::Impl {
   std::map<std::string, std::pair<AgentEntry*, KindInfo>, std::less<>> by_kind;
   std::vector<TaskQueue::ClaimOptions> claims;  // one a queue, taken in turn
   std::size_t next_claim = 0;
-  std::deque<Task> buffer;  // leased, not begun
+  std::deque<Task> buffer;    // leased, not begun
+  std::size_t beginning = 0;  // taken from the buffer, not yet among `running`
   std::unordered_map<std::int64_t, Running> running;
   bool started = false, stopping = false;
   std::function<void()> stuck_callback;
@@ -72,12 +76,15 @@ struct Orchestrator::Impl {
     if (buffer.empty() || stopping) return false;
     out = std::move(buffer.front());
     buffer.pop_front();
+    ++beginning;
     return true;
   }
   Result<bool> fill();
   Result<bool> next(Task& out);
   void execute(Task task);
-  void hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent);
+  Result<Session> session_for(const Task& task, const Agent& agent) const;
+  bool is_suspended(const Task& task) const;
+  void hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent, Duration pause);
   void conclude(const std::shared_ptr<Run>& run, const KindInfo& kind, const Result<Json>& outcome,
                 AgentEntry& agent);
   void expire_overdue(Monotonic now);
@@ -231,31 +238,41 @@ Result<bool> Orchestrator::step() {
 void Orchestrator::Impl::execute(Task task) {
   AgentEntry* agent = nullptr;
   KindInfo kind;
-  std::shared_ptr<Run> run;
   {
     std::lock_guard lock(mutex);
     const auto found = by_kind.find(task.kind);
     if (found != by_kind.end()) {
       agent = found->second.first;
       kind = found->second.second;
-      task.agent = std::string(agent->agent->name());
-      run = std::shared_ptr<Run>(
-          new Run(queue, access.system(task.tenant).for_task(task.id.value), std::move(task)));
-      const Duration limit =
-          run->task().time_limit > Duration(0) ? run->task().time_limit : kind.time_limit;
-      running[run->task().id.value] = {run, agent, clock().monotonic() + limit, false};
-      ++agent->running;
     }
   }
   if (agent == nullptr) {  // claims name only kinds that are known
     log(database.log(), LogLevel::error, "orchestrator", "a task of a kind that nobody does",
         {{"kind", std::string_view(task.kind)}});
+    std::lock_guard lock(mutex);
+    if (--beginning == 0) idle.notify_all();
     return;
+  }
+  task.agent = std::string(agent->agent->name());
+  auto session = session_for(task, *agent->agent);
+  // Without one the handler is not called.
+  Session acting = session ? *session : access.agent(task.tenant, task.agent, "");
+  const auto run = std::shared_ptr<Run>(new Run(queue, std::move(acting), std::move(task)));
+  {
+    std::lock_guard lock(mutex);
+    const Duration limit =
+        run->task().time_limit > Duration(0) ? run->task().time_limit : kind.time_limit;
+    running[run->task().id.value] = {run, agent, clock().monotonic() + limit, false};
+    --beginning;
+    ++agent->running;
+    if (stopping) run->stop_.store(true, std::memory_order_release);
   }
   Result<Json> outcome = bureau::fail(Code::internal, "not run");
   bool taken = true;
   try {
-    if (!agent->agent->can_process(run->task())) {
+    if (!session) {
+      outcome = bureau::fail(std::move(session).error());
+    } else if (!agent->agent->can_process(run->task())) {
       taken = false;
     } else if (auto valid = agent->agent->validate(run->task()); !valid) {
       outcome = bureau::fail(Error(Code::invalid, valid.error().message, valid.error().field));
@@ -267,14 +284,40 @@ void Orchestrator::Impl::execute(Task task) {
   } catch (...) {
     outcome = bureau::fail(Code::internal, "the handler threw something that is no std::exception");
   }
-  if (!taken) return hand_back(run, *agent);
+  if (!taken) return hand_back(run, *agent, refused_pause);
+  const bool refused = !outcome && outcome.error().code == Code::forbidden;
+  if (refused && is_suspended(run->task())) return hand_back(run, *agent, suspended_pause);
   conclude(run, kind, outcome, *agent);
 }
 
-/// An agent that does not take a task leaves it to others: it is offered again after a pause.
-void Orchestrator::Impl::hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent) {
+/// With whose rights the task's handler acts. For an enqueuer they are looked up now: one who may
+/// do nothing any more is `forbidden`, which is not repeated.
+Result<Session> Orchestrator::Impl::session_for(const Task& task, const Agent& agent) const {
+  if (task.run_as == RunAs::agent) {
+    return access.agent(task.tenant, agent.name(), agent.role()).for_task(task.id.value);
+  }
+  if (!task.enqueued_by) return access.system(task.tenant).for_task(task.id.value);
+  auto session = access.session(task.tenant, *task.enqueued_by);
+  if (session) return session->for_task(task.id.value);
+  Error error = std::move(session).error();
+  if (error.code != Code::forbidden && error.code != Code::not_found) {
+    return bureau::fail(std::move(error));
+  }
+  return bureau::fail(Code::forbidden, "denied to who enqueued it: " + error.message,
+                      "enqueued_by");
+}
+
+/// Work of a tenant that is suspended rests; it is not given up.
+bool Orchestrator::Impl::is_suspended(const Task& task) const {
+  auto tenant = Repository<Tenant>(access.system(task.tenant)).find(task.tenant);
+  return tenant && tenant->status == TenantStatus::suspended;
+}
+
+/// A task that is not taken now is offered again after a pause, with all its attempts.
+void Orchestrator::Impl::hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent,
+                                   Duration pause) {
   const Task task = run->task();
-  auto released = queue.release(std::span(&task, 1), refused_pause);
+  auto released = queue.release(std::span(&task, 1), pause);
   if (!released) {
     log(database.log(), LogLevel::error, "orchestrator", "a task could not be handed back",
         {{"task", task.id.value}, {"error", std::string_view(released.error().message)}});
@@ -403,7 +446,7 @@ Result<Monotonic> Orchestrator::duties() {
   {
     std::lock_guard lock(self.mutex);
     if (!self.started) return Monotonic::never();
-    holds = !self.running.empty() || !self.buffer.empty();
+    holds = !self.running.empty() || !self.buffer.empty() || self.beginning > 0;
   }
   self.expire_overdue(now);
   if (holds && now >= self.next_heartbeat) {
@@ -444,7 +487,7 @@ Result<void> Orchestrator::stop(Monotonic deadline) {
   std::string names_of_stuck;
   {
     std::unique_lock lock(self.mutex);
-    while (!self.running.empty()) {
+    while (!self.running.empty() || self.beginning > 0) {
       if (!self.clock().wait_until(lock, self.idle, deadline)) break;
     }
     for (const auto& [task_id, entry] : self.running) {

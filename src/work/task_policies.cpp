@@ -13,7 +13,27 @@ Result<void> add_task_policies(Policies& policies) {
   own.name = "own_tasks";
   own.table = "tasks";
   own.using_rule = "enqueued_by = $user";
-  return policies.add(std::move(own));
+  BUREAU_TRY_VOID(policies.add(std::move(own)));
+  // Otherwise a task that runs with its enqueuer's rights could be made in another's name.
+  Policy name;
+  name.name = "tasks_in_ones_own_name";
+  name.table = "tasks";
+  name.command = Command::insert;
+  name.mode = PolicyMode::restrictive;
+  name.check_rule = "enqueued_by = $user";
+  name.of = PrincipalKind::user;
+  BUREAU_TRY_VOID(policies.add(std::move(name)));
+  // What an agent enqueues was enqueued by no user, and so runs with an agent's rights.
+  for (const Command command : {Command::select, Command::insert}) {
+    Policy agents;
+    agents.name = command == Command::select ? "agents_see_tasks" : "agents_enqueue";
+    agents.table = "tasks";
+    agents.command = command;
+    agents.using_rule = "enqueued_by is null and run_as = \"agent\"";
+    agents.of = PrincipalKind::agent;
+    BUREAU_TRY_VOID(policies.add(std::move(agents)));
+  }
+  return {};
 }
 
 BUREAU_END_NAMESPACE

@@ -224,7 +224,8 @@ Result<TaskStatus> TaskQueue::fail(const Task& task, const Error& error, const R
       becomes = TaskStatus::cancelled;
     } else if (task.effect == Effect::external_unsafe && error.code == Code::unknown_outcome) {
       becomes = TaskStatus::in_doubt;
-    } else if (task.attempt < task.max_attempts && error.code != Code::invalid) {
+    } else if (task.attempt < task.max_attempts && error.code != Code::invalid &&
+               error.code != Code::forbidden) {
       becomes = TaskStatus::scheduled;
       const Timestamp again = tx.now() + pause;
       end.set.push_back(set(c.run_at, again.micros()));

@@ -84,6 +84,14 @@ Predicate holds_key(const Task& task) {
 Result<std::vector<Task>> Tasks::enqueue_json(const KindInfo& kind, std::vector<Json> payloads,
                                               const EnqueueOptions& options) const {
   BUREAU_TRY_VOID(check_enqueue(kind, payloads, options));
+  const Principal& who = repository_.rows().scope().session().principal();
+  if (kind.run_as == RunAs::enqueuer && who.kind() == PrincipalKind::agent) {
+    return fail(Code::forbidden,
+                fmt::format("kind \"{}\": it runs with the rights of the user who enqueues it; the "
+                            "agent \"{}\" is no user",
+                            kind.name, who.agent),
+                "run_as");
+  }
   std::vector<Task> made;
   BUREAU_TRY_VOID(repository_.rows().scope().write([&](Unit& unit) -> Result<void> {
     const Repository<Task> tasks{Scope(unit)};

@@ -196,3 +196,36 @@ TEST_CASE("statuses, templates and loads are the managers' to keep") {
   CHECK(must(Repository<Workload>{ada}.count()) == 0);
   CHECK(must(Repository<TicketCounter>{mia}.count()) == 0);
 }
+
+TEST_CASE("an AI agent works on every ticket, in its own name and no other") {
+  Scene scene;
+  Office& office = scene.office;
+  const Session ai = office.access->agent(office.tenant, "triage");
+  const Tickets desk{ai};
+  CHECK(must(desk.list({})).size() == 3);
+  must(desk.classify(scene.unrouted.id, "refund", 0.9, Priority::high));
+  const Ticket routed = must(desk.route(scene.unrouted.id));
+  CHECK(routed.team);
+  CHECK(must(desk.find(routed.id)).team == routed.team);  // it still sees it
+  const Message draft = must(desk.suggest(routed.id, "Soon.", 0.9));
+  CHECK(draft.sender == Sender::ai);
+  CHECK_FALSE(draft.author);
+  CHECK(must(desk.review(draft.id, Review::accepted)).review == Review::accepted);
+  CHECK(must(desk.reply(routed.id, "We are looking.")).sender == Sender::ai);
+  CHECK(must(desk.note(routed.id, "Looks easy.")).sender == Sender::ai);
+
+  NewMessage forged;
+  forged.body = "I never said this";
+  for (const Sender sender : {Sender::customer, Sender::agent, Sender::system}) {
+    forged.sender = sender;
+    refused(office, Code::forbidden, "", [&] { return desk.add_message(routed.id, forged); });
+  }
+  forged.sender = Sender::ai;
+  forged.author = office.people.at("ada");
+  refused(office, Code::forbidden, "", [&] { return desk.add_message(routed.id, forged); });
+  refused(office, Code::forbidden, "", [&] { return Repository<Ticket>{ai}.remove(routed.id); });
+  refused(office, Code::forbidden, "", [&] { return save_template(ai, "refund", "Never."); });
+  // With another role it has that role's rights, as a person has.
+  const Session viewer = office.access->agent(office.tenant, "triage", "viewer");
+  CHECK(must(Tickets{viewer}.count()) == 0);
+}

@@ -23,6 +23,7 @@ class Adder : public AgentOf<add_up> {
   using Body = std::function<Result<Total>(Run&, const Sum&)>;
   explicit Adder(Body body) : body_(std::move(body)) {}
   using AgentOf::execute;
+  [[nodiscard]] std::string_view role() const override { return "manager"; }  // it adds teams
   Result<Total> execute(Run& run, const Sum& sum) override { return body_(run, sum); }
 
  private:

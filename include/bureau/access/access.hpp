@@ -32,6 +32,11 @@ class Access {
   /// active or the tenant is suspended or closed. Later changes of the user, his role or his teams
   /// count at once, also for a session that is already open.
   [[nodiscard]] Result<Session> session(Id<Tenant> tenant, Id<User> user);
+  /// What an agent may do in a tenant on its own behalf: as far as policies let one of its kind and
+  /// role. Nothing is read yet: where there is no such tenant or role, or the tenant is suspended
+  /// or closed, each call of the session says so (`forbidden`).
+  [[nodiscard]] Session agent(Id<Tenant> tenant, std::string_view name,
+                              std::string_view role = "agent");
   /// The system's rights: no policies, but bound to the tenant all the same.
   [[nodiscard]] Session system(Id<Tenant> tenant);
 

@@ -10,6 +10,9 @@
 
 BUREAU_BEGIN_NAMESPACE
 
+/// What acts: a person with an account, an agent on its own behalf, or the system itself.
+enum class PrincipalKind : std::uint8_t { user, agent, system };
+
 /// What rights are asked about.
 enum class Command : std::uint8_t { select, insert, update, remove };
 /// "select", "insert", "update", "delete": the names in the permissions of roles.
@@ -54,6 +57,9 @@ struct Policy {
   /// About the row as it becomes: insert, update. Not given: the same as using_rule.
   Rule check_rule = {};
   std::vector<std::string> roles = {};  ///< names of roles; empty: of every role, customers too
+  /// Whom it is about, users or agents; none: both. An agent has no account and no teams: its $user
+  /// is an id that no row has, its $teams is empty.
+  std::optional<PrincipalKind> of = {};
 };
 
 /// The policies of a program, collected before the office opens. A plain value.

@@ -23,12 +23,19 @@ struct SessionDoor;
 /// Who acts. A plain value.
 struct Principal {
   Id<Tenant> tenant;
-  Id<User> user;     ///< none for the system
-  std::string role;  ///< the name of the user's role
+  Id<User> user;     ///< none for the system and for agents
+  std::string role;  ///< the name of the user's or agent's role
   std::vector<Id<Team>> teams;
   bool system = false;  ///< no policies apply; still bound to one tenant
+  std::string agent;    ///< the name of an agent that acts on its own behalf; empty: it is none
 
-  [[nodiscard]] static Principal of_system(Id<Tenant> tenant) { return {tenant, {}, {}, {}, true}; }
+  [[nodiscard]] PrincipalKind kind() const {
+    if (system) return PrincipalKind::system;
+    return agent.empty() ? PrincipalKind::user : PrincipalKind::agent;
+  }
+  [[nodiscard]] static Principal of_system(Id<Tenant> tenant) {
+    return {tenant, {}, {}, {}, true, {}};
+  }
 };
 
 /// A snapshot seen with a session's rights. Belongs to the closure that was given it.

@@ -153,6 +153,7 @@ struct IdOf<Id<T>> {
 
 struct ColumnOptions {
   bool secret = false, personal = false, searchable = false, folded = false, subject = false;
+  bool immutable = false;
   std::uint32_t max_length = std::numeric_limits<std::uint32_t>::max();
 };
 
@@ -200,6 +201,9 @@ inline constexpr struct SearchableOption {
 } searchable;
 inline constexpr struct FoldedOption {
 } folded;
+/// Stays as it was inserted: only the system may change it.
+inline constexpr struct ImmutableOption {
+} immutable;
 /// On an id column: the personal columns of this table are about the row that it names.
 inline constexpr struct PersonalSubjectOption {
 } personal_subject;
@@ -213,6 +217,7 @@ consteval void apply(ColumnOptions& o, SecretOption) { o.secret = true; }
 consteval void apply(ColumnOptions& o, PersonalOption) { o.personal = true; }
 consteval void apply(ColumnOptions& o, SearchableOption) { o.searchable = true; }
 consteval void apply(ColumnOptions& o, FoldedOption) { o.folded = true; }
+consteval void apply(ColumnOptions& o, ImmutableOption) { o.immutable = true; }
 consteval void apply(ColumnOptions& o, PersonalSubjectOption) { o.subject = true; }
 consteval void apply(ColumnOptions& o, MaxLengthOption m) { o.max_length = m.code_points; }
 }  // namespace detail

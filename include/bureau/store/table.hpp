@@ -32,6 +32,7 @@ struct ColumnInfo {
   bool personal = false;    ///< journal values are sealed with a key that erasure destroys
   bool searchable = false;  ///< full-text search covers it
   bool folded = false;      ///< has a companion column with the case-folded text
+  bool immutable = false;   ///< stays as it was inserted, for all but the system
   bool hidden = false;      ///< such a companion: written by the library, in no JSON
   std::uint32_t max_length = std::numeric_limits<std::uint32_t>::max();  ///< code points
   std::span<const std::string_view> names;                               ///< of an enumeration

@@ -26,15 +26,19 @@ class Run {
   /// True once somebody wants the handler to return: cancellation, time limit, shutdown.
   [[nodiscard]] bool stop_requested() const { return stop_.load(std::memory_order_acquire); }
 
-  /// A snapshot with the rights that the kind gives its handler. Reading is all that it is for.
+  /// With whose rights it reads and completes: the agent's own, or the enqueuer's.
+  [[nodiscard]] const Principal& principal() const { return session_.principal(); }
+
+  /// A snapshot with those rights. Reading is all that it is for.
   template <class F>
   auto read(F&& f) const -> std::invoke_result_t<F&, View&> {
     return session_.read(std::forward<F>(f));
   }
 
   /// Runs `effects(Unit&)`, which returns the task's result, and ends the task: one commit, both or
-  /// neither. May run `effects` more than once. `conflict` when the lease is gone, `cancelled` when
-  /// that was asked for; nothing was written then.
+  /// neither. May run `effects` more than once; they are judged by the rights of that moment.
+  /// `conflict` when the lease is gone, `cancelled` when that was asked for; nothing was written
+  /// then.
   template <class F>
   auto complete(F&& effects) -> std::invoke_result_t<F&, Unit&> {
     using R = std::invoke_result_t<F&, Unit&>;
@@ -84,6 +88,9 @@ class Agent {
  public:
   virtual ~Agent() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
+  /// The name of the role that it has in each tenant, as a principal of kind `agent`: what the
+  /// role permits and policies allow is what its handlers may read and change (docs/tasks.md).
+  [[nodiscard]] virtual std::string_view role() const { return "agent"; }
   /// The kinds that it does.
   [[nodiscard]] virtual std::vector<KindInfo> capabilities() const = 0;
   /// Whether it takes this task, of a kind that it does; false leaves it to others.

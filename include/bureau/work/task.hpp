@@ -75,7 +75,8 @@ enum class Priority { low, normal, high, urgent };
 template <>
 inline constexpr auto names<Priority> = enum_names("low", "normal", "high", "urgent");
 
-/// With whose rights the handler acts.
+/// With whose rights the handler acts: its agent's own, or those that the user who enqueued the
+/// task has when it runs (the system's, when the system enqueued it).
 enum class RunAs { agent, enqueuer };
 template <>
 inline constexpr auto names<RunAs> = enum_names("agent", "enqueuer");
@@ -118,15 +119,15 @@ template <>
 inline constexpr auto schema<Task> =
     table("tasks", "tsk", journal::after, column("id", &Task::id), column("tenant", &Task::tenant),
           column("queue", &Task::queue, max_length(64)),
-          column("kind", &Task::kind, max_length(64)), column("status", &Task::status),
-          column("priority", &Task::priority), column("effect", &Task::effect),
-          column("run_as", &Task::run_as), column("payload", &Task::payload),
+          column("kind", &Task::kind, max_length(64), immutable), column("status", &Task::status),
+          column("priority", &Task::priority), column("effect", &Task::effect, immutable),
+          column("run_as", &Task::run_as, immutable), column("payload", &Task::payload, immutable),
           column("result", &Task::result), column("attempt", &Task::attempt),
           column("max_attempts", &Task::max_attempts), column("run_at", &Task::run_at),
           column("rank", &Task::rank), column("time_limit", &Task::time_limit),
           column("unique_key", &Task::unique_key, max_length(200)),
-          column("enqueued_by", &Task::enqueued_by), column("error_code", &Task::error_code),
-          column("error", &Task::error, max_length(4000)),
+          column("enqueued_by", &Task::enqueued_by, immutable),
+          column("error_code", &Task::error_code), column("error", &Task::error, max_length(4000)),
           column("cancel_requested", &Task::cancel_requested), column("progress", &Task::progress),
           column("progress_note", &Task::progress_note, max_length(500)),
           column("node", &Task::node), column("generation", &Task::generation),

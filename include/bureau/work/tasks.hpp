@@ -25,7 +25,7 @@ class Tasks {
   explicit Tasks(Scope scope) : repository_(scope) {}
 
   /// `invalid` when the payload is over max_payload_bytes or the delay is negative; `forbidden`
-  /// when the principal may not insert tasks.
+  /// when the principal may not insert tasks, or is an agent and the kind runs as its enqueuer.
   template <class Payload, class Output>
   Result<Task> enqueue(const TaskKind<Payload, Output>& kind, const Payload& payload,
                        const EnqueueOptions& options = {}) const {
