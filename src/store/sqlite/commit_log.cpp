@@ -43,7 +43,7 @@ Result<void> CommitLog::begin() {
   sequence_ = any ? sqlite3_column_int64(statement->get(), 2) : 0;
   if (any && last_writer_ != writer_) others_ = last_;
   sequence_begun_ = sequence_;
-  changes_begun_ = sqlite3_total_changes64(connection_.handle());
+  changes_begun_ = connection_.changes();
   return {};
 }
 
@@ -53,7 +53,7 @@ void CommitLog::rollback() {
 
 bool CommitLog::changed() const {
   return sequence_ != sequence_begun_ ||
-         sqlite3_total_changes64(connection_.handle()) != changes_begun_;
+         connection_.changes() != changes_begun_;
 }
 
 int CommitLog::append_row() {

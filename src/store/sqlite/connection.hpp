@@ -83,6 +83,9 @@ class Connection {
   void set_deadline(Monotonic deadline);
   [[nodiscard]] bool in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
+  /// Rows changed since the connection was opened, those of statements undone since among them.
+  [[nodiscard]] std::int64_t changes() const { return sqlite3_total_changes64(handle_); }
+
   /// What is prepared for a table; made at its first use.
   Result<TablePlan*> plan(const TableInfo& table);
 

@@ -18,11 +18,14 @@ namespace {
 constexpr std::size_t most_members = 64;
 constexpr Duration longest_group = std::chrono::milliseconds(2);
 
+/// For so many closures after one that failed, each has a savepoint.
+constexpr int careful_closures = 1000;
+
 /// After a group of several, the next waits so large a part of a commit's time for as many.
 constexpr int gathering_part = 8;
 constexpr Duration longest_gathering = std::chrono::microseconds(250);
 /// How often a thread that has been woken ahead looks for its turn before it sleeps again.
-constexpr int looks_ahead = 4000;
+constexpr int looks_ahead = 1000;
 
 /// What a ticket's thread is told. `soon`: another's closure runs, and this thread's is next; it
 /// is awake by then, so that the turn need not wait for the scheduler.
@@ -60,7 +63,6 @@ struct WriteQueue::Ticket {
   Monotonic deadline;
   Result<void> result;
   std::atomic<int> signal{nothing};
-  // Those with a deadline wait on the clock.
   std::mutex mutex;
   std::condition_variable condition;
 
@@ -116,7 +118,9 @@ Result<void> WriteQueue::enter(const WriteOptions* options, Monotonic deadline,
   ticket.deadline = deadline;
   ticket.closure = closure;
   ticket.work = work;
-  ticket.signal.store(turn_taken_ ? nothing : turn, std::memory_order_relaxed);
+  // Another's closure is likely to be over before this thread would be asleep.
+  const bool next = queue_.empty() && !committing_.load(std::memory_order_relaxed);
+  ticket.signal.store(!turn_taken_ ? turn : next ? soon : nothing, std::memory_order_relaxed);
   turn_taken_ = true;
   queue_.push_back(&ticket);
   queued_.store(queue_.size(), std::memory_order_relaxed);
@@ -131,41 +135,40 @@ Result<void> WriteQueue::enter(const WriteOptions* options, Monotonic deadline,
   return result;
 }
 
-/// Returns `turn` or `done`.
+/// Returns `turn` or `done`. A mutex and a condition rather than std::atomic::wait: libstdc++'s
+/// yields the processor several times before it sleeps, which with many writers is most of the
+/// work.
 int WriteQueue::await(Ticket& ticket) {
-  if (ticket.is_timed()) return await_timed(ticket);
+  Monotonic until = ticket.deadline;
   int looks = 0;
   for (;;) {
     int told = ticket.signal.load(std::memory_order_acquire);
     if (told == turn || told == done) return told;
-    if (told == nothing) {
-      ticket.signal.wait(nothing, std::memory_order_acquire);
-      looks = 0;
-    } else if (++looks < looks_ahead) {
-      relax();
-    } else {
-      ticket.signal.compare_exchange_strong(told, nothing, std::memory_order_acq_rel);
+    if (told == soon) {
+      if (++looks < looks_ahead) {
+        relax();
+      } else {
+        ticket.signal.compare_exchange_strong(told, nothing, std::memory_order_acq_rel);
+      }
+      continue;
     }
-  }
-}
-
-int WriteQueue::await_timed(Ticket& ticket) {
-  std::unique_lock lock(ticket.mutex);
-  Monotonic until = ticket.deadline;
-  while (ticket.signal.load(std::memory_order_acquire) == nothing) {
+    looks = 0;
+    std::unique_lock lock(ticket.mutex);
+    if (ticket.signal.load(std::memory_order_acquire) != nothing) continue;
+    if (until == Monotonic::never()) {
+      ticket.condition.wait(lock);
+      continue;
+    }
     if (settings_.clock->wait_until(lock, ticket.condition, until)) continue;
-    if (ticket.signal.load(std::memory_order_acquire) != nothing) break;
     lock.unlock();
-    const bool left = leave_queue(ticket);
-    lock.lock();
-    if (left) {
+    if (ticket.signal.load(std::memory_order_acquire) != nothing) continue;
+    if (leave_queue(ticket)) {
       ticket.result = too_late();
       return done;
     }
     // Somebody has claimed it: it will be told before long.
     until = Monotonic::never();
   }
-  return ticket.signal.load(std::memory_order_acquire);
 }
 
 tl::unexpected<Error> WriteQueue::too_late() const {
@@ -183,28 +186,28 @@ bool WriteQueue::leave_queue(Ticket& ticket) {
 }
 
 void WriteQueue::signal(Ticket& ticket, int value) {
-  if (ticket.is_timed()) {
-    const std::lock_guard guard(ticket.mutex);
-    ticket.signal.store(value, std::memory_order_release);
-    ticket.condition.notify_one();
-    return;
-  }
   // Told `soon`, it is awake or about to be.
-  if (ticket.signal.exchange(value, std::memory_order_acq_rel) == nothing) {
-    ticket.signal.notify_one();
-  }
+  if (ticket.signal.exchange(value, std::memory_order_acq_rel) == nothing) wake(ticket);
 }
 
-/// Wakes the thread whose turn comes after that of `ticket`.
-void WriteQueue::wake_ahead(const Ticket& ticket) {
-  const std::deque<Ticket*>& line = alone_ ? reruns_ : claimed_;
-  if (line.empty() || line.front() == &ticket) return;
-  Ticket& next = *line.front();
-  if (next.is_timed() || next.is_portable()) return;
+/// The mutex is taken between the signal and the notification: a thread that has seen no signal
+/// holds it until it sleeps.
+void WriteQueue::wake(Ticket& ticket) {
+  { const std::lock_guard guard(ticket.mutex); }
+  ticket.condition.notify_one();
+}
+
+/// Passes the turn to `line`'s front, and only then, when this thread has nothing more to do, wakes
+/// the one after it: awake by the time its turn comes, it need not wait for the scheduler.
+void WriteQueue::pass_to_front(const std::deque<Ticket*>& line) {
+  Ticket* ahead = line.size() > 1 && !line[1]->is_portable() ? line[1] : nullptr;
   int expected = nothing;
-  if (next.signal.compare_exchange_strong(expected, soon, std::memory_order_acq_rel)) {
-    next.signal.notify_one();
+  if (ahead != nullptr &&
+      !ahead->signal.compare_exchange_strong(expected, soon, std::memory_order_acq_rel)) {
+    ahead = nullptr;
   }
+  signal(*line.front(), turn);
+  if (ahead != nullptr) wake(*ahead);
 }
 
 // With the turn ----------------------------------------------------------------------------------
@@ -213,10 +216,15 @@ void WriteQueue::proceed(Ticket& self) {
   for (;;) {
     Ticket* const next = next_to_run();
     if (next != nullptr) {
-      if (next != &self && !next->is_portable()) return signal(*next, turn);
+      if (next != &self && !next->is_portable()) return pass_to_front(alone_ ? reruns_ : claimed_);
       (alone_ ? reruns_ : claimed_).pop_front();
       run(*next);
       continue;
+    }
+    if (wants_more()) {
+      const Gathered gathered = gather(self);
+      if (gathered == Gathered::more) continue;
+      if (gathered == Gathered::left) return;
     }
     end_transaction();
     if (reruns_.empty()) return finish();
@@ -225,13 +233,14 @@ void WriteQueue::proceed(Ticket& self) {
 
 WriteQueue::Ticket* WriteQueue::next_to_run() {
   if (alone_) return group_size_ > 0 || reruns_.empty() ? nullptr : reruns_.front();
-  if (group_size_ >= most_members || ran_exclusive_) return nullptr;
-  if (group_size_ > 0 && settings_.clock->monotonic() - group_began_ >= longest_group) {
-    return nullptr;
-  }
-  if (claimed_.empty() && !claim() && !gather()) return nullptr;
+  if (is_group_full() || (claimed_.empty() && !claim())) return nullptr;
   Ticket* const next = claimed_.front();
   return next->work && group_size_ > 0 ? nullptr : next;
+}
+
+bool WriteQueue::is_group_full() const {
+  if (group_size_ >= most_members || ran_exclusive_) return true;
+  return group_size_ > 0 && settings_.clock->monotonic() - group_began_ >= longest_group;
 }
 
 bool WriteQueue::claim() {
@@ -242,17 +251,44 @@ bool WriteQueue::claim() {
   return !claimed_.empty();
 }
 
-/// Those who shared the last commit are just being told, and most will be back at once. A commit
+/// Those who shared the last commit have just been told, and most will be back at once. A commit
 /// that takes long is worth a short wait for them; after a lone writer there is none.
-bool WriteQueue::gather() {
-  if (group_size_ >= last_group_size_) return false;
-  Clock& real = Clock::system();
+bool WriteQueue::wants_more() const {
+  return !alone_ && claimed_.empty() && commits_.is_open() && group_size_ < last_group_size_ &&
+         !is_group_full();
+}
+
+/// Leaves the turn to whoever comes, with the transaction open: each runs its closure at once and
+/// need not be woken for it. One of those in the group stays awake to commit when nobody comes any
+/// more.
+WriteQueue::Gathered WriteQueue::gather(Ticket& self) {
   const Duration patience = std::min(last_commit_took_ / gathering_part, longest_gathering);
-  for (const Monotonic end = real.monotonic() + patience; real.monotonic() < end;) {
-    if (claim()) return true;
-    std::this_thread::yield();
+  {
+    const std::lock_guard guard(mutex_);
+    if (!queue_.empty()) return Gathered::more;
+    turn_taken_ = false;
+    ++arrivals_;
+    if (gatherer_ != nullptr) return Gathered::left;
+    gatherer_ = &self;
   }
-  return false;
+  Clock& real = Clock::system();
+  std::uint64_t seen = arrivals_.load(std::memory_order_relaxed);
+  for (Monotonic end = real.monotonic() + patience;;) {
+    std::this_thread::yield();
+    if (self.signal.load(std::memory_order_acquire) != nothing) return Gathered::left;
+    const std::uint64_t now = arrivals_.load(std::memory_order_relaxed);
+    if (now == seen && real.monotonic() < end) continue;
+    if (now == seen) break;
+    seen = now;
+    end = real.monotonic() + patience;
+  }
+  const std::lock_guard guard(mutex_);
+  // Whoever has the turn now gathers or commits after its closure; or somebody has committed.
+  if (gatherer_ != &self) return Gathered::left;
+  gatherer_ = nullptr;
+  if (turn_taken_) return Gathered::left;
+  turn_taken_ = true;
+  return Gathered::enough;
 }
 
 void WriteQueue::run(Ticket& ticket) {
@@ -334,15 +370,18 @@ Result<void> WriteQueue::call(Ticket& ticket, std::optional<Error>& doom) {
   return result;
 }
 
-/// A closure that fails is undone by itself: to its savepoint when there is something before it in
-/// the transaction, with the transaction otherwise. SQLite gives up the whole transaction at some
-/// errors; then so does the group.
+/// A closure that fails is undone by itself: with the transaction when it is alone there, to its
+/// savepoint otherwise. A savepoint costs as much as a small write and most closures succeed, so
+/// there is one only while some have failed lately; without it the group is undone, and run again
+/// one by one. SQLite gives up the whole transaction at some errors; then so does the group.
 void WriteQueue::run_closure(Ticket& ticket) {
   const bool shares = !members_.empty();
+  const bool marked = shares && careful_ > 0;
+  if (careful_ > 0) --careful_;
   const std::int64_t sequence = commits_.sequence();
+  const std::int64_t changes = connection_.changes();
   std::optional<Error> doom;
-  wake_ahead(ticket);
-  if (shares) {
+  if (marked) {
     if (const int code = connection_.run("SAVEPOINT closure"); code != SQLITE_OK) {
       ticket.result = fail(connection_.error(code, "beginning a write"));
       finished_.push_back(&ticket);
@@ -356,13 +395,19 @@ void WriteQueue::run_closure(Ticket& ticket) {
     finished_.push_back(&ticket);
     return undo_group();
   }
+  if (!result) commits_.sequence() = sequence;
   if (!result && !shares) {
     commits_.rollback();
-  } else if (!result) {
-    commits_.sequence() = sequence;
+  } else if (!result && connection_.changes() != changes) {
+    careful_ = careful_closures;
+    if (!marked) {
+      // What it read may be undone with the group: only a run of its own tells how it ends.
+      members_.push_back(&ticket);
+      return undo_group();
+    }
     if (connection_.run("ROLLBACK TO closure") != SQLITE_OK) undo_group();
   }
-  if (shares && commits_.is_open() && connection_.run("RELEASE closure") != SQLITE_OK) {
+  if (marked && commits_.is_open() && connection_.run("RELEASE closure") != SQLITE_OK) {
     if (result) reruns_.push_back(&ticket);
     if (!result) finished_.push_back(&ticket);
     ticket.result = std::move(result);
@@ -385,10 +430,12 @@ void WriteQueue::end_transaction() {
   if (!alone_) last_group_size_ = group_size_;
   group_size_ = 0;
   if (!commits_.is_open()) return;
+  committing_.store(true, std::memory_order_relaxed);
   const Monotonic begun = Clock::system().monotonic();
   CommitLog::Ending ending = commits_.commit();
   last_commit_took_ = Clock::system().monotonic() - begun;
   if (ending.outcome == CommitLog::Outcome::unclear) ending = commits_.settle(std::move(ending));
+  committing_.store(false, std::memory_order_relaxed);
   unsettled_.store(!commits_.is_settled(), std::memory_order_release);
   switch (ending.outcome) {
     case CommitLog::Outcome::committed:
@@ -424,18 +471,17 @@ void WriteQueue::finish() {
 }
 
 void WriteQueue::pass_turn() {
-  Ticket* next = nullptr;
   {
     const std::lock_guard guard(mutex_);
+    gatherer_ = nullptr;
     if (claimed_.empty()) claimed_.swap(queue_);
     queued_.store(queue_.size(), std::memory_order_relaxed);
     if (claimed_.empty()) {
       turn_taken_ = false;
       return;
     }
-    next = claimed_.front();
   }
-  signal(*next, turn);
+  pass_to_front(claimed_);
 }
 
 }  // namespace detail::sqlite

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -55,16 +56,19 @@ class WriteQueue {
                      std::optional<WriteClosure> closure,
                      std::optional<FunctionRef<Result<void>()>> work);
   int await(Ticket& ticket);
-  int await_timed(Ticket& ticket);
   [[nodiscard]] tl::unexpected<Error> too_late() const;
   bool leave_queue(Ticket& ticket);
   static void signal(Ticket& ticket, int value);
-  void wake_ahead(const Ticket& ticket);
+  static void wake(Ticket& ticket);
+  static void pass_to_front(const std::deque<Ticket*>& line);
 
   void proceed(Ticket& self);
   Ticket* next_to_run();
   bool claim();
-  bool gather();
+  [[nodiscard]] bool is_group_full() const;
+  [[nodiscard]] bool wants_more() const;
+  enum class Gathered { more, enough, left };
+  Gathered gather(Ticket& self);
   void run(Ticket& ticket);
   void run_work(Ticket& ticket);
   bool lock_file(Ticket& ticket);
@@ -86,9 +90,12 @@ class WriteQueue {
   std::mutex mutex_;  ///< guards what follows, up to the next comment
   std::deque<Ticket*> queue_;
   bool turn_taken_ = false;
+  Ticket* gatherer_ = nullptr;  ///< of the open group; its thread waits in gather()
   std::vector<std::unique_ptr<Ticket>> tickets_;
   std::vector<Ticket*> spare_;
-  std::atomic<std::size_t> queued_{0};  ///< queue_.size(), to be looked at without the mutex
+  std::atomic<std::size_t> queued_{0};      ///< queue_.size(), to be looked at without the mutex
+  std::atomic<std::uint64_t> arrivals_{0};  ///< to gatherings
+  std::atomic<bool> committing_{false};
 
   // Belongs to whoever has the turn.
   std::deque<Ticket*> claimed_;    ///< taken from the queue, not run yet; the front runs next
@@ -99,6 +106,7 @@ class WriteQueue {
   bool ran_exclusive_ = false;     ///< run_alone() work was done: it shares with nobody
   bool file_locked_ = false;
   bool committed_ = false;  ///< something was committed in this turn
+  int careful_ = 0;         ///< so many closures more get a savepoint
   Monotonic group_began_;
   std::size_t group_size_ = 0;  ///< closures run since the group began
   std::size_t last_group_size_ = 0;
