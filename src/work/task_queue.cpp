@@ -31,6 +31,7 @@ struct Columns {
   const ColumnInfo* rank = table.find("rank");
   const ColumnInfo* progress = table.find("progress");
   const ColumnInfo* progress_note = table.find("progress_note");
+  const ColumnInfo* cancel_requested = table.find("cancel_requested");
 };
 const Columns& columns() {
   static const Columns c;
@@ -137,24 +138,41 @@ Result<std::uint64_t> TaskQueue::promote(std::uint64_t limit) {
 
 namespace {
 
-/// Completes one task if its lease holds; false when it does not.
+/// Completes one task if its lease holds; false when it does not. Reads and replaces: an update
+/// that gives back what it made costs SQLite a table of its own.
 Result<bool> complete_one(Transaction& tx, Id<Task> id, std::int64_t attempt,
                           const Database::Node& node, std::string_view result) {
   const Columns& c = columns();
-  Update done;
-  done.which.table = &c.table;
-  done.which.where = leased(id, attempt, node) && col(&Task::cancel_requested) == false;
-  const std::int64_t now = tx.now().micros();
-  done.set = {set(c.status, TaskStatus::completed),
-              {c.result, Value::text(result), false},
-              set(c.finished_at, now),
-              set(c.updated_at, now),
-              add(c.version, 1),
-              {c.error, Value(), false},
-              {c.error_code, Value(), false},
-              {c.progress, Value::real(1), false}};
-  BUREAU_TRY(auto changed, tx.update(done));
-  return changed == 1;
+  std::vector<OwnedValue> stored;
+  BUREAU_TRY_VOID(
+      tx.reader().find(c.table, id.value, [&](std::span<const Value> row) -> Result<bool> {
+        const auto is = [&](const ColumnInfo* column, std::int64_t value) {
+          return !row[column->index].is_null() && row[column->index].as_integer() == value;
+        };
+        if (is(c.status, static_cast<std::int64_t>(TaskStatus::running)) &&
+            is(c.attempt, attempt) && is(c.node, node.number) &&
+            is(c.generation, node.generation) && is(c.cancel_requested, 0)) {
+          for (const Value& value : row) stored.emplace_back(value);
+        }
+        return true;
+      }));
+  if (stored.empty()) return false;
+  std::vector<Value> before;
+  before.reserve(stored.size());
+  for (const OwnedValue& value : stored) before.push_back(value.view());
+  std::vector<Value> after = before;
+  const auto set = [&](const ColumnInfo* column, Value value) { after[column->index] = value; };
+  const Value now = Value::integer(tx.now().micros());
+  set(c.status, Value::integer(static_cast<std::int64_t>(TaskStatus::completed)));
+  set(c.result, Value::text(result));
+  set(c.finished_at, now);
+  set(c.updated_at, now);
+  set(c.version, Value::integer(before[c.version->index].as_integer() + 1));
+  set(c.error, Value());
+  set(c.error_code, Value());
+  set(c.progress, Value::real(1));
+  BUREAU_TRY_VOID(tx.replace(c.table, before, after));
+  return true;
 }
 
 }  // namespace

@@ -52,8 +52,7 @@ void CommitLog::rollback() {
 }
 
 bool CommitLog::changed() const {
-  return sequence_ != sequence_begun_ ||
-         connection_.changes() != changes_begun_;
+  return sequence_ != sequence_begun_ || connection_.changes() != changes_begun_;
 }
 
 int CommitLog::append_row() {

@@ -7,13 +7,24 @@
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
 
-std::string quoted(std::string_view name) { return fmt::format("\"{}\"", name); }
+std::string quoted(std::string_view name) {
+  std::string text;
+  text.reserve(name.size() + 2);
+  text += '"';
+  text += name;
+  text += '"';
+  return text;
+}
 
 std::string column_list(const TableInfo& table) {
+  std::size_t size = 0;
+  for (const ColumnInfo& column : table.columns) size += column.name.size() + 3;
   std::string list;
+  list.reserve(size);
   for (const ColumnInfo& column : table.columns) {
-    if (!list.empty()) list += ',';
-    list += quoted(column.name);
+    list += list.empty() ? "\"" : ",\"";
+    list += column.name;
+    list += '"';
   }
   return list;
 }
