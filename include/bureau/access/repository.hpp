@@ -167,21 +167,14 @@ class Repository {
   static void take_kept(std::span<const Value> values, T& row) {
     const TableInfo& table = table_of<T>();
     int at = 0;
-    std::apply(
-        [&](const auto&... column) {
-          (
-              [&] {
-                using M = typename std::remove_cvref_t<decltype(column)>::Member;
-                const int place = at++;
-                if (place == 0 || place == table.tenant || place == table.version ||
-                    place == table.created_at || place == table.updated_at) {
-                  detail::ColumnTraits<M>::from(values[static_cast<std::size_t>(place)],
-                                                row.*column.member);
-                }
-              }(),
-              ...);
-        },
-        schema<T>.columns);
+    detail::each_column(schema<T>.columns, [&](const auto& column) {
+      using M = typename std::remove_cvref_t<decltype(column)>::Member;
+      const int place = at++;
+      if (place == 0 || place == table.tenant || place == table.version ||
+          place == table.created_at || place == table.updated_at) {
+        detail::ColumnTraits<M>::from(values[static_cast<std::size_t>(place)], row.*column.member);
+      }
+    });
   }
   Rows rows_;
 };

@@ -13,7 +13,7 @@ inline constexpr auto record = nullptr;
 
 template <class... Columns>
 consteval auto fields(Columns... columns) {
-  return std::make_tuple(columns...);
+  return detail::Pack<Columns...>{{columns}...};
 }
 
 template <class T>
@@ -32,13 +32,10 @@ template <class T>
 TableInfo make_record_info() {
   TableInfo info;
   info.name = "payload";
-  std::apply(
-      [&](const auto&... column) {
-        (info.columns.push_back(make_member<typename std::remove_cvref_t<decltype(column)>::Member>(
-             column.name, column.options)),
-         ...);
-      },
-      record<T>);
+  each_column(record<T>, [&](const auto& column) {
+    using M = typename std::remove_cvref_t<decltype(column)>::Member;
+    info.columns.push_back(make_member<M>(column.name, column.options));
+  });
   for (std::size_t i = 0; i < info.columns.size(); ++i) {
     info.columns[i].index = static_cast<std::uint16_t>(i);
   }
@@ -65,14 +62,10 @@ template <Recorded T>
   std::vector<Value> values(info.width());
   detail::Scratch scratch;
   [[maybe_unused]] std::size_t at = 0;
-  std::apply(
-      [&](const auto&... column) {
-        ((values[at++] =
-              detail::ColumnTraits<typename std::remove_cvref_t<decltype(column)>::Member>::to(
-                  value.*column.member, scratch)),
-         ...);
-      },
-      record<T>);
+  detail::each_column(record<T>, [&](const auto& column) {
+    using M = typename std::remove_cvref_t<decltype(column)>::Member;
+    values[at++] = detail::ColumnTraits<M>::to(value.*column.member, scratch);
+  });
   return detail::values_to_json(info, values);
 }
 
@@ -81,19 +74,13 @@ template <Recorded T>
   BUREAU_TRY(auto values, detail::json_to_values(detail::record_info<T>(), json));
   T out{};
   [[maybe_unused]] std::size_t at = 0;
-  std::apply(
-      [&](const auto&... column) {
-        (
-            [&] {
-              const Value v = values[at++].view();
-              using M = typename std::remove_cvref_t<decltype(column)>::Member;
-              if (detail::Unwrap<M>::nullable || !v.is_null()) {
-                detail::ColumnTraits<M>::from(v, out.*column.member);
-              }
-            }(),
-            ...);
-      },
-      record<T>);
+  detail::each_column(record<T>, [&](const auto& column) {
+    const Value v = values[at++].view();
+    using M = typename std::remove_cvref_t<decltype(column)>::Member;
+    if (detail::Unwrap<M>::nullable || !v.is_null()) {
+      detail::ColumnTraits<M>::from(v, out.*column.member);
+    }
+  });
   return out;
 }
 

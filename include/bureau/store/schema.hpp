@@ -5,8 +5,8 @@
 #include <deque>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "bureau/core/id.hpp"
@@ -178,6 +178,33 @@ struct IndexDef {
   }
 };
 
+template <class X>
+inline constexpr bool is_index = std::is_same_v<X, IndexDef>;
+
+/// The parts of a description, in order. Not a std::tuple: that of a wide table takes a compiler
+/// ten times as long.
+template <std::size_t I, class Part>
+struct Leaf {
+  Part part;
+};
+template <class Places, class... Parts>
+struct PackOf;
+template <std::size_t... I, class... Parts>
+struct PackOf<std::index_sequence<I...>, Parts...> : Leaf<I, Parts>... {};
+template <class... Parts>
+using Pack = PackOf<std::index_sequence_for<Parts...>, Parts...>;
+
+template <class F, class Part>
+constexpr void visit_column([[maybe_unused]] F& f, const Part& part) {
+  if constexpr (!is_index<Part>) f(part);
+}
+/// Calls `f` with each column.
+template <class F, std::size_t... I, class... Parts>
+constexpr void each_column(const PackOf<std::index_sequence<I...>, Parts...>& pack,
+                           [[maybe_unused]] F f) {
+  (visit_column(f, static_cast<const Leaf<I, Parts>&>(pack).part), ...);
+}
+
 template <class Columns, std::size_t Indexes>
 struct TableDef {
   std::string_view name;
@@ -186,9 +213,6 @@ struct TableDef {
   Columns columns;
   std::array<IndexDef, Indexes> indexes;
 };
-
-template <class X>
-inline constexpr bool is_index = std::is_same_v<X, IndexDef>;
 
 }  // namespace detail
 
@@ -220,6 +244,11 @@ consteval void apply(ColumnOptions& o, FoldedOption) { o.folded = true; }
 consteval void apply(ColumnOptions& o, ImmutableOption) { o.immutable = true; }
 consteval void apply(ColumnOptions& o, PersonalSubjectOption) { o.subject = true; }
 consteval void apply(ColumnOptions& o, MaxLengthOption m) { o.max_length = m.code_points; }
+
+template <class Part>
+consteval void add_index(IndexDef* indexes, std::size_t& next, const Part& part) {
+  if constexpr (is_index<Part>) indexes[next++] = part;
+}
 }  // namespace detail
 
 /// column("subject", &Ticket::subject, max_length(500), searchable)
@@ -245,22 +274,12 @@ consteval detail::IndexDef unique_index(std::string_view name, Columns... column
 template <class... Parts>
 consteval auto table(std::string_view name, std::string_view prefix, journal::Mode mode,
                      Parts... parts) {
-  auto columns = std::tuple_cat([](auto part) {
-    if constexpr (detail::is_index<decltype(part)>) {
-      return std::tuple<>();
-    } else {
-      return std::make_tuple(part);
-    }
-  }(parts)...);
   constexpr std::size_t index_count = (std::size_t{0} + ... + (detail::is_index<Parts> ? 1 : 0));
   std::array<detail::IndexDef, index_count> indexes{};
-  [[maybe_unused]] std::size_t next = 0;
-  (
-      [&](auto part) {
-        if constexpr (detail::is_index<decltype(part)>) indexes[next++] = part;
-      }(parts),
-      ...);
-  return detail::TableDef<decltype(columns), index_count>{name, prefix, mode, columns, indexes};
+  std::size_t next = 0;
+  (detail::add_index(indexes.data(), next, parts), ...);
+  return detail::TableDef<detail::Pack<Parts...>, index_count>{
+      name, prefix, mode, {{parts}...}, indexes};
 }
 
 namespace detail {
@@ -270,18 +289,12 @@ template <class T, class M>
 consteval std::uint16_t position_of(M T::*member) {
   std::uint16_t found = UINT16_MAX;
   std::uint16_t at = 0;
-  std::apply(
-      [&](const auto&... column) {
-        (
-            [&] {
-              if constexpr (std::is_same_v<std::remove_cvref_t<decltype(column.member)>, M T::*>) {
-                if (column.member == member) found = at;
-              }
-              ++at;
-            }(),
-            ...);
-      },
-      schema<T>.columns);
+  each_column(schema<T>.columns, [&](const auto& column) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(column.member)>, M T::*>) {
+      if (column.member == member) found = at;
+    }
+    ++at;
+  });
   if (found == UINT16_MAX) throw "this member is not described as a column in the schema";
   return found;
 }
@@ -314,18 +327,11 @@ TableInfo make_table_info() {
   info.name = schema<T>.name;
   info.prefix = schema<T>.prefix;
   info.journal = schema<T>.journal;
-  std::apply(
-      [&](const auto&... column) {
-        (
-            [&] {
-              using M = typename std::remove_cvref_t<decltype(column)>::Member;
-              ColumnInfo c = make_member<M>(column.name, column.options);
-              if (column.options.subject) info.personal_subject = static_cast<int>(info.width());
-              info.columns.push_back(c);
-            }(),
-            ...);
-      },
-      schema<T>.columns);
+  each_column(schema<T>.columns, [&](const auto& column) {
+    using M = typename std::remove_cvref_t<decltype(column)>::Member;
+    if (column.options.subject) info.personal_subject = static_cast<int>(info.width());
+    info.columns.push_back(make_member<M>(column.name, column.options));
+  });
   finish_table(info, schema<T>.indexes);
   return info;
 }
@@ -344,14 +350,10 @@ const TableInfo& table_of() {
 template <Entity T>
 void to_values(const T& row, std::span<Value> out, detail::Scratch& scratch) {
   std::size_t at = 0;
-  std::apply(
-      [&](const auto&... column) {
-        ((out[at++] =
-              detail::ColumnTraits<typename std::remove_cvref_t<decltype(column)>::Member>::to(
-                  row.*column.member, scratch)),
-         ...);
-      },
-      schema<T>.columns);
+  detail::each_column(schema<T>.columns, [&](const auto& column) {
+    using M = typename std::remove_cvref_t<decltype(column)>::Member;
+    out[at++] = detail::ColumnTraits<M>::to(row.*column.member, scratch);
+  });
   const TableInfo& info = table_of<T>();
   if (at < info.width()) detail::fill_folded(info, out, scratch);
 }
@@ -360,19 +362,13 @@ void to_values(const T& row, std::span<Value> out, detail::Scratch& scratch) {
 template <Entity T>
 void from_values(std::span<const Value> values, T& row) {
   std::size_t at = 0;
-  std::apply(
-      [&](const auto&... column) {
-        (
-            [&] {
-              using M = typename std::remove_cvref_t<decltype(column)>::Member;
-              const Value& v = values[at++];
-              if (detail::Unwrap<M>::nullable || !v.is_null()) {
-                detail::ColumnTraits<M>::from(v, row.*column.member);
-              }
-            }(),
-            ...);
-      },
-      schema<T>.columns);
+  detail::each_column(schema<T>.columns, [&](const auto& column) {
+    using M = typename std::remove_cvref_t<decltype(column)>::Member;
+    const Value& v = values[at++];
+    if (detail::Unwrap<M>::nullable || !v.is_null()) {
+      detail::ColumnTraits<M>::from(v, row.*column.member);
+    }
+  });
 }
 
 BUREAU_END_NAMESPACE
