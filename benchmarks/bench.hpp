@@ -148,7 +148,7 @@ inline double percentile(std::vector<double> values, double p) {
 
 enum class Better { higher, lower };
 
-/// Two programs measured in turn, so that what disturbs the machine disturbs both.
+/// What pairs of measurements come to.
 struct Pairs {
   double ours = 0;      ///< Median of ours.
   double baseline = 0;  ///< Median of the baseline.
@@ -156,11 +156,32 @@ struct Pairs {
   double spread = 0;    ///< (largest - smallest ratio) / median ratio, in percent.
 };
 
+/// Two programs measured in turn, so that what disturbs the machine disturbs both.
+class PairedRuns {
+ public:
+  explicit PairedRuns(Better better = Better::higher) : better_(better) {}
+  void add(double ours, double baseline) {
+    ours_.push_back(ours);
+    baseline_.push_back(baseline);
+    ratios_.push_back(better_ == Better::higher ? ours / baseline : baseline / ours);
+  }
+  /// REQUIRES: something was added.
+  [[nodiscard]] Pairs result() const {
+    const auto [low, high] = std::minmax_element(ratios_.begin(), ratios_.end());
+    const double ratio = median(ratios_);
+    return {median(ours_), median(baseline_), ratio, (*high - *low) / ratio * 100};
+  }
+
+ private:
+  Better better_;
+  std::vector<double> ours_, baseline_, ratios_;
+};
+
 /// Runs `ours` and `baseline`, each of which returns one number, `count` times in turn, swapping
 /// who goes first. REQUIRES: count > 0.
 template <class Ours, class Baseline>
 Pairs measure_pairs(int count, Better better, Ours&& ours, Baseline&& baseline) {
-  std::vector<double> mine, theirs, ratios;
+  PairedRuns runs(better);
   for (int i = 0; i < count; ++i) {
     double a = 0, b = 0;
     if (i % 2 == 0) {
@@ -170,14 +191,9 @@ Pairs measure_pairs(int count, Better better, Ours&& ours, Baseline&& baseline) 
       b = baseline();
       a = ours();
     }
-    mine.push_back(a);
-    theirs.push_back(b);
-    ratios.push_back(better == Better::higher ? a / b : b / a);
+    runs.add(a, b);
   }
-  Pairs pairs{median(mine), median(theirs), median(ratios), 0};
-  const auto [low, high] = std::minmax_element(ratios.begin(), ratios.end());
-  pairs.spread = (*high - *low) / pairs.ratio * 100;
-  return pairs;
+  return runs.result();
 }
 
 }  // namespace bench

@@ -3,6 +3,7 @@
 // An office to measure: a fresh SQLite file with one tenant.
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "bureau/bureau.hpp"
@@ -25,6 +26,28 @@ struct Office {
     return must(bureau::Repository<bureau::User>(system()).insert(user));
   }
 };
+
+/// The row as the statement's parameters, from the first on; its texts must outlive the step.
+inline void bind_row(LoopStatement& statement, std::span<const bureau::Value> row) {
+  int at = 0;
+  for (const bureau::Value& value : row) {
+    ++at;
+    switch (value.kind()) {
+      case bureau::Value::Kind::null:
+        statement.bind_null(at);
+        break;
+      case bureau::Value::Kind::integer:
+        statement.bind(at, value.as_integer());
+        break;
+      case bureau::Value::Kind::real:
+        statement.bind(at, value.as_real());
+        break;
+      default:
+        statement.bind(at, value.as_text());
+        break;
+    }
+  }
+}
 
 inline Office open_office(const std::string& path, bool power_safe,
                           std::shared_ptr<bureau::Storage> storage = nullptr) {

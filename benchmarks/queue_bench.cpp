@@ -57,9 +57,7 @@ class QueueLoop {
         complete_(loop_.db(),
                   "UPDATE tasks SET status=5,result='{}',finished_at=?2,updated_at=?2,"
                   "version=version+1,error=NULL,error_code=NULL,progress=1.0 WHERE id=?1 AND "
-                  "status=2 AND attempt=1 AND node=1 AND generation=1 AND cancel_requested=0 "
-                  "RETURNING " +
-                      task_columns(loop_)),
+                  "status=2 AND attempt=1 AND node=1 AND generation=1 AND cancel_requested=0"),
         begin_(loop_.db(), "BEGIN IMMEDIATE"),
         commit_(loop_.db(), "COMMIT"),
         with_journal_(journal),
@@ -75,8 +73,7 @@ class QueueLoop {
         task.id = Id<Task>((std::int64_t{1} << 40) + ++next_id_);
         detail::Scratch scratch;
         to_values(task, values, scratch);
-        for (std::size_t c = 0; c < values.size(); ++c)
-          bind(insert_, static_cast<int>(c) + 1, values[c]);
+        bench::bind_row(insert_, values);
         insert_.run();
       }
       record(enqueue_body_, 4);  // bureau splits its records at 256 KiB
@@ -104,22 +101,6 @@ class QueueLoop {
   }
 
  private:
-  static void bind(bench::LoopStatement& statement, int at, const Value& v) {
-    switch (v.kind()) {
-      case Value::Kind::null:
-        statement.bind_null(at);
-        break;
-      case Value::Kind::integer:
-        statement.bind(at, v.as_integer());
-        break;
-      case Value::Kind::real:
-        statement.bind(at, v.as_real());
-        break;
-      default:
-        statement.bind(at, v.as_text());
-        break;
-    }
-  }
   void record(const std::string& body, int parts) {
     if (!with_journal_) return;
     const std::size_t size = body.size() / static_cast<std::size_t>(parts);
@@ -193,7 +174,6 @@ void enqueue_and_drain(const bench::Arguments& arguments, int count, bool power_
   QueueLoop loop(scratch.file(), office, power_safe, true, enqueue_body, complete_body);
   QueueLoop bare(scratch.file(), office, power_safe, false, enqueue_body, complete_body);
   double ours_drain = 0, loop_drain = 0;
-  std::vector<double> drain_ratios, drains, loop_drains;
   auto ours = [&] {
     double start = bench::seconds_now();
     enqueue(office, count);
@@ -212,46 +192,40 @@ void enqueue_and_drain(const bench::Arguments& arguments, int count, bool power_
     loop_drain = count / (bench::seconds_now() - start);
     return rate;
   };
-  std::vector<double> enqueue_ratios, enqueues, loop_enqueues;
+  bench::PairedRuns enqueues, drains;
   for (int i = 0; i < pairs; ++i) {
     const double a = ours();
     const double b = by_loop(loop);
-    enqueues.push_back(a);
-    loop_enqueues.push_back(b);
-    enqueue_ratios.push_back(a / b);
-    drains.push_back(ours_drain);
-    loop_drains.push_back(loop_drain);
-    drain_ratios.push_back(ours_drain / loop_drain);
+    enqueues.add(a, b);
+    drains.add(ours_drain, loop_drain);
   }
   const double bare_enqueue = by_loop(bare);
   const double bare_drain = loop_drain;
-  auto spread = [](const std::vector<double>& ratios) {
-    const auto [low, high] = std::minmax_element(ratios.begin(), ratios.end());
-    return (*high - *low) / bench::median(ratios) * 100;
-  };
+  const bench::Pairs enqueued = enqueues.result();
+  const bench::Pairs drained = drains.result();
   const char* durability = power_safe ? "power_safe" : "relaxed";
   const std::optional<double> sync = power_safe ? std::optional(sync_us) : std::nullopt;
   bench::print_metric(arguments, {.bench = "queue",
                                   .metric = "enqueue_bulk",
                                   .storage = "sqlite",
                                   .durability = durability,
-                                  .value = bench::median(enqueues),
+                                  .value = enqueued.ours,
                                   .unit = "per_second",
-                                  .baseline = bench::median(loop_enqueues),
-                                  .ratio = bench::median(enqueue_ratios),
-                                  .ratio_no_journal = bench::median(enqueues) / bare_enqueue,
-                                  .spread = spread(enqueue_ratios),
+                                  .baseline = enqueued.baseline,
+                                  .ratio = enqueued.ratio,
+                                  .ratio_no_journal = enqueued.ours / bare_enqueue,
+                                  .spread = enqueued.spread,
                                   .sync_us = sync});
   bench::print_metric(arguments, {.bench = "queue",
                                   .metric = "drain",
                                   .storage = "sqlite",
                                   .durability = durability,
-                                  .value = bench::median(drains),
+                                  .value = drained.ours,
                                   .unit = "per_second",
-                                  .baseline = bench::median(loop_drains),
-                                  .ratio = bench::median(drain_ratios),
-                                  .ratio_no_journal = bench::median(drains) / bare_drain,
-                                  .spread = spread(drain_ratios),
+                                  .baseline = drained.baseline,
+                                  .ratio = drained.ratio,
+                                  .ratio_no_journal = drained.ours / bare_drain,
+                                  .spread = drained.spread,
                                   .sync_us = sync});
 }
 

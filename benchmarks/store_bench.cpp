@@ -148,24 +148,7 @@ class InsertLoop {
     detail::Scratch scratch;
     to_values(ticket, values_, scratch);
     begin_.run();
-    for (std::size_t i = 0; i < values_.size(); ++i) {
-      const int at = static_cast<int>(i) + 1;
-      const Value& v = values_[i];
-      switch (v.kind()) {
-        case Value::Kind::null:
-          insert_.bind_null(at);
-          break;
-        case Value::Kind::integer:
-          insert_.bind(at, v.as_integer());
-          break;
-        case Value::Kind::real:
-          insert_.bind(at, v.as_real());
-          break;
-        default:
-          insert_.bind(at, v.as_text());
-          break;
-      }
-    }
+    bench::bind_row(insert_, values_);
     insert_.run();
     if (with_journal_) {
       for (int i = 1; i <= 8; ++i) journal_.bind(i, i == 1 ? next_ : std::int64_t{7});
