@@ -61,6 +61,8 @@ struct Database::Impl {
 namespace detail {
 /// How many times personal history was erased, as the snapshot has it.
 [[nodiscard]] Result<std::int64_t> count_erasures(Reader& reader);
+/// Adds one to a row of bureau_rights.
+[[nodiscard]] Result<void> count_up(Writer& writer, std::int64_t id);
 [[nodiscard]] std::int64_t shape_id(const TableInfo& table);
 [[nodiscard]] Json shape_columns(const TableInfo& table);
 /// Adds one value's sealed form (nonce and box) to `out`. `key` has 32 bytes.
