@@ -3,86 +3,25 @@
 
 #include <doctest/doctest.h>
 
-#include <map>
-#include <mutex>
-#include <optional>
 #include <thread>
 
 #include "bureau/core/random.hpp"
-#include "bureau/testing/fault_vfs.hpp"
 #include "counts.hpp"
-#include "store/sqlite_fixture.hpp"
+#include "store/promises.hpp"
 
-using bureau::Code;
-using bureau::Reader;
-using bureau::Result;
 using bureau::SeededRandom;
 using bureau::Storage;
-using bureau::WriteOptions;
-using bureau::Writer;
 using bureau::testing::DiskFault;
 using bureau::testing::DiskFile;
 using bureau::testing::DiskOperation;
 using bureau::testing::FailedSync;
 using bureau::testing::FaultVfs;
 using bureau::testing::PowerLoss;
-using fixture::code_of;
+using fixture::Promises;
+using fixture::try_open;
+using fixture::write_pair;
 
 namespace {
-
-enum class Promise { there, absent, either };
-
-/// What the storage has promised of each write, told by its answers. A write inserts a pair of
-/// crews, so that half of one shows. Thread-safe.
-class Promises {
- public:
-  void start(std::int64_t id) { set(id, Promise::either); }
-  void answered(std::int64_t id, const Result<void>& result) {
-    if (result) {
-      set(id, Promise::there);
-    } else if (result.error().code != Code::unknown_outcome) {
-      set(id, Promise::absent);
-    }
-  }
-  /// Compares with what is there, and fixes what was open: it must stay so.
-  void check(Storage& storage) {
-    std::map<std::int64_t, int> halves;
-    for (const std::int64_t id : fixture::crew_ids(storage)) ++halves[id / 2];
-    for (auto& [write_id, promise] : promises_) {
-      const std::int64_t id = write_id;  // Clang 14 does not let CAPTURE take a binding
-      const int found = halves.count(id) > 0 ? halves[id] : 0;
-      CAPTURE(id);
-      CHECK(found != 1);
-      if (promise == Promise::there) CHECK(found == 2);
-      if (promise == Promise::absent) CHECK(found == 0);
-      promise = found == 2 ? Promise::there : Promise::absent;
-    }
-  }
-  [[nodiscard]] int kept() const {
-    return static_cast<int>(std::count_if(promises_.begin(), promises_.end(), [](const auto& p) {
-      return p.second == Promise::there;
-    }));
-  }
-
- private:
-  void set(std::int64_t id, Promise promise) {
-    const std::lock_guard guard(mutex_);
-    promises_[id] = promise;
-  }
-  std::mutex mutex_;
-  std::map<std::int64_t, Promise> promises_;
-};
-
-Result<void> write_pair(Storage& storage, std::int64_t id, bool portable, std::size_t size) {
-  WriteOptions options;
-  options.portable = portable;
-  return storage.write(options, [&](Writer& writer) -> Result<void> {
-    const std::string name = std::to_string(id) + std::string(size, 'x');
-    BUREAU_TRY_VOID(fixture::add_crew(writer, 2 * id, name));
-    BUREAU_TRY_VOID(writer.draw_sequence(1));
-    return fixture::add_crew(writer, 2 * id + 1, name + "b");
-  });
-}
 
 /// Writers in `threads` threads until each has made its number of writes or the machine is down.
 void write_some(FaultVfs& vfs, Storage& storage, Promises& promises, std::int64_t first,
@@ -101,16 +40,6 @@ void write_some(FaultVfs& vfs, Storage& storage, Promises& promises, std::int64_
   for (int t = 1; t < threads; ++t) running.emplace_back(work, t);
   work(0);
   for (auto& thread : running) thread.join();
-}
-
-std::optional<std::shared_ptr<Storage>> try_open(const FaultVfs& vfs, const std::string& path) {
-  bureau::SqliteOptions options;
-  options.path = path;
-  options.vfs = vfs.name();
-  auto storage = bureau::open_sqlite(options);
-  if (!storage) return std::nullopt;
-  if (!(*storage)->migrate(fixture::catalog())) return std::nullopt;
-  return *storage;
 }
 
 /// A fault now and then beside the cut, so that commits fail in their sync while others run.
@@ -148,7 +77,7 @@ int live_through(std::uint64_t seed, int downs, Ending how) {
     }
     add_fault(vfs, random);
     if (auto storage = try_open(vfs, folder.file())) {
-      write_some(vfs, **storage, promises, next, how.threads, seed + random.next() % 1000);
+      write_some(vfs, *storage, promises, next, how.threads, seed + random.next() % 1000);
       next += 64 * 8;
     }
     vfs.heal();
@@ -160,7 +89,7 @@ int live_through(std::uint64_t seed, int downs, Ending how) {
     // A look at what survived; its end is another orderly or disorderly one.
     const auto storage = try_open(vfs, folder.file());
     REQUIRE(storage);
-    promises.check(**storage);
+    promises.check(*storage);
   }
   return promises.kept();
 }
@@ -197,13 +126,13 @@ TEST_CASE(
   {
     const auto storage = try_open(vfs, folder.file());
     REQUIRE(storage);
-    for (std::int64_t id = 1; id <= 5; ++id) REQUIRE(write_pair(**storage, id, false, 10));
+    for (std::int64_t id = 1; id <= 5; ++id) REQUIRE(write_pair(*storage, id, false, 10));
     vfs.cut_power_after(0);
-    (void)write_pair(**storage, 6, false, 10);
+    (void)write_pair(*storage, 6, false, 10);
   }
   vfs.restore_power(PowerLoss::drop, 1);
   vfs.set_lying_syncs(false);
   const auto storage = try_open(vfs, folder.file());
   REQUIRE(storage);
-  CHECK(fixture::crew_ids(**storage).size() < 10);
+  CHECK(fixture::crew_ids(*storage).size() < 10);
 }

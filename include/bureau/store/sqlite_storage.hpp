@@ -21,6 +21,8 @@ struct SqliteOptions {
   std::string vfs;            ///< the name of a registered SQLite VFS; empty: the system's
   Clock* clock = nullptr;     ///< not owned; null: Clock::system()
   LogSink log;
+  /// maintain() moves the log into the file once it has grown to this.
+  std::int64_t checkpoint_bytes = 4 << 20;
   /// A closure that holds the write lock longer is named in the log.
   Duration slow_write = std::chrono::milliseconds(50);
 };

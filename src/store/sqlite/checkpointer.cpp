@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "store/sqlite/log_repair.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
 
@@ -9,8 +11,8 @@ namespace {
 constexpr std::int64_t frame_bytes = 4096 + 24;
 }  // namespace
 
-Checkpointer::Checkpointer(Connection& connection, LogSink log)
-    : connection_(connection), log_(std::move(log)) {
+Checkpointer::Checkpointer(Connection& connection, LockFile& lock_file, LogSink log)
+    : connection_(connection), lock_file_(lock_file), log_(std::move(log)) {
   sqlite3_wal_hook(connection.handle(), &Checkpointer::on_commit, this);
 }
 
@@ -38,6 +40,15 @@ Result<bool> Checkpointer::run(int mode) {
 }
 
 Result<bool> Checkpointer::checkpoint(bool may_truncate) {
+  if (lock_file_.is_marked()) BUREAU_TRY_VOID(repair_log(connection_));
+  lock_file_.set_mark(true);
+  auto done = run_marked(may_truncate);
+  // A repair that fails is tried again before the next checkpoint.
+  if (done || repair_log(connection_)) lock_file_.set_mark(false);
+  return done;
+}
+
+Result<bool> Checkpointer::run_marked(bool may_truncate) {
   BUREAU_TRY(const bool all, run(SQLITE_CHECKPOINT_PASSIVE));
   forced_at_ = all ? forced_bytes : std::max(forced_at_, wal_bytes() + forced_bytes / 4);
   if (!all || !may_truncate || longest_ < truncate_bytes) return all;

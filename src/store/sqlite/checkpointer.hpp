@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "store/sqlite/connection.hpp"
+#include "store/sqlite/side_files.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
@@ -12,14 +13,14 @@ namespace detail::sqlite {
 /// no checkpoint ever runs beside a commit: SQLite up to 3.51.2 can lose committed pages then.
 class Checkpointer {
  public:
-  static constexpr std::int64_t passive_bytes = 4 << 20;    ///< maintain() begins here
-  static constexpr std::int64_t truncate_bytes = 16 << 20;  ///< and shortens a log that grew so far
+  static constexpr std::int64_t truncate_bytes = 16 << 20;  ///< a log that grew so far is shortened
   static constexpr std::int64_t forced_bytes = 64 << 20;    ///< a writer does it itself
 
-  Checkpointer(Connection& connection, LogSink log);
+  Checkpointer(Connection& connection, LockFile& lock_file, LogSink log);
   /// The log's part in use when this connection last committed.
   [[nodiscard]] std::int64_t wal_bytes() const { return bytes_.load(std::memory_order_relaxed); }
-  /// True when everything was moved; readers of old snapshots may prevent it.
+  /// True when everything was moved; readers of old snapshots may prevent it. After one that failed
+  /// the log is repaired (log_repair.hpp), at once or before the next.
   Result<bool> checkpoint(bool may_truncate);
   /// Called by a writer after its commit.
   void after_commit();
@@ -27,8 +28,10 @@ class Checkpointer {
  private:
   static int on_commit(void* self, sqlite3* connection, const char* database, int pages);
   Result<bool> run(int mode);
+  Result<bool> run_marked(bool may_truncate);
 
   Connection& connection_;
+  LockFile& lock_file_;
   LogSink log_;
   std::atomic<std::int64_t> bytes_{0};
   std::int64_t longest_ = 0;  ///< the log's size in the file since it was last shortened

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "store/sqlite/log_repair.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
 
@@ -22,6 +24,10 @@ bool has_powersafe_overwrite(sqlite3* connection) {
 }  // namespace
 
 Result<void> CommitLog::begin() {
+  if (lock_file_.is_marked()) {
+    BUREAU_TRY_VOID(repair_log(connection_));
+    lock_file_.set_mark(false);
+  }
   int code = connection_.run("BEGIN IMMEDIATE");
   if (code != SQLITE_OK) return fail(connection_.error(code, "beginning a write"));
   auto statement =
@@ -105,7 +111,10 @@ CommitLog::Ending CommitLog::commit() {
   }
   Error error = connection_.error(code, "a commit");
   const Outcome outcome = judge(code);
-  if (outcome == Outcome::unclear) unclear_ = last_ + 1;
+  if (outcome == Outcome::unclear) {
+    unclear_ = last_ + 1;
+    lock_file_.set_mark(true);
+  }
   rollback();
   return {outcome, std::move(error)};
 }
@@ -119,6 +128,7 @@ CommitLog::Ending CommitLog::settle_once() {
   if (code == SQLITE_OK) code = connection_.run("COMMIT");
   if (code != SQLITE_OK) {
     Error error = connection_.error(code, "a commit");
+    lock_file_.set_mark(true);
     rollback();
     return {Outcome::unclear, std::move(error)};
   }

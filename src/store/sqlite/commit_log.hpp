@@ -1,6 +1,7 @@
 #pragma once
 
 #include "store/sqlite/connection.hpp"
+#include "store/sqlite/side_files.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
@@ -10,10 +11,11 @@ namespace detail::sqlite {
 /// begin() to the end of commit() or rollback().
 class CommitLog {
  public:
-  CommitLog(Connection& connection, std::int64_t writer)
-      : connection_(connection), writer_(writer) {}
+  CommitLog(Connection& connection, LockFile& lock_file, std::int64_t writer)
+      : connection_(connection), lock_file_(lock_file), writer_(writer) {}
 
-  /// Opens a write transaction and reads what the last one left.
+  /// Opens a write transaction and reads what the last one left. Where a sync had failed, by
+  /// whomever, the log is repaired first: a commit must not stand behind frames that may be lost.
   Result<void> begin();
   void rollback();
 
@@ -49,6 +51,7 @@ class CommitLog {
   Ending settle_once();
 
   Connection& connection_;
+  LockFile& lock_file_;
   std::int64_t writer_;
   std::int64_t last_ = 0;         ///< number of the newest row
   std::int64_t last_writer_ = 0;  ///< who made it

@@ -106,6 +106,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const SqliteOptions& option
   }
   sqlite3* const handle = made->handle_;
   sqlite3_busy_handler(handle, &Connection::on_busy, made.get());
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   // Nothing stored may run functions or change the schema behind our back, and "name" is never a
   // text.
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
@@ -194,6 +195,10 @@ int Connection::run(std::string_view sql) {
   if (!statement) return sqlite3_extended_errcode(handle_);
   const int code = statement->step();
   return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+void Connection::checkpoint_on_close() {
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
 }
 
 Error Connection::error(int code, std::string_view doing) const {

@@ -76,6 +76,12 @@ class Connection {
   /// extended code.
   int run(std::string_view sql);
 
+  /// The last connection to a file may move its log into the database when it closes, and remove
+  /// it: a checkpoint, so the lock file must be held then. Without this call it does not: when
+  /// another process writes just now, that is left to it; what a failed sync left, to the repair by
+  /// whoever opens the file next; and the file of another program is left alone.
+  void checkpoint_on_close();
+
   [[nodiscard]] Error error(int code, std::string_view doing) const;
 
   /// Statements are interrupted once the clock has passed it, and a foreign lock is waited for no

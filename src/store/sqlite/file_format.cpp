@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "store/sqlite/log_repair.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
 
@@ -49,7 +51,10 @@ Result<void> set_wal(Connection& connection) {
   const Statement statement(handle, nullptr);
   code = statement.step();
   if (code != SQLITE_ROW) return fail(connection.error(code, opening));
-  if (column_value(handle, 0).as_text() == "wal") return {};
+  const bool is_wal = column_value(handle, 0).as_text() == "wal";
+  // The file's header is committed only now; what fails here leaves the mode as it was.
+  if (code = statement.step(); code != SQLITE_DONE) return fail(connection.error(code, opening));
+  if (is_wal) return {};
   return fail(Code::unavailable,
               fmt::format("{}: its file system does not allow SQLite's WAL mode (shared memory)",
                           connection.path()));
@@ -71,7 +76,7 @@ Result<bool> check_owner(Connection& connection) {
   return empty;
 }
 
-Result<void> prepare_file(Connection& connection) {
+Result<void> prepare_file(Connection& connection, bool first) {
   BUREAU_TRY(const bool empty, check_owner(connection));
   if (!empty) BUREAU_TRY_VOID(check_format(connection));
   if (sqlite3_db_readonly(connection.handle(), "main") == 1) {
@@ -80,6 +85,7 @@ Result<void> prepare_file(Connection& connection) {
                                                connection.path()));
   }
   BUREAU_TRY_VOID(set_wal(connection));
+  if (first) BUREAU_TRY_VOID(repair_log(connection));
   return empty ? make_ours(connection) : Result<void>();
 }
 

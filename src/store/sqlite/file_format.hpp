@@ -15,8 +15,9 @@ inline constexpr std::int64_t format_version = 1;
 Result<bool> check_owner(Connection& connection);
 
 /// Checks that the file is ours and of a format we know, before anything of it is changed; makes an
-/// empty one ours. REQUIRES: the lock file is held.
-Result<void> prepare_file(Connection& connection);
+/// empty one ours. `first`: no other storage has it open, so what a dead one left in its log is
+/// made durable before anything is built on it. REQUIRES: the lock file is held.
+Result<void> prepare_file(Connection& connection, bool first);
 
 /// Storage::migrate() on an open connection. REQUIRES: a write transaction is open.
 Result<void> migrate_tables(Connection& connection, const Catalog& catalog);

@@ -18,6 +18,10 @@ namespace {
 
 /// Where the watchers' lock is in the wake file: behind the number.
 constexpr off_t audience_byte = 8;
+/// The lock file's bytes: the writer's lock (and, as its content, the mark), and the lock that all
+/// who have the database open share.
+constexpr off_t writer_byte = 0;
+constexpr off_t joined_byte = 1;
 
 struct flock range(short type, off_t start, off_t length) {
   struct flock lock {};
@@ -65,12 +69,12 @@ Result<std::unique_ptr<LockFile>> LockFile::open(const std::string& database) {
 }
 
 bool LockFile::try_lock() {
-  auto lock = range(F_WRLCK, 0, 0);
+  auto lock = range(F_WRLCK, writer_byte, 1);
   return control(file_.get(), F_OFD_SETLK, lock) == 0;
 }
 
 Result<void> LockFile::lock(Clock& clock, Monotonic deadline) {
-  auto lock = range(F_WRLCK, 0, 0);
+  auto lock = range(F_WRLCK, writer_byte, 1);
   if (deadline == Monotonic::never()) {
     const int number = control(file_.get(), F_OFD_SETLKW, lock);
     if (number != 0) return fail(system_error(number, path_, "locking it"));
@@ -91,8 +95,30 @@ Result<void> LockFile::lock(Clock& clock, Monotonic deadline) {
 }
 
 void LockFile::unlock() {
-  auto lock = range(F_UNLCK, 0, 0);
+  auto lock = range(F_UNLCK, writer_byte, 1);
   control(file_.get(), F_OFD_SETLK, lock);
+}
+
+Result<bool> LockFile::join() {
+  auto lock = range(F_WRLCK, joined_byte, 1);
+  const int alone = control(file_.get(), F_OFD_SETLK, lock);
+  if (alone != 0 && !is_contention(alone)) return fail(system_error(alone, path_, "locking it"));
+  lock = range(F_RDLCK, joined_byte, 1);
+  const int shared = control(file_.get(), F_OFD_SETLK, lock);
+  if (shared != 0) return fail(system_error(shared, path_, "locking it"));
+  return alone == 0;
+}
+
+void LockFile::set_mark(bool marked) {
+  marked_ = marked;
+  // When it cannot be written, this storage still knows.
+  const char byte = marked ? 1 : 0;
+  [[maybe_unused]] const auto written = ::pwrite(file_.get(), &byte, 1, writer_byte);
+}
+
+bool LockFile::is_marked() const {
+  char byte = 0;
+  return marked_ || (::pread(file_.get(), &byte, 1, writer_byte) == 1 && byte != 0);
 }
 
 Result<std::unique_ptr<NodeFile>> NodeFile::open(const std::string& database) {

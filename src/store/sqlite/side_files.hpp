@@ -40,7 +40,8 @@ class FileHandle {
 [[nodiscard]] Result<FileHandle> open_side_file(const std::string& path);
 
 /// `<file>-lock`: held around each write transaction and each checkpoint, by one storage at a time
-/// on the whole machine.
+/// on the whole machine. Its first byte is the mark of a failed sync, and says nothing after a
+/// restart of the machine. A second lock tells who is the first to open the file.
 class LockFile {
  public:
   static Result<std::unique_ptr<LockFile>> open(const std::string& database);
@@ -50,11 +51,20 @@ class LockFile {
   [[nodiscard]] bool try_lock();
   void unlock();
 
+  /// True when no other storage on the machine has the database open. From then on this one has,
+  /// for the others, until its end. REQUIRES: it is locked.
+  Result<bool> join();
+  /// Set while a checkpoint runs and after a sync has failed: whoever finds it repairs the log
+  /// (log_repair.hpp) before anything else, should he who set it be dead. REQUIRES: it is locked.
+  void set_mark(bool marked);
+  [[nodiscard]] bool is_marked() const;
+
  private:
   explicit LockFile(FileHandle file, std::string path)
       : file_(std::move(file)), path_(std::move(path)) {}
   FileHandle file_;
   std::string path_;
+  bool marked_ = false;
 };
 
 /// `<file>-nodes`: one byte for each node, locked by the storage that has the node. The kernel

@@ -78,6 +78,7 @@ class SqliteStorage final : public Storage {
  private:
   explicit SqliteStorage(SqliteOptions options) : options_(std::move(options)) {}
   Result<void> open_files();
+  Result<void> prepare();
 
   SqliteOptions options_;
   std::shared_ptr<CommitHints> hints_ = std::make_shared<CommitHints>();
@@ -112,13 +113,13 @@ Result<void> SqliteStorage::open_files() {
   auto locked = lock_file_->lock(real, real.monotonic() + open_patience);
   if (!locked && locked.error().code == Code::deadline) locked.error().code = Code::busy;
   BUREAU_TRY_VOID(std::move(locked));
-  auto prepared = prepare_file(*writer_);
+  auto prepared = prepare();
   lock_file_->unlock();
   BUREAU_TRY_VOID(std::move(prepared));
 
   const auto identity = static_cast<std::int64_t>(Random::system().next());
-  commits_ = std::make_unique<CommitLog>(*writer_, identity);
-  checkpointer_ = std::make_unique<Checkpointer>(*writer_, options_.log);
+  commits_ = std::make_unique<CommitLog>(*writer_, *lock_file_, identity);
+  checkpointer_ = std::make_unique<Checkpointer>(*writer_, *lock_file_, options_.log);
   readers_ = std::make_unique<ReaderPool>(options_);
   queue_ = std::make_unique<WriteQueue>(
       *writer_, *commits_, *lock_file_,
@@ -135,13 +136,17 @@ Result<void> SqliteStorage::open_files() {
   return {};
 }
 
+/// REQUIRES: the lock file is held.
+Result<void> SqliteStorage::prepare() {
+  BUREAU_TRY(const bool first, lock_file_->join());
+  BUREAU_TRY_VOID(prepare_file(*writer_, first));
+  if (first) lock_file_->set_mark(false);
+  return {};
+}
+
 SqliteStorage::~SqliteStorage() {
-  // The last connection to a file moves its log into the database when it closes: a checkpoint,
-  // which belongs under the lock file. When another process writes just now, that is left to it.
   readers_.reset();
-  if (lock_file_ && writer_ && !lock_file_->try_lock()) {
-    sqlite3_db_config(writer_->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  }
+  if (queue_ && lock_file_->try_lock() && !lock_file_->is_marked()) writer_->checkpoint_on_close();
   queue_.reset();
   commits_.reset();
   writer_.reset();
@@ -169,7 +174,7 @@ Result<void> SqliteStorage::migrate(const Catalog& catalog) {
 }
 
 Result<Duration> SqliteStorage::maintain() {
-  if (checkpointer_->wal_bytes() < Checkpointer::passive_bytes) return maintenance_idle;
+  if (checkpointer_->wal_bytes() < options_.checkpoint_bytes) return maintenance_idle;
   bool all = false;
   const Monotonic deadline = options_.clock->monotonic() + maintenance_patience;
   auto done = queue_->run_alone(deadline, [&]() -> Result<void> {

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "store/sqlite/connection.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::sqlite {
+
+// A sync that fails may have lost what it was to make durable: the kernel shows it until the power
+// goes, and calls it clean, so that later syncs succeed without it. What SQLite believes to be on
+// the disk is then not there: frames of the log, or pages that earlier, partial checkpoints moved
+// into the database without a sync. The log holds all of them, as it reads now; so it is written
+// over itself and synced, and what was moved counts as not moved.
+
+/// Writes the log's part in use over itself and syncs it; the next checkpoint moves everything
+/// anew. Other connections may be at work: they find the bytes that were there. `busy` when another
+/// program writes or makes a checkpoint. REQUIRES: the lock file is held, no transaction is open.
+Result<void> repair_log(Connection& connection);
+
+}  // namespace detail::sqlite
+BUREAU_END_NAMESPACE
