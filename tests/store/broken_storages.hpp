@@ -7,6 +7,8 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
+#include <string>
 
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/testing/transaction_wrapper.hpp"
@@ -241,6 +243,31 @@ struct SilentOverflowWriter final : WriterWrapper {
     return done;
   }
 };
+/// Says what overflowed only in words.
+struct NamelessOverflowWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<std::uint64_t> update(const Update& update) override {
+    auto done = inner().update(update);
+    if (!done) done.error().field.clear();
+    return done;
+  }
+};
+/// What a sink refused stays.
+struct DeafToSinksWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<std::uint64_t> update(const Update& update, RowSink returning) override {
+    std::optional<bureau::Error> refused;
+    BUREAU_TRY(const std::uint64_t changed,
+               inner().update(update, [&](std::span<const Value> row) -> Result<bool> {
+                 auto more = returning(row);
+                 if (more) return more;
+                 refused = more.error();
+                 return false;
+               }));
+    if (refused) return bureau::fail(*refused);
+    return changed;
+  }
+};
 /// Silently shortens what is too long, as some databases do.
 struct TruncatingWriter final : WriterWrapper {
   using WriterWrapper::WriterWrapper;
@@ -299,6 +326,35 @@ class AcceptsAnyMigration final : public ChangedWrites {
   Result<void> migrate(const Catalog& catalog) override {
     static_cast<void>(inner().migrate(catalog));
     return {};
+  }
+};
+class NullabilityIsForever final : public ChangedWrites {
+  std::map<std::string, bool> nullable_;
+  Result<void> migrate(const Catalog& catalog) override {
+    for (const TableInfo* table : catalog.tables()) {
+      for (const bureau::ColumnInfo& column : table->columns) {
+        const std::string name = std::string(table->name) + "." + std::string(column.name);
+        const auto known = nullable_.emplace(name, column.nullable).first;
+        if (known->second != column.nullable)
+          return bureau::fail(Code::conflict, name, std::string(column.name));
+      }
+    }
+    return inner().migrate(catalog);
+  }
+};
+/// Tells of commits, and not of migrations.
+class MigratesSilently final : public ChangedWrites {
+  std::shared_ptr<std::atomic<bool>> migrating_ = std::make_shared<std::atomic<bool>>(false);
+  Result<void> migrate(const Catalog& catalog) override {
+    *migrating_ = true;
+    auto done = inner().migrate(catalog);
+    *migrating_ = false;
+    return done;
+  }
+  Result<bureau::Subscription> on_commit(std::function<void()> hint) override {
+    return inner().on_commit([hint, migrating = migrating_] {
+      if (!*migrating) hint();
+    });
   }
 };
 class NeverHints final : public ChangedWrites {

@@ -111,6 +111,10 @@ TEST_CASE("each broken storage fails the check that is about its fault") {
   must_fail<broken::WithWriter<broken::SameSequenceWriter>>("sequence_is_consecutive");
   must_fail<broken::WithWriter<broken::UnlimitedUpdateWriter>>("update_with_order_and_limit");
   must_fail<broken::WithWriter<broken::SilentOverflowWriter>>("update_overflow_changes_nothing");
+  must_fail<broken::WithWriter<broken::NamelessOverflowWriter>>("update_overflow_changes_nothing");
+  must_fail<broken::WithWriter<broken::DeafToSinksWriter>>("update_sink_errors_undo_it");
+  must_fail<broken::NullabilityIsForever>("migrate_allows_nulls");
+  must_fail<broken::MigratesSilently>("migrations_are_hinted");
   must_fail<broken::WithWriter<broken::TruncatingWriter>>("insert_checks_rows");
   must_fail<broken::WithWriter<broken::SeesOldRowsWriter>>("reads_see_own_writes");
 }

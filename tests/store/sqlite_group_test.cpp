@@ -179,6 +179,26 @@ TEST_CASE("one closure that fails among many is undone alone, whatever it failed
   CHECK(fixture::crew_ids(*storage) == std::vector<std::int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 24, 100});
 }
 
+TEST_CASE("a sink that fails in one closure of a group: that statement is undone, the rest stays") {
+  const fixture::Folder folder;
+  const auto storage = fixture::open(folder.file());
+  REQUIRE(fixture::add_crew(*storage, 500, "was there"));
+  Group group(*storage);
+  for (std::int64_t id = 1; id <= 6; ++id) {
+    group.add(id % 2 == 0, [id](Writer& writer) -> Result<void> {
+      BUREAU_TRY_VOID(fixture::add_crew(writer, id, std::to_string(id)));
+      if (id % 3 != 0) return {};
+      const auto removed = writer.remove(bureau::select<Crew>(), [](auto) -> Result<bool> {
+        return bureau::fail(Code::conflict, "of the sink");
+      });
+      CHECK(code_of(removed) == "conflict");
+      return fixture::add_crew(writer, id + 100, std::to_string(id + 100));
+    });
+  }
+  for (const auto& result : group.run()) CHECK(result);
+  CHECK(fixture::crew_ids(*storage) == std::vector<std::int64_t>{1, 2, 3, 4, 5, 6, 103, 106, 500});
+}
+
 TEST_CASE("journal numbers stay consecutive when closures of the group fail") {
   const fixture::Folder folder;
   const auto storage = fixture::open(folder.file());

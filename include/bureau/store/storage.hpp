@@ -37,7 +37,7 @@ class Writer : public Reader {
   virtual Result<void> insert(const TableInfo& table, std::span<const Value> rows) = 0;
   /// How many rows were changed; `returning` sees each as it became. The id cannot be assigned.
   /// In which order rows are returned is open. A sink that stops early does not stop the change;
-  /// one that fails undoes it, and may doom the whole transaction.
+  /// one that fails undoes it, and what the sink wrote.
   virtual Result<std::uint64_t> update(const Update& update, RowSink returning) = 0;
   virtual Result<std::uint64_t> update(const Update& update) = 0;
   /// How many rows were removed; `removed` sees each as it was.

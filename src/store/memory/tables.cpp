@@ -42,8 +42,10 @@ Result<void> check_change(const TableInfo& old, const TableInfo& table) {
   for (const ColumnInfo& before : old.columns) {
     const ColumnInfo* after = table.find(before.name);
     if (after == nullptr) return loses(table, before.name, "is gone; its values would be lost");
-    if (after->type != before.type || after->nullable != before.nullable)
+    if (after->type != before.type)
       return loses(table, before.name, "has another type than its stored values");
+    if (before.nullable && !after->nullable)
+      return loses(table, before.name, "may hold nulls and is now described as one that may not");
     const bool frozen = after->names.size() >= before.names.size() &&
                         std::equal(before.names.begin(), before.names.end(), after->names.begin());
     if (!frozen) return loses(table, before.name, "has other names than its stored values");

@@ -5,6 +5,8 @@
 
 #include <system_error>
 
+#include "store/sqlite/functions.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
 
@@ -84,8 +86,9 @@ Error to_error(sqlite3* connection, int code, std::string_view path, std::string
     return taken(said);
   }
   if (primary == SQLITE_ERROR) {
-    // Ours (functions.cpp) and SQLite's own sum() use these words.
-    if (said == "integer overflow") return {Code::exhausted, std::string(said)};
+    if (said.ends_with(does_not_fit)) {
+      return {Code::exhausted, std::string(said), std::string(said.substr(0, said.find(':')))};
+    }
     if (said.starts_with("no such table") || said.starts_with("no such column") ||
         said.find("has no column named") != std::string_view::npos) {
       return {Code::invalid,

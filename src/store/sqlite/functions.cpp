@@ -1,5 +1,6 @@
 #include "store/sqlite/functions.hpp"
 
+#include <fmt/format.h>
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -24,8 +25,9 @@ void answer_text(sqlite3_context* context, std::string_view text) {
   sqlite3_result_text64(context, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
-void answer_overflow(sqlite3_context* context) {
-  sqlite3_result_error(context, "integer overflow", -1);  // failure.cpp knows these words
+/// failure.cpp knows this form: the field, a colon, and the rule's last words.
+void answer_overflow(sqlite3_context* context, const std::string& message) {
+  sqlite3_result_error(context, message.c_str(), static_cast<int>(message.size()));
 }
 
 /// Follows arguments [first, count) as members; null when the path leads nowhere.
@@ -79,13 +81,15 @@ void json_has(sqlite3_context* context, int count, sqlite3_value** arguments) {
   sqlite3_result_int(context, has ? 1 : 0);
 }
 
-/// SQLite's own + makes a real of a sum that does not fit.
+/// SQLite's own + makes a real of a sum that does not fit. The third argument is the column's name.
 void add(sqlite3_context* context, int, sqlite3_value** arguments) {
   if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
+  const std::int64_t a = sqlite3_value_int64(arguments[0]);
+  const std::int64_t b = sqlite3_value_int64(arguments[1]);
   std::int64_t sum = 0;
-  if (__builtin_add_overflow(sqlite3_value_int64(arguments[0]), sqlite3_value_int64(arguments[1]),
-                             &sum)) {
-    return answer_overflow(context);
+  if (__builtin_add_overflow(a, b, &sum)) {
+    return answer_overflow(context, fmt::format("{}: the sum of {} and {} {}",
+                                                text_of(arguments[2]), a, b, does_not_fit));
   }
   sqlite3_result_int64(context, sum);
 }
@@ -96,12 +100,17 @@ void add(sqlite3_context* context, int, sqlite3_value** arguments) {
 struct __attribute__((packed)) IntegerSum {
   __extension__ __int128 sum;
   std::int64_t count;
+  char column[96];  // the second argument of bureau_sum, for its error
 };
 
-void add_to_sum(sqlite3_context* context, int, sqlite3_value** arguments) {
+void add_to_sum(sqlite3_context* context, int count, sqlite3_value** arguments) {
   if (sqlite3_value_type(arguments[0]) == SQLITE_NULL) return;
   auto* state = static_cast<IntegerSum*>(sqlite3_aggregate_context(context, sizeof(IntegerSum)));
   if (state == nullptr) return sqlite3_result_error_nomem(context);
+  if (state->count == 0 && count > 1) {
+    const std::string_view column = text_of(arguments[1]);
+    column.copy(state->column, sizeof state->column - 1);  // what SQLite gives is zeroed
+  }
   state->sum += sqlite3_value_int64(arguments[0]);
   ++state->count;
 }
@@ -109,7 +118,10 @@ void add_to_sum(sqlite3_context* context, int, sqlite3_value** arguments) {
 void answer_sum(sqlite3_context* context) {
   const auto* state = static_cast<IntegerSum*>(sqlite3_aggregate_context(context, 0));
   if (state == nullptr) return;
-  if (state->sum > INT64_MAX || state->sum < INT64_MIN) return answer_overflow(context);
+  if (state->sum > INT64_MAX || state->sum < INT64_MIN) {
+    const std::string_view column = static_cast<const char*>(state->column);
+    return answer_overflow(context, fmt::format("{}: the sum {}", column, does_not_fit));
+  }
   sqlite3_result_int64(context, static_cast<std::int64_t>(state->sum));
 }
 
@@ -140,8 +152,8 @@ int add_functions(sqlite3* connection) {
   const int codes[] = {
       make("bureau_json_get", -1, json_get, nullptr, nullptr),
       make("bureau_json_has", -1, json_has, nullptr, nullptr),
-      make("bureau_add", 2, add, nullptr, nullptr),
-      make("bureau_sum", 1, nullptr, add_to_sum, answer_sum),
+      make("bureau_add", 3, add, nullptr, nullptr),
+      make("bureau_sum", 2, nullptr, add_to_sum, answer_sum),
       make("bureau_average", 1, nullptr, add_to_sum, answer_average),
       make("bureau_fold", 1, fold, nullptr, nullptr),
   };

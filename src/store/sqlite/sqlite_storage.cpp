@@ -161,16 +161,24 @@ Result<void> SqliteStorage::read(Monotonic deadline, ReadClosure closure) {
 }
 
 Result<void> SqliteStorage::migrate(const Catalog& catalog) {
-  return queue_->run_alone(Monotonic::never(), [&]() -> Result<void> {
+  std::int64_t commit = 0;
+  auto done = queue_->run_alone(Monotonic::never(), [&]() -> Result<void> {
     BUREAU_TRY_VOID(commits_->begin());
+    const std::int64_t before = commits_->last_commit();
     BUREAU_TRY_VOID(migrate_tables(*writer_, catalog));
     CommitLog::Ending ending = commits_->commit();
     if (ending.outcome == CommitLog::Outcome::unclear) {
       ending = commits_->settle(std::move(ending));
     }
-    if (ending.outcome == CommitLog::Outcome::committed) return {};
-    return fail(std::move(ending.error));
+    if (ending.outcome != CommitLog::Outcome::committed) return fail(std::move(ending.error));
+    if (commits_->last_commit() != before) commit = commits_->last_commit();
+    return {};
   });
+  if (done && commit != 0) {
+    wake_->announce(commit);
+    hints_->call();
+  }
+  return done;
 }
 
 Result<Duration> SqliteStorage::maintain() {

@@ -147,6 +147,7 @@ void append_measure(Sql& sql, const Aggregate::Measure& measure) {
       break;
   }
   sql.name(measure.column->name);
+  if (measure.function == Function::sum && !real) sql << ",'" << measure.column->name << "'";
   sql << ")";
 }
 
@@ -158,7 +159,7 @@ void append_assignment(Sql& sql, const Assignment& one) {
   sql.name(one.column->name);
   sql << ",";
   sql.parameter(one.value);
-  sql << ")";
+  sql << ",'" << one.column->name << "')";
 }
 
 }  // namespace

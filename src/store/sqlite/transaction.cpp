@@ -67,9 +67,12 @@ Result<void> aggregate_rows(Connection& connection, const Aggregate& asked, RowS
   const std::size_t width = aggregate.group_by.size() + aggregate.measures.size();
   return RowRun(connection, std::move(statement), active)
       .run([&](std::span<const Value> row) -> Result<bool> {
-        for (const Value& value : row) {
-          if (value.kind() != Value::Kind::real || std::isfinite(value.as_real())) continue;
-          return fail(Code::exhausted, "a sum of reals is too large");
+        for (std::size_t i = aggregate.group_by.size(); i < width; ++i) {
+          if (row[i].kind() != Value::Kind::real || std::isfinite(row[i].as_real())) continue;
+          const std::string_view column =
+              aggregate.measures[i - aggregate.group_by.size()].column->name;
+          return fail(Code::exhausted, fmt::format("{}: the sum of its reals is too large", column),
+                      std::string(column));
         }
         return sink(row.first(width));
       });
@@ -208,21 +211,51 @@ Result<std::uint64_t> TransactionWriter::change(const std::string& sql,
     BUREAU_TRY_VOID(run.finish());
     return static_cast<std::uint64_t>(sqlite3_changes64(connection_.handle()));
   }
-  if (auto handed = run.run(*sink); !handed) {
-    // The change is made already. What the sink refuses must not stay, whatever the closure does.
-    if (!doom_) doom_ = handed.error();
-    return fail(std::move(handed).error());
-  }
+  BUREAU_TRY_VOID(run.run(*sink));
   // A sink that stops early does not stop the change.
   BUREAU_TRY_VOID(run.finish());
   return run.rows();
+}
+
+/// A change is made before its sink sees a row. When the sink fails it must be undone, alone; but a
+/// savepoint for each change would cost as much as a small change does. So there is none at first,
+/// and when one is missed, the closure runs again with them.
+Result<std::uint64_t> TransactionWriter::change_shown(const std::string& sql,
+                                                      std::span<const Value> values,
+                                                      const TableInfo& table, RowSink sink) {
+  std::optional<Error> refused;
+  const auto watched = [&](std::span<const Value> row) -> Result<bool> {
+    auto more = sink(row);
+    if (!more) refused = more.error();
+    return more;
+  };
+  const RowSink shown = watched;
+  if (!careful_) {
+    auto changed = change(sql, values, table, &shown);
+    if (refused) wants_care_ = true;
+    return changed;
+  }
+  BUREAU_TRY_VOID(prepare_to_write());  // no savepoint while a statement that writes goes on
+  const std::int64_t sequence = sequence_;
+  if (const int code = connection_.run("SAVEPOINT change"); code != SQLITE_OK) {
+    return fail(connection_.error(code, "a change"));
+  }
+  auto changed = change(sql, values, table, &shown);
+  if (!connection_.in_transaction()) return changed;
+  if (refused) {
+    sequence_ = sequence;
+    connection_.run("ROLLBACK TO change");
+  }
+  const int code = connection_.run("RELEASE change");
+  if (changed && code != SQLITE_OK) return fail(connection_.error(code, "a change"));
+  return changed;
 }
 
 Result<std::uint64_t> TransactionWriter::update(const Update& update, RowSink returning) {
   std::optional<Update> made;
   Sql sql;
   BUREAU_TRY_VOID(append_update(sql, with_now(connection_, update, made), true));
-  return watch(change(sql.text, sql.values, *update.which.table, &returning));
+  return watch(change_shown(sql.text, sql.values, *update.which.table, returning));
 }
 
 Result<std::uint64_t> TransactionWriter::update(const Update& update) {
@@ -236,7 +269,7 @@ Result<std::uint64_t> TransactionWriter::remove(const Select& which, RowSink rem
   std::optional<Select> made;
   Sql sql;
   BUREAU_TRY_VOID(append_remove(sql, with_now(connection_, which, made)));
-  return watch(change(sql.text, sql.values, *which.table, &removed));
+  return watch(change_shown(sql.text, sql.values, *which.table, removed));
 }
 
 Result<std::int64_t> TransactionWriter::draw_sequence(std::int64_t count) {

@@ -29,9 +29,11 @@ class SnapshotReader final : public Reader {
 /// first, so that it does not meet its own changes.
 class TransactionWriter final : public Writer {
  public:
-  /// `sequence` is the last journal number drawn; it moves with draw_sequence().
-  TransactionWriter(Connection& connection, std::int64_t& sequence, Monotonic deadline)
-      : connection_(connection), sequence_(sequence), deadline_(deadline) {}
+  /// `sequence` is the last journal number drawn; it moves with draw_sequence(). `careful`: changes
+  /// with a sink have savepoints.
+  TransactionWriter(Connection& connection, std::int64_t& sequence, Monotonic deadline,
+                    bool careful)
+      : connection_(connection), sequence_(sequence), deadline_(deadline), careful_(careful) {}
 
   Result<void> scan(const Select& select, RowSink sink) override;
   Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override;
@@ -44,6 +46,9 @@ class TransactionWriter final : public Writer {
 
   /// The first error that leaves nothing of the transaction to be relied upon.
   [[nodiscard]] const std::optional<Error>& doom() const { return doom_; }
+  /// A sink has failed in a change that had no savepoint: the closure must be undone, whatever it
+  /// answered, and run again with a careful writer.
+  [[nodiscard]] bool wants_care() const { return wants_care_; }
 
  private:
   template <class T>
@@ -53,10 +58,14 @@ class TransactionWriter final : public Writer {
   Result<void> insert_row(const TableInfo& table, TablePlan& plan, std::span<const Value> row);
   Result<std::uint64_t> change(const std::string& sql, std::span<const Value> values,
                                const TableInfo& table, const RowSink* sink);
+  Result<std::uint64_t> change_shown(const std::string& sql, std::span<const Value> values,
+                                     const TableInfo& table, RowSink sink);
 
   Connection& connection_;
   std::int64_t& sequence_;
   Monotonic deadline_;
+  bool careful_;
+  bool wants_care_ = false;
   std::optional<Error> doom_;
   std::vector<RowRun*> runs_;
 };

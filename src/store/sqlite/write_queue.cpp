@@ -61,6 +61,7 @@ struct WriteQueue::Ticket {
   std::optional<FunctionRef<Result<void>()>> work;  ///< of run_alone()
   const WriteOptions* options = nullptr;
   Monotonic deadline;
+  bool careful = false;  ///< changes with a sink need savepoints: run again for that
   Result<void> result;
   std::atomic<int> signal{nothing};
   std::mutex mutex;
@@ -116,6 +117,7 @@ Result<void> WriteQueue::enter(const WriteOptions* options, Monotonic deadline,
   Ticket& ticket = new_ticket();
   ticket.options = options;
   ticket.deadline = deadline;
+  ticket.careful = false;
   ticket.closure = closure;
   ticket.work = work;
   // Another's closure is likely to be over before this thread would be asleep.
@@ -350,7 +352,7 @@ bool WriteQueue::open_transaction(Ticket& ticket) {
 }
 
 Result<void> WriteQueue::call(Ticket& ticket, std::optional<Error>& doom) {
-  TransactionWriter writer(connection_, commits_.sequence(), ticket.deadline);
+  TransactionWriter writer(connection_, commits_.sequence(), ticket.deadline, ticket.careful);
   Running frame{this, running};
   running = &frame;
   const Monotonic begun = settings_.clock->monotonic();
@@ -358,6 +360,7 @@ Result<void> WriteQueue::call(Ticket& ticket, std::optional<Error>& doom) {
   const Duration held = settings_.clock->monotonic() - begun;
   running = frame.outer;
   doom = writer.doom();
+  ticket.careful = writer.wants_care();
   if (held > settings_.slow_write) {
     const CodeLocation& where = ticket.options->where;
     log(settings_.log, LogLevel::warning, "sqlite", "a write held everybody up",
@@ -393,6 +396,10 @@ void WriteQueue::run_closure(Ticket& ticket) {
     if (result) result = fail(Code::unavailable, settings_.path + ": the transaction was lost");
     ticket.result = std::move(result);
     finished_.push_back(&ticket);
+    return undo_group();
+  }
+  if (ticket.careful) {
+    members_.push_back(&ticket);
     return undo_group();
   }
   if (!result) commits_.sequence() = sequence;

@@ -57,6 +57,26 @@ Result<void> expect_error(const Error* error, std::initializer_list<Code> codes,
   return {};
 }
 
+void Heard::add() {
+  const std::lock_guard lock(mutex_);
+  ++count_;
+  changed_.notify_all();
+}
+
+int Heard::count() const {
+  const std::lock_guard lock(mutex_);
+  return count_;
+}
+
+Result<void> Heard::expect_more_than(int before, const Bench& bench, std::string_view what) {
+  const Monotonic end = bench.soon(std::chrono::seconds(10));
+  std::unique_lock lock(mutex_);
+  bool waits = true;
+  while (waits && count_ == before) waits = bench.clock.wait_until(lock, changed_, end);
+  if (count_ > before) return {};
+  return wrong(fmt::format("no hint within ten seconds of {}", what));
+}
+
 Result<Rows> rows_of(Reader& reader, const Select& select) {
   Rows rows;
   BUREAU_TRY_VOID(reader.scan(select, [&](std::span<const Value> row) -> Result<bool> {

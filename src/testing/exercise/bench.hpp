@@ -1,6 +1,8 @@
 #pragma once
 
+#include <condition_variable>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +62,21 @@ template <class T>
                                         std::string_view what, std::string_view field = {}) {
   return expect_error(got ? nullptr : &got.error(), codes, what, field);
 }
+
+/// Counts the hints of commits.
+class Heard {
+ public:
+  void add();
+  [[nodiscard]] int count() const;
+  /// Waits for ten seconds.
+  [[nodiscard]] Result<void> expect_more_than(int before, const Bench& bench,
+                                              std::string_view what);
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  int count_ = 0;
+};
 
 /// Every row of a select, copied.
 [[nodiscard]] Result<Rows> rows_of(Reader& reader, const Select& select);

@@ -135,9 +135,7 @@ Result<void> one_statement(Random& random, Writer& writer, Trace& trace) {
   const auto note = [&](const auto& result, std::int64_t value) {
     if (result) return trace.lines.push_back(std::to_string(value));
     const Error& error = result.error();
-    // Which of several columns overflowed is not everywhere known.
-    const bool named = error.code != Code::exhausted;
-    trace.lines.push_back(fmt::format("{} {}", to_string(error.code), named ? error.field : ""));
+    trace.lines.push_back(fmt::format("{} {}", to_string(error.code), error.field));
   };
   Select which = any_select(random);
   switch (random.below(5)) {

@@ -1,8 +1,6 @@
 // Hints, nodes, and what is there after the storage was closed.
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 
 #include "testing/exercise/bench.hpp"
 
@@ -12,43 +10,19 @@ namespace testing::exercise {
 
 namespace {
 
-struct Heard {
-  std::mutex mutex;
-  std::condition_variable changed;
-  int count = 0;
-};
-
 Result<void> commits_are_hinted(Bench& bench) {
   const auto heard = std::make_shared<Heard>();  // a late hint may outlive this function
-  BUREAU_TRY(Subscription subscription, bench.storage->on_commit([heard] {
-    const std::lock_guard lock(heard->mutex);
-    ++heard->count;
-    heard->changed.notify_all();
-  }));
+  BUREAU_TRY(Subscription subscription, bench.storage->on_commit([heard] { heard->add(); }));
   for (int i = 1; i <= 3; ++i) {
-    int before = 0;
-    {
-      const std::lock_guard lock(heard->mutex);
-      before = heard->count;
-    }
+    const int before = heard->count();
     BUREAU_TRY_VOID(bench.write([&](Writer& writer) { return insert(writer, counter(i)); }));
-    const Monotonic end = bench.soon(std::chrono::seconds(10));
-    std::unique_lock lock(heard->mutex);
-    bool waits = true;
-    while (waits && heard->count == before)
-      waits = bench.clock.wait_until(lock, heard->changed, end);
-    BUREAU_TRY_VOID(expect(heard->count > before, "no hint within ten seconds of a commit"));
+    BUREAU_TRY_VOID(heard->expect_more_than(before, bench, "a commit"));
   }
   subscription = Subscription();
-  int before = 0;
-  {
-    const std::lock_guard lock(heard->mutex);
-    before = heard->count;
-  }
+  const int before = heard->count();
   BUREAU_TRY_VOID(bench.write([](Writer& writer) { return insert(writer, counter(9)); }));
   BUREAU_TRY_VOID(bench.ids(select<Counter>()));
-  const std::lock_guard lock(heard->mutex);
-  return expect_number(heard->count, before, "hints after the subscription's end");
+  return expect_number(heard->count(), before, "hints after the subscription's end");
 }
 
 Result<void> nodes_are_held_once(Bench& bench) {

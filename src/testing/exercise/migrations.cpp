@@ -146,6 +146,33 @@ Result<void> migrate_adds_tables_and_indexes(Bench& bench) {
   return add_thing(bench, indexed, 3, "Beta");
 }
 
+Result<void> migrate_allows_nulls(Bench& bench) {
+  BUREAU_TRY_VOID(two_things(bench));
+  const TableInfo& next =
+      version_of("exercise_things", "xth",
+                 {id_column(), make_column("title", Type::text, true, {}), size_column()});
+  BUREAU_TRY_VOID(migrate(bench, {&next}));
+  BUREAU_TRY_VOID(bench.write([&](Writer& writer) {
+    const Value row[] = {Value::integer(3), Value(), Value::integer(30)};
+    return writer.insert(next, row);
+  }));
+  BUREAU_TRY(const Rows rows, things(bench, next));
+  BUREAU_TRY_VOID(expect_number(static_cast<std::int64_t>(rows.size()), 3, "rows"));
+  BUREAU_TRY_VOID(expect_thing(rows[1], {number(2), text("Ärger"), number(20)}));
+  BUREAU_TRY_VOID(expect_thing(rows[2], {number(3), {}, number(30)}));
+  // Now there may be nulls in it.
+  return expect_error(migrate(bench, {&first_version()}), {Code::conflict},
+                      "a column that may no longer be null", "title");
+}
+
+Result<void> migrations_are_hinted(Bench& bench) {
+  const auto heard = std::make_shared<Heard>();  // a late hint may outlive this function
+  BUREAU_TRY(Subscription subscription, bench.storage->on_commit([heard] { heard->add(); }));
+  const int before = heard->count();
+  BUREAU_TRY_VOID(migrate(bench, {&first_version()}));
+  return heard->expect_more_than(before, bench, "a migration that made a table");
+}
+
 Result<void> migrate_refuses_losses(Bench& bench) {
   BUREAU_TRY_VOID(two_things(bench));
   BUREAU_TRY_VOID(add_thing(bench, first_version(), 3, "Alpha"));
@@ -169,6 +196,9 @@ Result<void> migrate_refuses_losses(Bench& bench) {
   BUREAU_TRY_VOID(
       refused({id_column(), make_column("title", Type::integer, false, {}), size_column()},
               "a column of another type"));
+  BUREAU_TRY_VOID(
+      refused({id_column(), title_column(), make_column("size", Type::integer, false, {})},
+              "a column that may no longer be null"));
   BUREAU_TRY_VOID(refused(
       {id_column(), title_column(), size_column(), make_column("owner", Type::id, false, {})},
       "a new column that may not be null and has no natural zero"));
@@ -185,6 +215,8 @@ std::vector<CheckEntry> migration_checks() {
   return {{"migrate_twice", migrate_twice},
           {"migrate_adds_columns", migrate_adds_columns},
           {"migrate_fills_companions", migrate_fills_companions},
+          {"migrate_allows_nulls", migrate_allows_nulls},
+          {"migrations_are_hinted", migrations_are_hinted},
           {"migrate_adds_tables_and_indexes", migrate_adds_tables_and_indexes},
           {"migrate_refuses_losses", migrate_refuses_losses}};
 }

@@ -221,7 +221,7 @@ Result<void> aggregates_overflow(Bench& bench) {
   }));
   for (const auto* column : {"count", "effort", "score"})
     BUREAU_TRY_VOID(expect_error(figures(bench, measures_of({{Function::sum, column}})),
-                                 {Code::exhausted}, "a sum that does not fit"));
+                                 {Code::exhausted}, "a sum that does not fit", column));
   return expect_figures(bench, measures_of({{Function::average, "count"}}),
                         {{real(9223372036854775807.0)}}, "the average of two large numbers");
 }

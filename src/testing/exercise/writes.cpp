@@ -86,7 +86,10 @@ Result<void> update_overflow_changes_nothing(Bench& bench) {
     BUREAU_TRY_VOID(insert_counts(writer));
     const Value most = Value::integer(std::numeric_limits<std::int64_t>::max() - 7);
     BUREAU_TRY_VOID(expect_error(writer.update(set_count(select<Item>(), most, true)),
-                                 {Code::exhausted}, "an addition that overflows"));
+                                 {Code::exhausted}, "an addition that overflows", "count"));
+    BUREAU_TRY_VOID(
+        expect_error(writer.update(set_count(select<Item>(), most, true), ignore_rows()),
+                     {Code::exhausted}, "one that returns rows", "count"));
     BUREAU_TRY_VOID(expect_where(writer, "count < 10", {1, 2, 3, 5, 6}));
     const Value least = Value::integer(std::numeric_limits<std::int64_t>::min());
     BUREAU_TRY_VOID(
@@ -122,29 +125,55 @@ Result<void> updates_are_checked(Bench& bench) {
   });
 }
 
-/// The statement is undone, or the whole transaction is: what a sink refused is never kept.
+/// A sink that fails undoes the statement and what the sink wrote, and nothing else.
 Result<void> update_sink_errors_undo_it(Bench& bench) {
-  BUREAU_TRY_VOID(bench.write([](Writer& writer) { return insert_counts(writer); }));
-  Result<void> complaint;
-  const auto written = bench.write([&](Writer& writer) -> Result<void> {
-    const auto failed = writer.update(
-        set_count(select<Item>(), Value::integer(0)),
-        [](std::span<const Value>) -> Result<bool> { return fail(Code::gone, "of the sink"); });
-    complaint = expect_error(failed, {Code::gone}, "an update whose sink fails");
-    return {};
-  });
-  BUREAU_TRY_VOID(complaint);
-  if (!written)
-    BUREAU_TRY_VOID(expect_error(written, {Code::gone}, "a write in which a sink failed"));
+  std::int64_t drawn = 0;
+  BUREAU_TRY_VOID(bench.write([&](Writer& writer) -> Result<void> {
+    BUREAU_TRY_VOID(insert_counts(writer));
+    BUREAU_TRY(drawn, writer.draw_sequence(1));
+    int shown = 0;
+    const auto failed = writer.update(set_count(select<Item>(), Value::integer(0)),
+                                      [&](std::span<const Value>) -> Result<bool> {
+                                        if (++shown < 2) return true;
+                                        BUREAU_TRY_VOID(insert(writer, item(50, "sink")));
+                                        BUREAU_TRY_VOID(writer.draw_sequence(5));
+                                        return fail(Code::gone, "of the sink");
+                                      });
+    BUREAU_TRY_VOID(expect_error(failed, {Code::gone}, "an update whose sink fails"));
+    BUREAU_TRY_VOID(expect_where(writer, "count = 0", {}));
+    BUREAU_TRY(const std::int64_t next, writer.draw_sequence(1));
+    BUREAU_TRY_VOID(expect_number(next, drawn + 1, "the number after a statement was undone"));
+    return insert(writer, item(7, "s"));
+  }));
+  BUREAU_TRY_VOID(expect_ids(bench.ids(select<Item>()), {1, 2, 3, 4, 5, 6, 7},
+                             "what was written around a statement that was undone"));
   return bench.write([](Writer& writer) -> Result<void> {
     BUREAU_TRY_VOID(expect_where(writer, "count = 0", {}));
     // Not to want more rows is no failure: the statement is whole.
     BUREAU_TRY(const std::uint64_t changed,
                writer.update(set_count(select<Item>(), Value::integer(0)),
                              [](std::span<const Value>) -> Result<bool> { return false; }));
-    BUREAU_TRY_VOID(expect_number(static_cast<std::int64_t>(changed), 6, "rows changed"));
-    return expect_where(writer, "count = 0", {1, 2, 3, 4, 5, 6});
+    BUREAU_TRY_VOID(expect_number(static_cast<std::int64_t>(changed), 7, "rows changed"));
+    return expect_where(writer, "count = 0", {1, 2, 3, 4, 5, 6, 7});
   });
+}
+
+Result<void> remove_sink_errors_undo_it(Bench& bench) {
+  BUREAU_TRY_VOID(bench.write([](Writer& writer) -> Result<void> {
+    BUREAU_TRY_VOID(insert_counts(writer));
+    // One inside the other: only the inner one is undone.
+    BUREAU_TRY_VOID(writer.remove(
+        select<Item>().where(col(&Item::count) == 9), [&](std::span<const Value>) -> Result<bool> {
+          const auto inner =
+              writer.remove(select<Item>(), [](std::span<const Value>) -> Result<bool> {
+                return fail(Code::conflict, "of the inner sink");
+              });
+          BUREAU_TRY_VOID(expect_error(inner, {Code::conflict}, "a removal whose sink fails"));
+          return true;
+        }));
+    return expect_ids(ids_of(writer, select<Item>()), {2, 3, 4, 5, 6}, "rows left");
+  }));
+  return expect_ids(bench.ids(select<Item>()), {2, 3, 4, 5, 6}, "rows left after the commit");
 }
 
 Result<void> remove_rows(Bench& bench) {
@@ -201,6 +230,7 @@ std::vector<CheckEntry> write_checks() {
           {"updates_are_checked", updates_are_checked},
           {"update_sink_errors_undo_it", update_sink_errors_undo_it},
           {"remove_rows", remove_rows},
+          {"remove_sink_errors_undo_it", remove_sink_errors_undo_it},
           {"reads_see_own_writes", reads_see_own_writes}};
 }
 
