@@ -121,7 +121,7 @@ Result<void> WriteQueue::enter(const WriteOptions* options, Monotonic deadline,
   ticket.closure = closure;
   ticket.work = work;
   // Another's closure is likely to be over before this thread would be asleep.
-  const bool next = queue_.empty() && !committing_.load(std::memory_order_relaxed);
+  const bool next = waiting_++ == 0 && !committing_.load(std::memory_order_relaxed);
   ticket.signal.store(!turn_taken_ ? turn : next ? soon : nothing, std::memory_order_relaxed);
   turn_taken_ = true;
   queue_.push_back(&ticket);
@@ -183,6 +183,7 @@ bool WriteQueue::leave_queue(Ticket& ticket) {
   const auto place = std::find(queue_.begin(), queue_.end(), &ticket);
   if (place == queue_.end()) return false;
   queue_.erase(place);
+  --waiting_;
   queued_.store(queue_.size(), std::memory_order_relaxed);
   return true;
 }
@@ -219,6 +220,7 @@ void WriteQueue::proceed(Ticket& self) {
     Ticket* const next = next_to_run();
     if (next != nullptr) {
       if (next != &self && !next->is_portable()) return pass_to_front(alone_ ? reruns_ : claimed_);
+      if (!alone_) --waiting_;
       (alone_ ? reruns_ : claimed_).pop_front();
       run(*next);
       continue;
