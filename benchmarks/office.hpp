@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "bureau/bureau.hpp"
 #include "loop.hpp"
@@ -50,10 +51,12 @@ inline void bind_row(LoopStatement& statement, std::span<const bureau::Value> ro
 }
 
 inline Office open_office(const std::string& path, bool power_safe,
-                          std::shared_ptr<bureau::Storage> storage = nullptr) {
+                          std::shared_ptr<bureau::Storage> storage = nullptr,
+                          std::vector<const bureau::TableInfo*> tables = {}) {
   bureau::EngineOptions options;
   options.path = path;
   options.storage = std::move(storage);
+  options.tables = std::move(tables);
   options.durability = power_safe ? bureau::Durability::power_safe : bureau::Durability::relaxed;
   Office office{path, must(bureau::Engine::open(std::move(options))), {}};
   office.tenant = must(office.engine->access().create_tenant("bench"));
