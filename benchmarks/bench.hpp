@@ -156,6 +156,15 @@ struct Pairs {
   double spread = 0;    ///< (largest - smallest ratio) / median ratio, in percent.
 };
 
+/// `metric` with what the pairs came to.
+inline Metric with_pairs(Metric metric, const Pairs& pairs) {
+  metric.value = pairs.ours;
+  metric.baseline = pairs.baseline;
+  metric.ratio = pairs.ratio;
+  metric.spread = pairs.spread;
+  return metric;
+}
+
 /// Two programs measured in turn, so that what disturbs the machine disturbs both.
 class PairedRuns {
  public:

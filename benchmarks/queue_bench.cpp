@@ -205,28 +205,23 @@ void enqueue_and_drain(const bench::Arguments& arguments, int count, bool power_
   const bench::Pairs drained = drains.result();
   const char* durability = power_safe ? "power_safe" : "relaxed";
   const std::optional<double> sync = power_safe ? std::optional(sync_us) : std::nullopt;
-  bench::print_metric(arguments, {.bench = "queue",
-                                  .metric = "enqueue_bulk",
-                                  .storage = "sqlite",
-                                  .durability = durability,
-                                  .value = enqueued.ours,
-                                  .unit = "per_second",
-                                  .baseline = enqueued.baseline,
-                                  .ratio = enqueued.ratio,
-                                  .ratio_no_journal = enqueued.ours / bare_enqueue,
-                                  .spread = enqueued.spread,
-                                  .sync_us = sync});
-  bench::print_metric(arguments, {.bench = "queue",
-                                  .metric = "drain",
-                                  .storage = "sqlite",
-                                  .durability = durability,
-                                  .value = drained.ours,
-                                  .unit = "per_second",
-                                  .baseline = drained.baseline,
-                                  .ratio = drained.ratio,
-                                  .ratio_no_journal = drained.ours / bare_drain,
-                                  .spread = drained.spread,
-                                  .sync_us = sync});
+  bench::print_metric(arguments,
+                      bench::with_pairs({.bench = "queue",
+                                         .metric = "enqueue_bulk",
+                                         .storage = "sqlite",
+                                         .durability = durability,
+                                         .unit = "per_second",
+                                         .ratio_no_journal = enqueued.ours / bare_enqueue,
+                                         .sync_us = sync},
+                                        enqueued));
+  bench::print_metric(arguments, bench::with_pairs({.bench = "queue",
+                                                    .metric = "drain",
+                                                    .storage = "sqlite",
+                                                    .durability = durability,
+                                                    .unit = "per_second",
+                                                    .ratio_no_journal = drained.ours / bare_drain,
+                                                    .sync_us = sync},
+                                                   drained));
 }
 
 /// Fills the tasks table with finished and delayed rows, without the journal: they stand for a
@@ -292,15 +287,12 @@ void claim_over_history(const bench::Arguments& arguments, int history, int roun
   const auto p = bench::measure_pairs(
       pairs, bench::Better::higher, [&] { return claims(old, old_queue); },
       [&] { return claims(fresh, fresh_queue); });
-  bench::print_metric(arguments, {.bench = "queue",
-                                  .metric = "claim_over_history",
-                                  .storage = "sqlite",
-                                  .durability = "relaxed",
-                                  .value = p.ours,
-                                  .unit = "per_second",
-                                  .baseline = p.baseline,
-                                  .ratio = p.ratio,
-                                  .spread = p.spread});
+  bench::print_metric(arguments, bench::with_pairs({.bench = "queue",
+                                                    .metric = "claim_over_history",
+                                                    .storage = "sqlite",
+                                                    .durability = "relaxed",
+                                                    .unit = "per_second"},
+                                                   p));
 }
 
 }  // namespace

@@ -125,15 +125,12 @@ void read_by_id(const bench::Arguments& arguments, const Sizes& sizes) {
     return sizes.reads / (bench::seconds_now() - start);
   };
   const auto p = bench::measure_pairs(pairs, bench::Better::higher, ours, baseline);
-  bench::print_metric(arguments, {.bench = "store",
-                                  .metric = "read_by_id",
-                                  .storage = "sqlite",
-                                  .durability = "power_safe",
-                                  .value = p.ours,
-                                  .unit = "per_second",
-                                  .baseline = p.baseline,
-                                  .ratio = p.ratio,
-                                  .spread = p.spread});
+  bench::print_metric(arguments, bench::with_pairs({.bench = "store",
+                                                    .metric = "read_by_id",
+                                                    .storage = "sqlite",
+                                                    .durability = "power_safe",
+                                                    .unit = "per_second"},
+                                                   p));
 }
 
 Reading make_reading(const bench::Office& office, std::int64_t number) {
@@ -217,17 +214,15 @@ void insert(const bench::Arguments& arguments, const Sizes& sizes, bool power_sa
   const auto p =
       bench::measure_pairs(pairs, bench::Better::higher, ours, [&] { return run_loop(loop); });
   const double without = run_loop(bare);
-  bench::print_metric(arguments, {.bench = "store",
-                                  .metric = "insert",
-                                  .storage = "sqlite",
-                                  .durability = power_safe ? "power_safe" : "relaxed",
-                                  .value = p.ours,
-                                  .unit = "per_second",
-                                  .baseline = p.baseline,
-                                  .ratio = p.ratio,
-                                  .ratio_no_journal = p.ours / without,
-                                  .spread = p.spread,
-                                  .sync_us = power_safe ? std::optional(sync_us) : std::nullopt});
+  bench::print_metric(
+      arguments, bench::with_pairs({.bench = "store",
+                                    .metric = "insert",
+                                    .storage = "sqlite",
+                                    .durability = power_safe ? "power_safe" : "relaxed",
+                                    .unit = "per_second",
+                                    .ratio_no_journal = p.ours / without,
+                                    .sync_us = power_safe ? std::optional(sync_us) : std::nullopt},
+                                   p));
 }
 
 /// A page of 50 open tickets as an agent sees it, beside the same page for the system.
@@ -255,15 +250,12 @@ void query_policies(const bench::Arguments& arguments, const Sizes& sizes) {
   const auto p = bench::measure_pairs(
       pairs, bench::Better::higher, [&] { return run(person); },
       [&] { return run(office.system()); });
-  bench::print_metric(arguments, {.bench = "store",
-                                  .metric = "query_policies",
-                                  .storage = "sqlite",
-                                  .durability = "relaxed",
-                                  .value = p.ours,
-                                  .unit = "per_second",
-                                  .baseline = p.baseline,
-                                  .ratio = p.ratio,
-                                  .spread = p.spread});
+  bench::print_metric(arguments, bench::with_pairs({.bench = "store",
+                                                    .metric = "query_policies",
+                                                    .storage = "sqlite",
+                                                    .durability = "relaxed",
+                                                    .unit = "per_second"},
+                                                   p));
 }
 
 /// Writes a second: each thread writes one row `make(number)` after the other, in a closure of its
@@ -317,16 +309,13 @@ void write_threads(const bench::Arguments& arguments, const Sizes& sizes, double
     return each * 64 / (bench::seconds_now() - start);
   };
   const auto p = bench::measure_pairs(3, bench::Better::higher, ours, baseline);
-  bench::print_metric(arguments, {.bench = "store",
-                                  .metric = metric,
-                                  .storage = "sqlite",
-                                  .durability = "power_safe",
-                                  .value = p.ours,
-                                  .unit = "per_second",
-                                  .baseline = p.baseline,
-                                  .ratio = p.ratio,
-                                  .spread = p.spread,
-                                  .sync_us = sync_us});
+  bench::print_metric(arguments, bench::with_pairs({.bench = "store",
+                                                    .metric = metric,
+                                                    .storage = "sqlite",
+                                                    .durability = "power_safe",
+                                                    .unit = "per_second",
+                                                    .sync_us = sync_us},
+                                                   p));
 }
 
 /// A host's small row, and a ticket: 25 columns, four indexes, a reference that is checked.
@@ -360,16 +349,13 @@ void write_threads_slow_sync(const bench::Arguments& arguments, const Sizes& siz
   const auto p = bench::measure_pairs(
       3, bench::Better::higher, [&] { return run(64, sizes.slow_writes); },
       [&] { return run(1, sizes.slow_writes / 64); });
-  bench::print_metric(arguments, {.bench = "store",
-                                  .metric = "write_threads_64_slow_sync",
-                                  .storage = "sqlite",
-                                  .durability = "power_safe",
-                                  .value = p.ours,
-                                  .unit = "per_second",
-                                  .baseline = p.baseline,
-                                  .ratio = p.ratio,
-                                  .spread = p.spread,
-                                  .sync_us = static_cast<double>(delay.count())});
+  bench::print_metric(arguments, bench::with_pairs({.bench = "store",
+                                                    .metric = "write_threads_64_slow_sync",
+                                                    .storage = "sqlite",
+                                                    .durability = "power_safe",
+                                                    .unit = "per_second",
+                                                    .sync_us = static_cast<double>(delay.count())},
+                                                   p));
   office.engine.reset();
 }
 
