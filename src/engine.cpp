@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "bureau/sales/deals.hpp"
 #include "bureau/support/tickets.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/task_policies.hpp"
@@ -80,12 +81,14 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   BUREAU_TRY_VOID(database.catalog.add(table_of<Task>()));
   BUREAU_TRY_VOID(database.catalog.add(table_of<AgentPresence>()));
   BUREAU_TRY_VOID(support::add_tables(database.catalog));
+  BUREAU_TRY_VOID(sales::add_tables(database.catalog));
   for (const TableInfo* table : o.tables) BUREAU_TRY_VOID(database.catalog.add(*table));
   BUREAU_TRY(engine->database_, Database::open(std::move(database)));
 
   Policies policies = o.policies;
   BUREAU_TRY_VOID(add_task_policies(policies));
   BUREAU_TRY_VOID(support::add_policies(policies));
+  BUREAU_TRY_VOID(sales::add_policies(policies));
   BUREAU_TRY(engine->access_, Access::open(*engine->database_, policies));
   engine->feed_ =
       std::make_unique<Feed>(*engine->access_, [wake = engine->wake_] { wake->ring(); });

@@ -1,0 +1,6 @@
+#pragma once
+
+// Everything of sales/: accounts, contacts, products, deals, their pipelines, and what they come
+// to.
+
+#include "bureau/sales/deals.hpp"
