@@ -2,89 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <fstream>
 #include <map>
 #include <optional>
-#include <sstream>
 
-#include "bureau/core/csv.hpp"
+#include "sheet.hpp"
 
 namespace cli {
 
 using namespace bureau;
 
 namespace {
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return fail(Code::not_found, fmt::format("{}: cannot be read", path), "file");
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (in.bad()) return fail(Code::unavailable, fmt::format("{}: cannot be read", path), "file");
-  std::string all = std::move(text).str();
-  if (all.empty()) return fail(Code::invalid, fmt::format("{}: the file is empty", path), "file");
-  return all;
-}
-
-/// A CSV file whose first record names the columns.
-class Sheet {
- public:
-  static Result<Sheet> open(const std::string& path, std::string text) {
-    Sheet sheet;
-    sheet.path_ = path;
-    sheet.text_ = std::make_unique<std::string>(std::move(text));
-    sheet.reader_ = std::make_unique<CsvReader>(*sheet.text_);
-    auto header = sheet.reader_->next(sheet.record_);
-    if (!header) return fail(sheet.at(header.error()));
-    if (!*header) return fail(Code::invalid, fmt::format("{}: has no header line", path), "file");
-    sheet.names_ = sheet.record_.fields;
-    return sheet;
-  }
-  /// The position of the first of these columns that is there.
-  [[nodiscard]] std::optional<std::size_t> column(
-      std::initializer_list<std::string_view> names) const {
-    for (const auto name : names) {
-      const auto found = std::find(names_.begin(), names_.end(), name);
-      if (found != names_.end()) return static_cast<std::size_t>(found - names_.begin());
-    }
-    return std::nullopt;
-  }
-  [[nodiscard]] Result<bool> next() {
-    auto more = reader_->next(record_);
-    if (!more) return fail(at(more.error()));
-    if (*more && record_.fields.size() != names_.size()) {
-      return fail(Code::invalid,
-                  fmt::format("{}, line {}: has {} fields, the header names {}", path_,
-                              record_.line, record_.fields.size(), names_.size()),
-                  "line");
-    }
-    return more;
-  }
-  [[nodiscard]] const std::string& field(std::size_t column) const {
-    return record_.fields[column];
-  }
-  [[nodiscard]] std::string field(std::optional<std::size_t> column) const {
-    return column ? record_.fields[*column] : std::string();
-  }
-  [[nodiscard]] std::size_t line() const { return record_.line; }
-  [[nodiscard]] Error at(const Error& error) const {
-    return {error.code, fmt::format("{}, {}", path_, error.message), error.field};
-  }
-  [[nodiscard]] Error bad(std::string_view column, std::string_view rule) const {
-    return {Code::invalid, fmt::format("{}, line {}, {}: {}", path_, record_.line, column, rule),
-            std::string(column)};
-  }
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string names() const { return fmt::format("{}", fmt::join(names_, ", ")); }
-
- private:
-  std::string path_;
-  std::unique_ptr<std::string> text_;
-  std::unique_ptr<CsvReader> reader_;
-  CsvReader::Record record_;
-  std::vector<std::string> names_;
-};
 
 struct Row {
   std::string id, subject, customer, email, text;

@@ -8,8 +8,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 
+#include "commands.hpp"
 #include "import.hpp"
 #include "office.hpp"
 #include "output.hpp"
@@ -21,45 +21,6 @@ using namespace cli;
 
 std::atomic<bool> interrupted{false};
 void on_signal(int) { interrupted.store(true); }
-
-const std::map<std::string, Format> formats{
-    {"table", Format::table}, {"json", Format::json}, {"csv", Format::csv}};
-
-struct ListOptions {
-  std::string where;
-  Format format = Format::table;
-  std::uint64_t limit = 100;
-};
-
-void add_list_options(CLI::App& app, ListOptions& options) {
-  app.add_option("--where", options.where,
-                 "only rows for which this holds, such as 'status = \"open\" and priority >= "
-                 "\"high\"'");
-  app.add_option("--format", options.format, "table, json or csv")
-      ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case))
-      ->default_str("table");
-  app.add_option("--limit", options.limit, "at most so many rows")->capture_default_str();
-}
-
-/// Lists any table: what --where, --limit and --format say.
-Result<void> list_rows(const Office& office, const TableInfo& table, const ListOptions& options,
-                       std::vector<Order> order, std::vector<std::string_view> columns) {
-  Query query;
-  if (!options.where.empty()) {
-    auto where = Predicate::parse(table, options.where, &office.engine->database().catalog());
-    if (!where) return fail(Error(Code::invalid, "--where, " + where.error().message, "where"));
-    query.where = *where;
-  }
-  query.order = std::move(order);
-  query.limit = options.limit;
-  EntityPrinter printer(options.format, table, std::move(columns));
-  BUREAU_TRY_VOID(Rows(Scope(office.system()), table).list(query, [&](std::span<const Value> row) {
-    printer.add(row);
-    return true;
-  }));
-  printer.finish();
-  return {};
-}
 
 Result<void> show_task(const Office& office, const std::string& text) {
   BUREAU_TRY(auto id, parse_task(text));
@@ -277,6 +238,8 @@ int run(int argc, char** argv) {
                      {"number", "status", "priority", "category", "subject", "created_at"});
   }));
 
+  add_deals_commands(app, in_office);
+
   auto* train_app = app.add_subcommand("train", "learn categories from labelled messages");
   train_app->add_option("FILE", file, "columns: text and category")->required();
   train_app->callback(in_office([&](Office& office) -> Result<void> {
@@ -287,15 +250,10 @@ int run(int argc, char** argv) {
   }));
 
   Format format = Format::table;
-  auto add_format = [&](CLI::App* of) {
-    of->add_option("--format", format, "table, json or csv")
-        ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case))
-        ->default_str("table");
-  };
   auto* agents = app.add_subcommand("agents", "the agents of this office");
   agents->require_subcommand(1);
   auto* agents_list = agents->add_subcommand("list", "which there are, and what they have done");
-  add_format(agents_list);
+  add_format_option(*agents_list, format);
   agents_list->callback(in_office([&](Office& office) { return print_agents(office, format); }));
 
   std::string watch_where;
@@ -304,7 +262,8 @@ int run(int argc, char** argv) {
   auto* watch_app =
       app.add_subcommand("watch", "changes as they are committed, a JSON object a line");
   watch_app->require_subcommand(1);
-  for (const TableInfo* table : {&table_of<Ticket>(), &table_of<Message>(), &table_of<Task>()}) {
+  for (const TableInfo* table :
+       {&table_of<Ticket>(), &table_of<Message>(), &table_of<Deal>(), &table_of<Task>()}) {
     auto* one = watch_app->add_subcommand(std::string(table->name), "changes of this table");
     one->add_option("--where", watch_where, "only rows for which this holds");
     one->add_option("--after", watch_after, "begin after this sequence number; else from now on");
@@ -359,7 +318,7 @@ int run(int argc, char** argv) {
   }));
 
   auto* stats = app.add_subcommand("stats", "how much there is of what");
-  add_format(stats);
+  add_format_option(*stats, format);
   stats->callback(in_office([&](Office& office) { return print_stats(office, format); }));
 
   try {

@@ -1,0 +1,44 @@
+#include "commands.hpp"
+
+namespace cli {
+
+using namespace bureau;
+
+void add_format_option(CLI::App& app, Format& format) {
+  app.add_option("--format", format, "table, json or csv")
+      ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case))
+      ->default_str("table");
+}
+
+void add_list_options(CLI::App& app, ListOptions& options) {
+  app.add_option("--where", options.where,
+                 "only rows for which this holds, such as 'status = \"open\" and priority >= "
+                 "\"high\"'");
+  add_format_option(app, options.format);
+  app.add_option("--limit", options.limit, "at most so many rows")->capture_default_str();
+}
+
+Result<Predicate> parse_where(const Office& office, const TableInfo& table,
+                              const std::string& where) {
+  if (where.empty()) return Predicate();
+  auto parsed = Predicate::parse(table, where, &office.engine->database().catalog());
+  if (!parsed) return fail(Error(Code::invalid, "--where, " + parsed.error().message, "where"));
+  return parsed;
+}
+
+Result<void> list_rows(const Office& office, const TableInfo& table, const ListOptions& options,
+                       std::vector<Order> order, std::vector<std::string_view> columns) {
+  Query query;
+  BUREAU_TRY(query.where, parse_where(office, table, options.where));
+  query.order = std::move(order);
+  query.limit = options.limit;
+  EntityPrinter printer(options.format, table, std::move(columns));
+  BUREAU_TRY_VOID(Rows(Scope(office.system()), table).list(query, [&](std::span<const Value> row) {
+    printer.add(row);
+    return true;
+  }));
+  printer.finish();
+  return {};
+}
+
+}  // namespace cli

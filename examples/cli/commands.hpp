@@ -1,0 +1,44 @@
+#pragma once
+
+// What the commands of every entity share.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "office.hpp"
+#include "output.hpp"
+
+namespace cli {
+
+inline const std::map<std::string, Format> formats{
+    {"table", Format::table}, {"json", Format::json}, {"csv", Format::csv}};
+
+struct ListOptions {
+  std::string where;
+  Format format = Format::table;
+  std::uint64_t limit = 100;
+};
+
+void add_format_option(CLI::App& app, Format& format);
+void add_list_options(CLI::App& app, ListOptions& options);
+
+/// What --where says of the table; everything when it is empty.
+[[nodiscard]] bureau::Result<bureau::Predicate> parse_where(const Office& office,
+                                                            const bureau::TableInfo& table,
+                                                            const std::string& where);
+/// Lists any table: what --where, --limit and --format say.
+[[nodiscard]] bureau::Result<void> list_rows(const Office& office, const bureau::TableInfo& table,
+                                             const ListOptions& options,
+                                             std::vector<bureau::Order> order,
+                                             std::vector<std::string_view> columns);
+
+/// Makes the callback of a command of what it does in an office that is open.
+using InOffice = std::function<std::function<void()>(std::function<bureau::Result<void>(Office&)>)>;
+
+/// `bureau deals ...`.
+void add_deals_commands(CLI::App& app, const InOffice& in_office);
+
+}  // namespace cli
