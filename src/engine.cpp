@@ -90,6 +90,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   BUREAU_TRY_VOID(support::add_policies(policies));
   BUREAU_TRY_VOID(sales::add_policies(policies));
   BUREAU_TRY(engine->access_, Access::open(*engine->database_, policies));
+  engine->database_->on_async_write([wake = engine->wake_] { wake->ring(); });
   engine->feed_ =
       std::make_unique<Feed>(*engine->access_, [wake = engine->wake_] { wake->ring(); });
   engine->orchestrator_ =
@@ -101,6 +102,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
 
 Engine::~Engine() {
   (void)stop(Duration(0));
+  if (database_) database_->drop_async_writes();
   std::lock_guard lock(wake_->mutex);
   wake_->scheduler = nullptr;
   wake_->orchestrator = nullptr;
@@ -208,6 +210,7 @@ PollResult Engine::poll(const PollLimit& limit) {
   } else {
     note("maintenance", maintained.error());
   }
+  if (database_->run_async_writes()) ++result.ran;
   if (feed_->pump()) ++result.ran;
   for (std::size_t tasks = 0; tasks < limit.tasks && clock.monotonic() <= end; ++tasks) {
     auto ran = orchestrator_->step();
@@ -236,8 +239,10 @@ Result<void> Engine::stop(Duration timeout) {
   }
   if (options_.scheduler) {
     auto threads = options_.scheduler->stop(deadline);
-    if (stopped && !threads) return threads;
+    if (stopped && !threads) stopped = std::move(threads);
   }
+  auto written = database_->finish_async_writes(deadline);
+  if (stopped && !written) return written;
   return stopped;
 }
 

@@ -62,8 +62,9 @@ class Engine final : private Runner {
   /// poll() makes it unreadable again. Belongs to the engine. -1 where the system has none.
   [[nodiscard]] Result<int> wake_handle();
 
-  /// Takes no new work and returns when what runs has ended. `deadline` when something still ran
-  /// then; the message names it. Not an error: an engine that was never started.
+  /// Takes no new work and returns when what runs has ended, and what write_async() began is made
+  /// and told of. `deadline` when something still ran then; the message names it. Not an error: an
+  /// engine that was never started (its writes that were begun are dropped with it).
   Result<void> stop(Duration timeout = std::chrono::seconds(10));
 
  private:

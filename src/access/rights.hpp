@@ -203,6 +203,10 @@ struct SessionDoor {
                             CodeLocation where, bool portable);
   static Result<void> write(const Scope& scope, FunctionRef<Result<void>(Unit&)> closure,
                             bool portable);
+  static WriteOptions options(const Session::State& state, CodeLocation where, bool portable);
+  static Attribution attribution(const Session::State& state);
+  static Result<void> in_unit(const Session& session, Transaction& transaction,
+                              FunctionRef<Result<void>(Unit&)> closure);
   static Result<void> read(const Session& session, FunctionRef<Result<void>(View&)> closure);
   /// Runs with a reader and the rights as it has them.
   static Result<void> read(const Scope& scope,

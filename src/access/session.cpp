@@ -48,6 +48,18 @@ Result<void> Session::run_write(FunctionRef<Result<void>(Unit&)> closure,
   return detail::SessionDoor::write(*this, closure, where, false);
 }
 
+Result<void> Session::begin_write(std::function<Result<void>(Unit&)> closure,
+                                  std::function<void(Result<void>)> done,
+                                  CodeLocation where) const {
+  return state_->access->database.write_async(
+      detail::SessionDoor::options(*state_, where, false),
+      detail::SessionDoor::attribution(*state_),
+      [session = *this, closure = std::move(closure)](Transaction& transaction) {
+        return detail::SessionDoor::in_unit(session, transaction, closure);
+      },
+      std::move(done));
+}
+
 Result<void> Session::run_read(FunctionRef<Result<void>(View&)> closure) const {
   return detail::SessionDoor::read(*this, closure);
 }
@@ -57,18 +69,28 @@ namespace detail {
 Result<void> SessionDoor::write(const Session& session, FunctionRef<Result<void>(Unit&)> closure,
                                 CodeLocation where, bool portable) {
   const Session::State& state = session.state();
-  Database& database = state.access->database;
+  return state.access->database.write(
+      options(state, where, portable), attribution(state),
+      [&](Transaction& transaction) { return in_unit(session, transaction, closure); });
+}
+
+WriteOptions SessionDoor::options(const Session::State& state, CodeLocation where, bool portable) {
   WriteOptions options;
-  options.deadline = database.clock().monotonic() + state.write_timeout;
+  options.deadline = state.access->database.clock().monotonic() + state.write_timeout;
   options.portable = portable;
   options.where = where;
-  const Attribution attribution{state.principal.tenant.value, state.principal.user.value,
-                                state.task};
-  return database.write(options, attribution, [&](Transaction& transaction) -> Result<void> {
-    Unit unit(session, transaction);
-    BUREAU_TRY_VOID(rights(unit));
-    return closure(unit);
-  });
+  return options;
+}
+
+Attribution SessionDoor::attribution(const Session::State& state) {
+  return {state.principal.tenant.value, state.principal.user.value, state.task};
+}
+
+Result<void> SessionDoor::in_unit(const Session& session, Transaction& transaction,
+                                  FunctionRef<Result<void>(Unit&)> closure) {
+  Unit unit(session, transaction);
+  BUREAU_TRY_VOID(rights(unit));
+  return closure(unit);
 }
 
 Result<void> SessionDoor::write(const Scope& scope, FunctionRef<Result<void>(Unit&)> closure,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "store/async_writes.hpp"
 #include "store/database_impl.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -36,11 +37,15 @@ Database::Impl::Impl(DatabaseOptions options)
       clock(options.clock != nullptr ? *options.clock : Clock::system()),
       random(options.random != nullptr ? *options.random : Random::system()),
       log(std::move(options.log)),
-      ids(clock) {}
+      ids(clock),
+      async_writes(std::make_unique<detail::AsyncWrites>(options.async_writes_max, log)) {}
+
+Database::Impl::~Impl() = default;
 
 Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Database::~Database() {
+  if (impl_) impl_->async_writes->close();
   if (impl_ && impl_->has_node) impl_->storage->release_node(impl_->node.number);
 }
 
@@ -189,23 +194,31 @@ Result<void> Database::read(Monotonic deadline, ReadClosure closure) {
 Result<void> Database::write(const WriteOptions& options, const Attribution& attribution,
                              FunctionRef<Result<void>(Transaction&)> closure) {
   BUREAU_TRY_VOID(impl_->ensure_ids());
-  std::vector<detail::Recorder::NewKey> new_keys;
-  std::int64_t erasures = 0;
-  bool rights = false;
-  auto run = [&](Writer& writer) -> Result<void> {
-    Transaction transaction(*this, writer, impl_->clock.now());
-    transaction.attribution_ = attribution;
-    BUREAU_TRY_VOID(closure(transaction));
-    BUREAU_TRY_VOID(transaction.recorder_.flush());
-    new_keys = std::move(transaction.recorder_.new_keys());
-    erasures = transaction.recorder_.seen_erasures();
-    rights = transaction.recorder_.touched_rights();
-    return {};
-  };
+  Afterwards after;
+  auto run = [&](Writer& writer) { return run_closure(writer, attribution, closure, after); };
   BUREAU_TRY_VOID(impl_->storage->write(options, run));
-  if (rights) impl_->rights_commits.fetch_add(1);
-  for (const auto& made : new_keys) impl_->cache_key(made.subject, made.key, erasures);
+  committed(after);
   return {};
+}
+
+Result<void> Database::run_closure(Writer& writer, const Attribution& attribution,
+                                   FunctionRef<Result<void>(Transaction&)> closure,
+                                   Afterwards& after) {
+  Transaction transaction(*this, writer, impl_->clock.now());
+  transaction.attribution_ = attribution;
+  BUREAU_TRY_VOID(closure(transaction));
+  BUREAU_TRY_VOID(transaction.recorder_.flush());
+  after.new_keys = std::move(transaction.recorder_.new_keys());
+  after.erasures = transaction.recorder_.seen_erasures();
+  after.rights = transaction.recorder_.touched_rights();
+  return {};
+}
+
+void Database::committed(const Afterwards& after) {
+  if (after.rights) impl_->rights_commits.fetch_add(1);
+  for (const auto& made : after.new_keys) {
+    impl_->cache_key(made.subject, made.key, after.erasures);
+  }
 }
 
 Storage& Database::storage() { return *impl_->storage; }

@@ -9,8 +9,13 @@
 
 BUREAU_BEGIN_NAMESPACE
 
+namespace detail {
+class AsyncWrites;
+}
+
 struct Database::Impl {
   explicit Impl(DatabaseOptions options);
+  ~Impl();
 
   std::shared_ptr<Storage> storage;
   Catalog catalog;
@@ -19,6 +24,7 @@ struct Database::Impl {
   LogSink log;
   IdSource ids;
   std::string cursor_key;
+  std::unique_ptr<detail::AsyncWrites> async_writes;
 
   std::mutex node_mutex;  // one thread takes the node or extends its reservation
   std::atomic<bool> has_node{false};

@@ -16,4 +16,8 @@ Result<bool> Reader::find(const TableInfo& table, std::int64_t id, RowSink sink)
   return found;
 }
 
+void Storage::write_all(std::span<BatchedWrite> writes) {
+  for (BatchedWrite& one : writes) one.result = write(one.options, one.closure);
+}
+
 BUREAU_END_NAMESPACE

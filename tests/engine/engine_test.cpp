@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <atomic>
+#include <functional>
 
 #include "bureau/store/memory_storage.hpp"
 
@@ -135,4 +136,91 @@ TEST_CASE("Maintenance follows commits, and rests when there are none") {
   office.clock.advance(31s);
   office.poll();
   CHECK(office.keeper->calls == rested + 1);
+}
+
+TEST_CASE("write_async returns at once; poll makes the write and tells of it") {
+  Office office;
+  must(office.engine->start_polled());
+  office.poll();
+  office.clock.advance(100ms);
+  office.poll();
+  const int fd = must(office.engine->wake_handle());
+  const Session session = office.engine->system(office.tenant.id);
+  const auto name_of = [](std::string name) {
+    return [name](Unit& unit) -> Result<Team> {
+      Team team;
+      team.name = name;
+      return Repository<Team>(unit).insert(team);
+    };
+  };
+  std::vector<std::string> told;
+  std::function<void(Result<Team>)> done = [&](Result<Team> team) {
+    told.push_back(team ? team->name : std::string(to_string(team.error().code)));
+    if (team && team->name == "first") {
+      must(Repository<Team>(session).change(team->id, [](Team& row) { row.skills = {"x"}; }));
+      must(session.write_async(name_of("second"), done));
+    }
+  };
+  must(session.write_async(name_of("first"), done));
+  must(session.write_async(name_of("first"), done));
+  CHECK(told.empty());
+  CHECK(must(Repository<Team>(session).count()) == 0);
+  CHECK(is_readable(fd));
+  while (office.poll().ran > 0) {
+  }
+  CHECK(told == std::vector<std::string>{"first", "exists", "second"});
+  CHECK(must(Repository<Team>(session).count()) == 2);
+}
+
+TEST_CASE("rights of a write that was begun are judged when it is made") {
+  Office office;
+  must(office.engine->start_polled());
+  const Session system = office.engine->system(office.tenant.id);
+  User user;
+  user.name = user.email = "mia";
+  user.role = "manager";
+  user.status = UserStatus::active;
+  user = must(Repository<User>(system).insert(user));
+  const Session mia = must(office.engine->session(office.tenant.id, user.id));
+  Code code{};
+  must(mia.write_async(
+      [](Unit& unit) -> Result<Team> {
+        Team team;
+        team.name = "hers";
+        return Repository<Team>(unit).insert(team);
+      },
+      [&](Result<Team> made) { code = made ? Code() : made.error().code; }));
+  must(Repository<User>(system).change(user.id,
+                                       [](User& row) { row.status = UserStatus::disabled; }));
+  office.poll();
+  CHECK(code == Code::forbidden);
+  CHECK(must(Repository<Team>(system).count()) == 0);
+}
+
+TEST_CASE("stopping makes what was begun; an engine that nobody started drops it") {
+  std::vector<bool> told;
+  const auto begin = [&](Office& office) {
+    return office.engine->system(office.tenant.id)
+        .write_async(
+            [](Unit& unit) -> Result<Team> {
+              Team team;
+              team.name = "late";
+              return Repository<Team>(unit).insert(team);
+            },
+            [&](Result<Team> made) { told.push_back(made.has_value()); });
+  };
+  {
+    Office office;
+    must(office.engine->start());
+    must(begin(office));
+    must(office.engine->stop());
+    CHECK(told == std::vector{true});
+    const auto refused = begin(office);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::unavailable);
+  }
+  Office office;
+  must(begin(office));
+  office.engine.reset();
+  CHECK(told == std::vector{true, false});
 }

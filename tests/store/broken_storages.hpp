@@ -35,6 +35,30 @@ using bureau::Writer;
 using bureau::testing::ReaderWrapper;
 using bureau::testing::WriterWrapper;
 
+/// A batch is one transaction: one that fails takes the others with it.
+class SharesFate final : public StorageWrapper {
+ public:
+  SharesFate() : StorageWrapper(bureau::make_memory_storage()) {}
+  void write_all(std::span<bureau::BatchedWrite> writes) override {
+    const auto outcome = inner().write({}, [&](Writer& writer) -> Result<void> {
+      for (auto& one : writes) BUREAU_TRY_VOID(one.closure(writer));
+      return {};
+    });
+    for (auto& one : writes) one.result = outcome;
+  }
+};
+
+/// The last of a batch is made first.
+class BackToFront final : public StorageWrapper {
+ public:
+  BackToFront() : StorageWrapper(bureau::make_memory_storage()) {}
+  void write_all(std::span<bureau::BatchedWrite> writes) override {
+    for (std::size_t i = writes.size(); i > 0; --i) {
+      writes[i - 1].result = inner().write(writes[i - 1].options, writes[i - 1].closure);
+    }
+  }
+};
+
 /// Memory storage whose selects are changed on their way in.
 class ChangedSelects : public StorageWrapper {
  public:

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <thread>
@@ -377,4 +378,119 @@ TEST_CASE("a closure that holds the lock long is named in the log") {
     return {};
   }));
   CHECK(logged.find("sqlite_group_test.cpp") != std::string::npos);
+}
+
+namespace {
+
+std::vector<Result<void>> write_all(Storage& storage,
+                                    std::vector<std::function<Result<void>(Writer&)>>& closures,
+                                    bool portable = false) {
+  std::vector<bureau::BatchedWrite> writes;
+  for (auto& closure : closures) {
+    WriteOptions options;
+    options.portable = portable;
+    writes.push_back({options, closure, {}});
+  }
+  storage.write_all(writes);
+  std::vector<Result<void>> results;
+  for (auto& one : writes) results.push_back(std::move(one.result));
+  return results;
+}
+
+}  // namespace
+
+TEST_CASE("writes that one thread makes together share a commit") {
+  FaultVfs vfs;
+  const fixture::Folder folder;
+  const auto storage = open_on(vfs, folder);
+  REQUIRE(fixture::add_crew(*storage, 1000, "first"));
+  for (const bool portable : {false, true}) {
+    std::vector<std::function<Result<void>(Writer&)>> closures;
+    std::set<std::thread::id> threads;
+    for (std::int64_t id = 1; id <= 40; ++id) {
+      closures.emplace_back([&, id = portable ? id + 100 : id](Writer& writer) {
+        threads.insert(std::this_thread::get_id());
+        return fixture::add_crew(writer, id, std::to_string(id));
+      });
+    }
+    const auto before = vfs.syncs();
+    for (const auto& result : write_all(*storage, closures, portable)) CHECK(result);
+    CHECK(vfs.syncs() - before == 1);
+    CHECK(threads == std::set{std::this_thread::get_id()});
+  }
+  CHECK(fixture::crew_ids(*storage).size() == 81);
+}
+
+TEST_CASE("a batch whose commit fails: each closure is run again, alone") {
+  for (const auto operation : {DiskOperation::write, DiskOperation::sync}) {
+    FaultVfs vfs;
+    const fixture::Folder folder;
+    const auto storage = open_on(vfs, folder);
+    REQUIRE(fixture::add_crew(*storage, 100, "first"));
+    int runs = 0;
+    std::vector<std::function<Result<void>(Writer&)>> closures;
+    for (std::int64_t id = 1; id <= 5; ++id) {
+      closures.emplace_back([&, id](Writer& writer) -> Result<void> {
+        ++runs;
+        BUREAU_TRY_VOID(fixture::add_crew(writer, id, std::to_string(id)));
+        return id == 3 ? bureau::fail(Code::conflict, "no") : Result<void>();
+      });
+    }
+    vfs.fail({.operation = operation,
+              .file = DiskFile::any,
+              .failed_sync = FailedSync::lost,
+              .times = 1});
+    const auto results = write_all(*storage, closures);
+    CHECK(vfs.faults() == 1);
+    const auto ids = fixture::crew_ids(*storage);
+    for (std::int64_t id = 1; id <= 5; ++id) {
+      const auto& result = results[static_cast<std::size_t>(id - 1)];
+      const bool there = std::find(ids.begin(), ids.end(), id) != ids.end();
+      CHECK(there == result.has_value());
+      if (id == 3) CHECK(code_of(result) == "conflict");
+    }
+    CHECK(runs >= 5);
+  }
+}
+
+TEST_CASE("a batch beside a writer that dooms its group: nobody waits for ever") {
+  FaultVfs vfs;
+  const fixture::Folder folder;
+  const auto storage = open_on(vfs, folder);
+  std::atomic<bool> stop{false};
+  std::atomic<int> doomed{0};
+  std::thread dooming([&] {
+    while (!stop) {
+      const auto outcome = storage->write({}, [&](Writer& writer) -> Result<void> {
+        BUREAU_TRY_VOID(fixture::add_crew(writer, 1'000'000, "gone"));
+        return bureau::fail(Code::unavailable, "as after an I/O error");
+      });
+      if (!outcome) ++doomed;
+    }
+  });
+  std::vector<std::thread> batching;
+  const int rounds = counts::cases(60, 600);
+  for (int t = 0; t < 3; ++t) {
+    batching.emplace_back([&, t] {
+      for (int round = 0; round < rounds; ++round) {
+        std::vector<std::function<Result<void>(Writer&)>> closures;
+        for (std::int64_t i = 0; i < 6; ++i) {
+          const std::int64_t id = (t * rounds + round) * 6 + i + 1;
+          closures.emplace_back([id, i](Writer& writer) -> Result<void> {
+            BUREAU_TRY_VOID(fixture::add_crew(writer, id, std::to_string(id)));
+            // The first and the last fail by themselves: they are told when the others are.
+            return i == 0 || i == 5 ? bureau::fail(Code::conflict, "no") : Result<void>();
+          });
+        }
+        const auto results = write_all(*storage, closures, round % 3 == 0);
+        for (std::size_t i = 0; i < results.size(); ++i) {
+          CHECK(results[i].has_value() == (i != 0 && i != 5));
+        }
+      }
+    });
+  }
+  for (auto& thread : batching) thread.join();
+  stop = true;
+  dooming.join();
+  CHECK(fixture::crew_ids(*storage).size() == static_cast<std::size_t>(rounds) * 12);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -100,6 +101,32 @@ class Session {
     return std::move(*result);
   }
 
+  /// Begins such a write and returns: it never waits for the storage. `f(Unit&)` and `done(Result)`
+  /// run later, on the engine's scheduler or inside poll(); writes are made, and told of, in the
+  /// order in which they were begun. `done` is called exactly once, when the write is durable or
+  /// its failure is known. Rights are judged when `f` runs. More: Database::write_async().
+  template <class F, class Done>
+  Result<void> write_async(F f, Done done, CodeLocation where = CodeLocation::current()) const {
+    using R = std::invoke_result_t<F&, Unit&>;
+    struct Pending {
+      F f;
+      Done done;
+      std::optional<R> result;
+    };
+    auto pending = std::make_shared<Pending>(Pending{std::move(f), std::move(done), {}});
+    return begin_write(
+        [pending](Unit& unit) -> Result<void> {
+          pending->result.emplace(pending->f(unit));
+          if (!*pending->result) return fail(pending->result->error());
+          return {};
+        },
+        [pending](Result<void> outcome) {
+          if (!outcome) return static_cast<void>(pending->done(R(fail(outcome.error()))));
+          pending->done(std::move(*pending->result));
+        },
+        where);
+  }
+
   /// Runs `f(View&)` on one snapshot.
   template <class F>
   auto read(F&& f) const -> std::invoke_result_t<F&, View&> {
@@ -136,6 +163,8 @@ class Session {
  private:
   friend struct detail::SessionDoor;
   Result<void> run_write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation where) const;
+  Result<void> begin_write(std::function<Result<void>(Unit&)> closure,
+                           std::function<void(Result<void>)> done, CodeLocation where) const;
   Result<void> run_read(FunctionRef<Result<void>(View&)> closure) const;
   std::shared_ptr<const State> state_;
 };

@@ -17,6 +17,9 @@
 BUREAU_BEGIN_NAMESPACE
 
 class Database;
+namespace detail {
+struct AsyncWriteJob;
+}  // namespace detail
 
 /// On whose behalf a transaction changes rows; the journal keeps it with every record.
 struct Attribution {
@@ -68,6 +71,7 @@ struct DatabaseOptions {
   Clock* clock = nullptr;            ///< not owned; null: Clock::system()
   Random* random = nullptr;          ///< not owned; null: Random::system()
   LogSink log;
+  std::size_t async_writes_max = 65'536;  ///< that wait at a time; a further one is `busy`
 };
 
 /// The layer that gives every storage the same meaning: ids, the journal, the tables of the
@@ -85,6 +89,33 @@ class Database {
   /// returns, in its transaction.
   Result<void> write(const WriteOptions& options, const Attribution& attribution,
                      FunctionRef<Result<void>(Transaction&)> closure);
+
+  using AsyncClosure = std::function<Result<void>(Transaction&)>;
+  using AsyncDone = std::function<void(Result<void>)>;
+  /// Begins a write and returns: it never waits for the storage, and `closure` and `done` are never
+  /// called inside it. Writes are made in the order in which they were begun, by whoever calls
+  /// run_async_writes() (the engine's scheduler, or poll()), on that thread; several may share a
+  /// commit. `done` is called exactly once, in the same order, on the same thread, when the write
+  /// is durable or its failure is known: with what write() would have returned, or `cancelled` when
+  /// the write was dropped before it was begun. It may do what it likes, begin or make further
+  /// writes too; while it runs, the next are not told of. The deadline counts from the call. `busy`
+  /// when too many wait, `unavailable` once finished; then `done` is not called.
+  Result<void> write_async(const WriteOptions& options, const Attribution& attribution,
+                           AsyncClosure closure, AsyncDone done);
+  /// Makes writes that were begun, and tells of them. True when there is more to do at once; false
+  /// also when another thread is at it.
+  bool run_async_writes();
+  /// Begun and not told of.
+  [[nodiscard]] std::size_t pending_async_writes() const;
+  /// `wake` is called, from any thread, when there is something for run_async_writes(); it must not
+  /// block.
+  void on_async_write(std::function<void()> wake);
+  /// Makes all that were begun, those that callbacks begin meanwhile too, then takes no more.
+  /// `deadline` when some were left at that moment: they are dropped, or another thread (or the
+  /// caller itself) is inside a callback.
+  Result<void> finish_async_writes(Monotonic deadline);
+  /// Takes no more, and drops what was not begun. The destructor does the same.
+  void drop_async_writes();
 
   [[nodiscard]] Storage& storage();
   [[nodiscard]] const Catalog& catalog() const;
@@ -144,6 +175,16 @@ class Database {
   friend class detail::JournalDecoder;
   struct Impl;
   explicit Database(std::unique_ptr<Impl> impl);
+  /// What is left to do once a write is committed.
+  struct Afterwards {
+    std::vector<detail::Recorder::NewKey> new_keys;
+    std::int64_t erasures = 0;
+    bool rights = false;
+  };
+  Result<void> run_closure(Writer& writer, const Attribution& attribution,
+                           FunctionRef<Result<void>(Transaction&)> closure, Afterwards& after);
+  void committed(const Afterwards& after);
+  std::vector<Result<void>> make_writes(std::span<const detail::AsyncWriteJob> jobs);
   std::unique_ptr<Impl> impl_;
 };
 

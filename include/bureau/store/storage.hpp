@@ -87,6 +87,13 @@ class Subscription {
 using ReadClosure = FunctionRef<Result<void>(Reader&)>;
 using WriteClosure = FunctionRef<Result<void>(Writer&)>;
 
+/// One of several writes that are made together.
+struct BatchedWrite {
+  WriteOptions options;
+  WriteClosure closure;
+  Result<void> result = {};  ///< set by write_all(): what write() would have returned
+};
+
 /// What a host implements to keep rows elsewhere. All calls from any thread.
 /// `bureau::testing::exercise_storage` says whether an implementation is right.
 class Storage {
@@ -104,6 +111,12 @@ class Storage {
   /// is `invalid`. Success: the change is there and, on a durable storage, stays there.
   /// unknown_outcome: it may be there. Any other error: it is not there.
   virtual Result<void> write(const WriteOptions& options, WriteClosure closure) = 0;
+
+  /// Makes several writes, in order, and sets the result of each as write() would have returned it:
+  /// one that fails undoes nothing of the others, and each sees those before it. Closures run on
+  /// the calling thread unless they are portable. A storage may let them share a commit; this
+  /// default calls write() for each.
+  virtual void write_all(std::span<BatchedWrite> writes);
 
   /// Makes the tables and indexes of the catalog, or adds what is missing to those that exist
   /// (new tables, new columns that may be null or have a natural zero, indexes). `conflict` when a
@@ -134,7 +147,8 @@ class Storage {
   virtual Result<Duration> maintain() { return Duration::max(); }
 };
 
-/// Forwards everything; derive from it to watch or disturb a storage.
+/// Forwards everything; derive from it to watch or disturb a storage. Only write_all() is made of
+/// calls of write(), so that whoever overrides that sees every write.
 class StorageWrapper : public Storage {
  public:
   explicit StorageWrapper(std::shared_ptr<Storage> inner) : inner_(std::move(inner)) {}

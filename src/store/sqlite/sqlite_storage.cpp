@@ -59,6 +59,7 @@ class SqliteStorage final : public Storage {
   Result<void> write(const WriteOptions& options, WriteClosure closure) override {
     return queue_->write(options, closure);
   }
+  void write_all(std::span<BatchedWrite> writes) override { queue_->write_all(writes); }
   Result<void> migrate(const Catalog& catalog) override;
   Result<Subscription> on_commit(std::function<void()> hint) override {
     return hints_->subscribe(std::move(hint));

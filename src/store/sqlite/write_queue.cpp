@@ -60,6 +60,11 @@ struct WriteQueue::Ticket {
   std::optional<WriteClosure> closure;
   std::optional<FunctionRef<Result<void>()>> work;  ///< of run_alone()
   const WriteOptions* options = nullptr;
+  bool portable = false;
+  /// Through which its thread is given the turn: of writes that one thread makes together, the last
+  /// one, for which the thread waits.
+  Ticket* voice = this;
+  bool is_batched = false;
   Monotonic deadline;
   bool careful = false;  ///< changes with a sink need savepoints: run again for that
   Result<void> result;
@@ -68,7 +73,7 @@ struct WriteQueue::Ticket {
   std::condition_variable condition;
 
   [[nodiscard]] bool is_timed() const { return deadline != Monotonic::never(); }
-  [[nodiscard]] bool is_portable() const { return closure && options->portable; }
+  [[nodiscard]] bool is_portable() const { return closure && portable; }
 };
 
 WriteQueue::WriteQueue(Connection& connection, CommitLog& commits, LockFile& lock_file,
@@ -93,13 +98,48 @@ WriteQueue::Ticket& WriteQueue::new_ticket() {
   return ticket;
 }
 
+Result<void> WriteQueue::refuse_nested(const WriteOptions& options) const {
+  if (!runs_here(this)) return {};
+  return fail(Code::invalid, fmt::format("{}: a write inside a write, at {}:{}; pass the writer "
+                                         "or unit on instead",
+                                         settings_.path, options.where.file, options.where.line));
+}
+
 Result<void> WriteQueue::write(const WriteOptions& options, WriteClosure closure) {
-  if (runs_here(this)) {
-    return fail(Code::invalid, fmt::format("{}: a write inside a write, at {}:{}; pass the writer "
-                                           "or unit on instead",
-                                           settings_.path, options.where.file, options.where.line));
-  }
+  BUREAU_TRY_VOID(refuse_nested(options));
   return enter(&options, options.deadline, closure, std::nullopt);
+}
+
+void WriteQueue::write_all(std::span<BatchedWrite> writes) {
+  if (writes.empty()) return;
+  if (runs_here(this)) {
+    for (BatchedWrite& one : writes) one.result = refuse_nested(one.options);
+    return;
+  }
+  std::vector<Ticket*> tickets(writes.size());
+  {
+    const std::lock_guard guard(mutex_);
+    for (Ticket*& ticket : tickets) ticket = &new_ticket();
+    for (std::size_t i = 0; i < writes.size(); ++i) {
+      Ticket& ticket = *tickets[i];
+      ticket.options = &writes[i].options;
+      ticket.portable = writes[i].options.portable;
+      ticket.voice = tickets.back();
+      ticket.is_batched = true;
+      ticket.deadline = writes[i].options.deadline;
+      ticket.closure = writes[i].closure;
+      ticket.work = std::nullopt;
+      ticket.signal.store(nothing, std::memory_order_relaxed);
+      queue_.push_back(&ticket);
+    }
+    waiting_ += writes.size();
+    if (!turn_taken_) tickets.back()->signal.store(turn, std::memory_order_relaxed);
+    turn_taken_ = true;
+    queued_.store(queue_.size(), std::memory_order_relaxed);
+  }
+  // When the outcome of the last is known, those of the others are, or are just being told.
+  writes.back().result = serve(*tickets.back());
+  for (std::size_t i = 0; i + 1 < writes.size(); ++i) writes[i].result = serve(*tickets[i]);
 }
 
 Result<void> WriteQueue::run_alone(Monotonic deadline, FunctionRef<Result<void>()> work) {
@@ -116,6 +156,9 @@ Result<void> WriteQueue::enter(const WriteOptions* options, Monotonic deadline,
   std::unique_lock lock(mutex_);
   Ticket& ticket = new_ticket();
   ticket.options = options;
+  ticket.portable = options != nullptr && options->portable;
+  ticket.voice = &ticket;
+  ticket.is_batched = false;
   ticket.deadline = deadline;
   ticket.careful = false;
   ticket.closure = closure;
@@ -127,12 +170,17 @@ Result<void> WriteQueue::enter(const WriteOptions* options, Monotonic deadline,
   queue_.push_back(&ticket);
   queued_.store(queue_.size(), std::memory_order_relaxed);
   lock.unlock();
+  return serve(ticket);
+}
+
+/// Does what the ticket's thread is told, until its outcome is known.
+Result<void> WriteQueue::serve(Ticket& ticket) {
   while (await(ticket) != done) {
     ticket.signal.store(nothing, std::memory_order_relaxed);
     proceed(ticket);
   }
   Result<void> result = std::exchange(ticket.result, {});
-  lock.lock();
+  const std::lock_guard guard(mutex_);
   spare_.push_back(&ticket);
   return result;
 }
@@ -141,7 +189,8 @@ Result<void> WriteQueue::enter(const WriteOptions* options, Monotonic deadline,
 /// yields the processor several times before it sleeps, which with many writers is most of the
 /// work.
 int WriteQueue::await(Ticket& ticket) {
-  Monotonic until = ticket.deadline;
+  // One of a batch is not given up while it waits: when its turn comes, its deadline is looked at.
+  Monotonic until = ticket.is_batched ? Monotonic::never() : ticket.deadline;
   int looks = 0;
   for (;;) {
     int told = ticket.signal.load(std::memory_order_acquire);
@@ -188,7 +237,8 @@ bool WriteQueue::leave_queue(Ticket& ticket) {
   return true;
 }
 
-void WriteQueue::signal(Ticket& ticket, int value) {
+void WriteQueue::signal(Ticket& which, int value) {
+  Ticket& ticket = value == turn ? *which.voice : which;
   // Told `soon`, it is awake or about to be.
   if (ticket.signal.exchange(value, std::memory_order_acq_rel) == nothing) wake(ticket);
 }
@@ -219,7 +269,8 @@ void WriteQueue::proceed(Ticket& self) {
   for (;;) {
     Ticket* const next = next_to_run();
     if (next != nullptr) {
-      if (next != &self && !next->is_portable()) return pass_to_front(alone_ ? reruns_ : claimed_);
+      const bool mine = next->is_portable() || next->voice == self.voice;
+      if (!mine) return pass_to_front(alone_ ? reruns_ : claimed_);
       if (!alone_) --waiting_;
       (alone_ ? reruns_ : claimed_).pop_front();
       run(*next);

@@ -38,6 +38,9 @@ class WriteQueue {
   WriteQueue& operator=(const WriteQueue&) = delete;
 
   Result<void> write(const WriteOptions& options, WriteClosure closure);
+  /// They stand in the queue one behind the other, and so share commits as those of several threads
+  /// do.
+  void write_all(std::span<BatchedWrite> writes);
   /// Runs `work` on this thread while nobody writes here or in another process, with no
   /// transaction open.
   Result<void> run_alone(Monotonic deadline, FunctionRef<Result<void>()> work);
@@ -52,6 +55,8 @@ class WriteQueue {
   struct Ticket;
 
   Ticket& new_ticket();
+  Result<void> refuse_nested(const WriteOptions& options) const;
+  Result<void> serve(Ticket& ticket);
   Result<void> enter(const WriteOptions* options, Monotonic deadline,
                      std::optional<WriteClosure> closure,
                      std::optional<FunctionRef<Result<void>()>> work);
