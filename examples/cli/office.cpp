@@ -17,19 +17,6 @@ Result<std::unique_ptr<Engine>> open_engine(const Settings& settings, std::size_
   return Engine::open(std::move(options));
 }
 
-Result<std::vector<Tenant>> tenants_of(Engine& engine) {
-  std::vector<Tenant> tenants;
-  const Select all{&table_of<Tenant>()};
-  BUREAU_TRY_VOID(engine.database().read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
-    tenants.clear();
-    return reader.scan(all, [&](std::span<const Value> row) -> Result<bool> {
-      from_values(row, tenants.emplace_back());
-      return true;
-    });
-  }));
-  return tenants;
-}
-
 Result<Tenant> choose(const std::vector<Tenant>& tenants, const Settings& settings) {
   if (tenants.empty()) {
     return fail(Code::not_found, fmt::format("{}: the office has no tenant yet; run `bureau init`",
@@ -62,7 +49,7 @@ Result<Office> open_office(const Settings& settings, std::size_t threads) {
   }
   Office office;
   BUREAU_TRY(office.engine, open_engine(settings, threads));
-  BUREAU_TRY(auto tenants, tenants_of(*office.engine));
+  BUREAU_TRY(auto tenants, office.engine->access().tenants());
   BUREAU_TRY(office.tenant, choose(tenants, settings));
   return office;
 }
@@ -70,7 +57,7 @@ Result<Office> open_office(const Settings& settings, std::size_t threads) {
 Result<Office> create_office(const Settings& settings, const std::string& name) {
   Office office;
   BUREAU_TRY(office.engine, open_engine(settings, 1));
-  BUREAU_TRY(auto tenants, tenants_of(*office.engine));
+  BUREAU_TRY(auto tenants, office.engine->access().tenants());
   for (const Tenant& tenant : tenants) {
     if (tenant.name == name) {
       return fail(Code::exists, fmt::format("tenant: \"{}\" is there already", name), "name");

@@ -84,17 +84,10 @@ Setup plain_setup(const std::vector<std::string>& labels) {
 
 namespace {
 
-/// Tenants are no tenant's rows: the host looks them up below the sessions.
 Result<Id<Tenant>> tenant_named(Engine& engine, const std::string& name) {
-  Id<Tenant> found;
-  const Select named = select<Tenant>().where(col(&Tenant::name) == name).limit(1);
-  BUREAU_TRY_VOID(engine.database().read(Monotonic::never(), [&](Reader& reader) {
-    return reader.scan(named, [&](std::span<const Value> row) -> Result<bool> {
-      found = Id<Tenant>(row[0].as_integer());
-      return false;
-    });
-  }));
-  if (found) return found;
+  auto found = engine.access().tenant_named(name);
+  if (found) return found->id;
+  if (found.error().code != Code::not_found) return fail(std::move(found).error());
   BUREAU_TRY(const Tenant made, engine.access().create_tenant(name));
   return made.id;
 }

@@ -25,7 +25,7 @@ Result<std::unique_ptr<Access>> Access::open(Database& database, const Policies&
   Policies all = policies;
   BUREAU_TRY_VOID(detail::add_identity_policies(all));
   auto impl = std::make_unique<Impl>(database);
-  BUREAU_TRY(impl->policies, detail::PolicySet::compile(database.catalog(), all.all()));
+  BUREAU_TRY(impl->policies, detail::PolicySet::compile(database.catalog(), all));
   std::vector<Database::RightsTable> watched = detail::identity_tables();
   for (const TableInfo* table : impl->policies.reads()) {
     const bool known = std::any_of(watched.begin(), watched.end(),
@@ -82,6 +82,40 @@ Result<Tenant> Access::create_tenant(std::string_view name) {
   };
   BUREAU_TRY_VOID(impl_->database.write({}, {}, create));
   return tenant;
+}
+
+namespace {
+
+Result<std::vector<Tenant>> read_tenants(Database& database, const Select& which) {
+  std::vector<Tenant> tenants;
+  const Monotonic deadline = database.clock().monotonic() + Session::State().read_timeout;
+  BUREAU_TRY_VOID(database.read(deadline, [&](Reader& reader) -> Result<void> {
+    tenants.clear();
+    return reader.scan(which, [&](std::span<const Value> row) -> Result<bool> {
+      from_values(row, tenants.emplace_back());
+      return true;
+    });
+  }));
+  return tenants;
+}
+
+}  // namespace
+
+Result<std::vector<Tenant>> Access::tenants() const {
+  return read_tenants(impl_->database, select<Tenant>().order_by(col(&Tenant::id)));
+}
+
+Result<Tenant> Access::tenant_named(std::string_view name) const {
+  if (!is_valid_text(name)) {
+    return fail(Code::invalid, "name: it is not valid UTF-8 without NUL", "name");
+  }
+  BUREAU_TRY(auto found,
+             read_tenants(impl_->database, select<Tenant>()
+                                               .where(col(&Tenant::name) == std::string(name))
+                                               .order_by(col(&Tenant::id))
+                                               .limit(1)));
+  if (!found.empty()) return std::move(found.front());
+  return fail(Code::not_found, fmt::format("name: there is no tenant \"{}\"", name), "name");
 }
 
 Session Access::agent(Id<Tenant> tenant, std::string_view name, std::string_view role) {

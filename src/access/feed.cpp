@@ -500,9 +500,9 @@ bool Feed::Impl::stale(const State& state) const {
 }
 
 void Feed::Impl::call(State& state, const JudgedEvent& judged) {
-  std::vector<std::uint16_t> changed;
+  FeedFilter::Scratch scratch;
   try {
-    state.callback(state.filter.event(judged, changed));
+    state.callback(state.filter.event(judged, scratch));
     return;
   } catch (const std::exception& error) {
     log(database.log(), LogLevel::error, "feed", "a callback threw; its subscription ends",
@@ -606,9 +606,9 @@ Result<ChangePage> Feed::poll_changes(const Session& session, const TableInfo& t
   FeedFilter filter(session, table, where);
   BUREAU_TRY_VOID(filter.check());
   ChangePage page;
-  std::vector<std::uint16_t> changed;
+  FeedFilter::Scratch scratch;
   const auto add = [&](const JudgedEvent& judged) {
-    const FeedEvent event = filter.event(judged, changed);
+    const FeedEvent event = filter.event(judged, scratch);
     OwnedFeedEvent& out = page.events.emplace_back();
     out = {event.kind, event.sequence, event.id, {}, {}, {}, event.at, event.actor};
     for (const Value& v : event.before) out.before.emplace_back(v);

@@ -67,10 +67,19 @@ Result<bool> FeedFilter::refresh(Reader& reader) {
   Predicate predicate = Predicate::never();
   if (now) {
     BUREAU_TRY(const BoundRule* visible, now->rule(table_, RuleKind::select));
-    BUREAU_TRY(Predicate asked, now->admit(where_, Timestamp()));
-    predicate = visible->predicate && asked;
+    auto asked = now->admit(where_, Timestamp());
+    // Once a column is hidden that he asked about, he hears nothing more.
+    if (!asked && (fresh_ || asked.error().code != Code::forbidden)) {
+      return fail(std::move(asked).error());
+    }
+    if (asked) predicate = visible->predicate && *asked;
   }
   std::string text = predicate.to_text();
+  if (now) {
+    for (const ColumnInfo& column : table_.columns) {
+      if (now->hides(column)) text.append(" hidden ").append(column.name);
+    }
+  }
   const bool other = !fresh_ && text != rule_.text;
   fresh_ = false;
   rights_ = std::move(now);
@@ -136,7 +145,16 @@ Result<bool> FeedFilter::changed_since(Reader& reader, std::int64_t after) const
   return last > after;
 }
 
-FeedEvent FeedFilter::event(const JudgedEvent& judged, std::vector<std::uint16_t>& changed) const {
+std::span<const Value> FeedFilter::shown(std::span<const Value> row,
+                                         std::vector<Value>& scratch) const {
+  scratch.assign(row.begin(), row.end());
+  for (const ColumnInfo& column : table_.columns) {
+    if (column.index < scratch.size() && rights_->hides(column)) scratch[column.index] = Value();
+  }
+  return scratch;
+}
+
+FeedEvent FeedFilter::event(const JudgedEvent& judged, Scratch& scratch) const {
   FeedEvent event;
   event.kind = judged.kind;
   event.sequence = judged.sequence;
@@ -148,16 +166,18 @@ FeedEvent FeedFilter::event(const JudgedEvent& judged, std::vector<std::uint16_t
   event.at = judged.record->at();
   if (session_.principal().system) event.actor = judged.record->actor();
   if (judged.kind == FeedKind::remove) return event;
-  event.after = change.after;
+  const bool hides = rights_ != nullptr && rights_->hides_some(table_);
+  event.after = hides ? shown(change.after, scratch.after) : change.after;
   if (judged.kind == FeedKind::insert) return event;
-  event.before = change.before;
+  event.before = hides ? shown(change.before, scratch.before) : change.before;
   event.changed = change.changed;
-  if (!has_secrets(table_)) return event;
-  changed.clear();
-  for (const std::uint16_t column : change.changed) {
-    if (!table_.columns[column].secret) changed.push_back(column);
+  if (!hides && !has_secrets(table_)) return event;
+  scratch.changed.clear();
+  for (const std::uint16_t place : change.changed) {
+    const ColumnInfo& column = table_.columns[place];
+    if (!column.secret && !(hides && rights_->hides(column))) scratch.changed.push_back(place);
   }
-  event.changed = changed;
+  event.changed = scratch.changed;
   return event;
 }
 

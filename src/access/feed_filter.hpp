@@ -41,11 +41,17 @@ class FeedFilter {
   /// says, for one who was away.
   [[nodiscard]] Result<bool> changed_since(Reader& reader, std::int64_t after) const;
 
-  [[nodiscard]] FeedEvent event(const JudgedEvent& judged,
-                                std::vector<std::uint16_t>& changed) const;
+  /// What an event points to besides its record.
+  struct Scratch {
+    std::vector<std::uint16_t> changed;
+    std::vector<Value> before, after;
+  };
+  [[nodiscard]] FeedEvent event(const JudgedEvent& judged, Scratch& scratch) const;
 
  private:
   [[nodiscard]] Result<bool> sees(Reader& reader, std::span<const Value> row) const;
+  [[nodiscard]] std::span<const Value> shown(std::span<const Value> row,
+                                             std::vector<Value>& scratch) const;
   [[nodiscard]] bool depends_on(std::span<const std::uint16_t> changed) const;
 
   Session session_;

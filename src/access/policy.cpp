@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "access/rights.hpp"
 
@@ -115,7 +116,36 @@ Result<void> Policies::add(Policy policy) {
   return {};
 }
 
+Result<void> Policies::hide(HiddenColumns columns) {
+  const auto refuse = [&](Code code, std::string_view rule, std::string field) {
+    return fail(code,
+                fmt::format("hidden columns '{}' of {}: {}", columns.name, columns.table, rule),
+                std::move(field));
+  };
+  if (columns.name.empty()) return refuse(Code::invalid, "a name must be given", "name");
+  for (const HiddenColumns& other : hidden_) {
+    if (other.table == columns.table && other.name == columns.name) {
+      return refuse(Code::exists, "the table hides columns under that name already", "name");
+    }
+  }
+  if (columns.columns.empty() && !columns.personal) {
+    return refuse(Code::invalid, "no column is named", "columns");
+  }
+  hidden_.push_back(std::move(columns));
+  return {};
+}
+
 namespace detail {
+
+namespace {
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+}  // namespace
+
+bool CompiledHiding::concerns(std::string_view role) const {
+  return (roles.empty() || contains(roles, role)) && !contains(except, role);
+}
 
 bool CompiledPolicy::concerns(const Principal& principal) const {
   if (of && *of != principal.kind()) return false;
@@ -163,11 +193,42 @@ Result<CompiledPolicy> compile_policy(const Policy& policy, const TableInfo& tab
 
 }  // namespace
 
-Result<PolicySet> PolicySet::compile(const Catalog& catalog, std::span<const Policy> policies) {
+namespace {
+
+Result<CompiledHiding> compile_hiding(const HiddenColumns& hidden, const TableInfo& table) {
+  CompiledHiding out{{}, hidden.roles, hidden.except};
+  for (const std::string& name : hidden.columns) {
+    const ColumnInfo* column = table.find(name);
+    const auto refuse = [&](std::string_view rule) {
+      return fail(
+          Code::invalid,
+          fmt::format("hidden columns '{}' of {}: {}: {}", hidden.name, hidden.table, name, rule),
+          "columns");
+    };
+    if (column == nullptr || column->hidden) return refuse("the table has no such column");
+    const int place = column->index;
+    if (place == 0 || place == table.tenant || place == table.version) {
+      return refuse("rows cannot be told apart or written back without it");
+    }
+    out.columns.push_back(column);
+  }
+  for (const ColumnInfo& column : table.columns) {
+    if (hidden.personal && column.personal && !column.hidden) out.columns.push_back(&column);
+  }
+  for (std::size_t i = 0, count = out.columns.size(); i < count; ++i) {
+    const ColumnInfo& column = *out.columns[i];
+    if (column.folded) out.columns.push_back(&table.columns[column.folded_index]);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<PolicySet> PolicySet::compile(const Catalog& catalog, const Policies& policies) {
   PolicySet set;
   for (const TableInfo* table : catalog.tables()) {
     const std::size_t place = set.tables_.size();
-    PoliciesOfTable of_table{table, place, {}, {}};
+    PoliciesOfTable of_table{table, place, {}, {}, {}};
     for (const ColumnInfo& column : table->columns) {
       const TableInfo* target = catalog.find(column.references);
       const bool refers = column.type == Type::id && target != nullptr && column.index != 0 &&
@@ -176,7 +237,18 @@ Result<PolicySet> PolicySet::compile(const Catalog& catalog, std::span<const Pol
     }
     set.tables_.emplace(table, std::move(of_table));
   }
-  for (const Policy& policy : policies) {
+  for (const HiddenColumns& hidden : policies.hidden()) {
+    const TableInfo* table = catalog.find(hidden.table);
+    if (table == nullptr) {
+      return fail(
+          Code::invalid,
+          fmt::format("hidden columns '{}': there is no table '{}'", hidden.name, hidden.table),
+          "table");
+    }
+    BUREAU_TRY(CompiledHiding compiled, compile_hiding(hidden, *table));
+    set.tables_.at(table).hidings.push_back(std::move(compiled));
+  }
+  for (const Policy& policy : policies.all()) {
     const TableInfo* table = catalog.find(policy.table);
     if (table == nullptr) {
       return fail(Code::invalid,
@@ -187,6 +259,18 @@ Result<PolicySet> PolicySet::compile(const Catalog& catalog, std::span<const Pol
     set.tables_.at(table).policies.push_back(std::move(compiled));
   }
   return set;
+}
+
+std::vector<const ColumnInfo*> PolicySet::hidden_from(std::string_view role) const {
+  std::vector<const ColumnInfo*> out;
+  for (const auto& [table, of_table] : tables_) {
+    for (const CompiledHiding& hiding : of_table.hidings) {
+      if (!hiding.concerns(role)) continue;
+      out.insert(out.end(), hiding.columns.begin(), hiding.columns.end());
+    }
+  }
+  std::sort(out.begin(), out.end(), std::less<>());
+  return out;
 }
 
 std::vector<const TableInfo*> PolicySet::reads() const {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 BUREAU_BEGIN_NAMESPACE
@@ -10,20 +11,17 @@ namespace detail {
 
 namespace {
 
-/// `forbidden` when a node, also inside a sub-select, is about a secret column.
-Result<void> refuse_secrets(const Predicate::NodePtr& node) {
+/// `forbidden` when a node, also inside a sub-select, is about a column that the principal does not
+/// see.
+Result<void> refuse_unseen(const Rights& rights, const Predicate::NodePtr& node) {
   if (node == nullptr) return {};
-  const auto refuse = [](const ColumnInfo& column) {
-    return fail(Code::forbidden, fmt::format("{}: a secret column cannot be compared", column.name),
-                std::string(column.name));
-  };
-  if (node->column != nullptr && node->column->secret) return refuse(*node->column);
-  for (const auto& child : node->children) BUREAU_TRY_VOID(refuse_secrets(child));
+  if (node->column != nullptr) BUREAU_TRY_VOID(rights.refuse_hidden(*node->column, "compare"));
+  for (const auto& child : node->children) BUREAU_TRY_VOID(refuse_unseen(rights, child));
   if (node->select == nullptr) return {};
-  if (node->select->column != nullptr && node->select->column->secret) {
-    return refuse(*node->select->column);
+  if (node->select->column != nullptr) {
+    BUREAU_TRY_VOID(rights.refuse_hidden(*node->select->column, "compare"));
   }
-  return refuse_secrets(node->select->where);
+  return refuse_unseen(rights, node->select->where);
 }
 
 template <Entity T>
@@ -103,10 +101,33 @@ Result<std::vector<Permission>> read_permissions(const Json& json, const Catalog
 Rights::Rights(const Access::Impl& access, Principal principal)
     : access_(access),
       principal_(std::move(principal)),
-      rules_(access.policies.size() * rule_kinds) {}
+      rules_(access.policies.size() * rule_kinds) {
+  if (!system()) hidden_ = access.policies.hidden_from(principal_.role);
+}
 
 Rights::~Rights() {
   for (auto& rule : rules_) delete rule.load(std::memory_order_relaxed);
+}
+
+bool Rights::hides(const ColumnInfo& column) const {
+  if (system()) return false;
+  return column.secret ||
+         std::binary_search(hidden_.begin(), hidden_.end(), &column, std::less<>());
+}
+
+bool Rights::hides_some(const TableInfo& table) const {
+  if (system()) return false;
+  return has_secrets(table) ||
+         (!hidden_.empty() && std::any_of(table.columns.begin(), table.columns.end(),
+                                          [&](const ColumnInfo& c) { return hides(c); }));
+}
+
+Result<void> Rights::refuse_hidden(const ColumnInfo& column, std::string_view use) const {
+  if (!hides(column)) return {};
+  return fail(Code::forbidden,
+              fmt::format("{}: a {} column cannot {} rows", column.name,
+                          column.secret ? "secret" : "hidden", use),
+              std::string(column.name));
 }
 
 void Rights::set_role(std::int64_t rank, std::vector<Permission> permissions) {
@@ -198,7 +219,7 @@ Bindings Rights::bindings() const {
 Result<Predicate> Rights::admit(const Predicate& written, Timestamp now) const {
   if (written.is_always()) return written;
   Predicate out = written;
-  if (!system()) BUREAU_TRY_VOID(refuse_secrets(out.node()));
+  if (!system()) BUREAU_TRY_VOID(refuse_unseen(*this, out.node()));
   if (out.has_variables()) {
     BUREAU_TRY(out, out.bind(bindings()));
   }

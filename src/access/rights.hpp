@@ -49,21 +49,30 @@ struct CompiledPolicy {
   [[nodiscard]] bool concerns(const Principal& principal) const;
 };
 
+/// Columns that some roles do not see.
+struct CompiledHiding {
+  std::vector<const ColumnInfo*> columns;
+  std::vector<std::string> roles, except;
+  [[nodiscard]] bool concerns(std::string_view role) const;
+};
+
 struct PoliciesOfTable {
   const TableInfo* table = nullptr;
   std::size_t place = 0;  // among the rules of Rights
   std::vector<CompiledPolicy> policies;
+  std::vector<CompiledHiding> hidings = {};
   /// The columns that name rows of known tables; the tenant is not among them.
   std::vector<std::pair<std::uint16_t, const TableInfo*>> references = {};
 };
 /// The policies of every table of the catalog; fixed once open.
 class PolicySet {
  public:
-  [[nodiscard]] static Result<PolicySet> compile(const Catalog& catalog,
-                                                 std::span<const Policy> policies);
+  [[nodiscard]] static Result<PolicySet> compile(const Catalog& catalog, const Policies& policies);
   /// Null for a table that is not in the catalog.
   [[nodiscard]] const PoliciesOfTable* find(const TableInfo& table) const;
   [[nodiscard]] std::size_t size() const { return tables_.size(); }
+  /// What a role does not see, sorted.
+  [[nodiscard]] std::vector<const ColumnInfo*> hidden_from(std::string_view role) const;
   /// The tables that sub-selects of policies read.
   [[nodiscard]] std::vector<const TableInfo*> reads() const;
 
@@ -104,6 +113,11 @@ class Rights {
   [[nodiscard]] bool system() const { return principal_.system; }
   [[nodiscard]] std::int64_t tenant() const { return principal_.tenant.value; }
   [[nodiscard]] std::int64_t rank() const { return rank_; }
+  /// Whether the principal does not see the column: it is secret, or hidden from his role.
+  [[nodiscard]] bool hides(const ColumnInfo& column) const;
+  [[nodiscard]] bool hides_some(const TableInfo& table) const;
+  /// `forbidden` when he does not: it cannot be used to `use` rows ("order or measure").
+  [[nodiscard]] Result<void> refuse_hidden(const ColumnInfo& column, std::string_view use) const;
   /// Set when the principal may do nothing at all, and why.
   [[nodiscard]] const std::optional<Error>& denied() const { return denied_; }
   /// Lives as long as this.
@@ -127,6 +141,7 @@ class Rights {
   Principal principal_;
   std::int64_t rank_ = 0;
   std::vector<Permission> permissions_;
+  std::vector<const ColumnInfo*> hidden_;  // sorted; secret ones are not among them
   std::optional<Error> denied_;
   mutable std::vector<std::atomic<const BoundRule*>> rules_;  // by table and kind; made when asked
 };

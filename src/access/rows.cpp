@@ -62,32 +62,30 @@ Result<bool> find_visible(Reader& reader, const TableInfo& table, std::int64_t i
   return visible;
 }
 
-/// Gives rows on with their secret columns blank, where the table has any and the reader is not the
-/// system.
+/// Gives rows on with those columns blank that the reader does not see, where the table has any.
 class Blanker {
  public:
   Blanker(const TableInfo& table, const Rights& rights)
-      : table_(table), needed_(!rights.system() && detail::has_secrets(table)) {}
+      : table_(table), rights_(rights), needed_(rights.hides_some(table)) {}
   std::span<const Value> operator()(std::span<const Value> row) {
     if (!needed_) return row;
     row_.assign(row.begin(), row.end());
     for (const ColumnInfo& column : table_.columns) {
-      if (column.secret) row_[column.index] = detail::blank(column);
+      if (rights_.hides(column)) row_[column.index] = detail::blank(column);
     }
     return row_;
   }
 
  private:
   const TableInfo& table_;
+  const Rights& rights_;
   bool needed_;
   std::vector<Value> row_;
 };
 
-Result<void> refuse_secret_column(const Rights& rights, const ColumnInfo* column) {
-  if (column == nullptr || !column->secret || rights.system()) return {};
-  return fail(Code::forbidden,
-              fmt::format("{}: a secret column cannot order or measure rows", column->name),
-              std::string(column->name));
+Result<void> refuse_hidden(const Rights& rights, const ColumnInfo* column) {
+  if (column == nullptr) return {};
+  return rights.refuse_hidden(*column, "order or measure");
 }
 
 }  // namespace
@@ -130,7 +128,7 @@ Result<std::string> Rows::list(const Query& query,
   const auto look = [&](Reader& reader, const Rights& rights) -> Result<void> {
     BUREAU_TRY(const BoundRule* rule, rights.rule(table_, RuleKind::select));
     for (const Order& order : query.order) {
-      BUREAU_TRY_VOID(refuse_secret_column(rights, order.column));
+      BUREAU_TRY_VOID(refuse_hidden(rights, order.column));
     }
     Select select;
     select.table = &table_;
@@ -176,10 +174,10 @@ Result<std::uint64_t> Rows::count(const Predicate& where) const {
 Result<void> Rows::aggregate(Aggregate aggregate, RowSink sink) const {
   return SessionDoor::read(scope_, [&](Reader& reader, const Rights& rights) -> Result<void> {
     for (const ColumnInfo* column : aggregate.group_by) {
-      BUREAU_TRY_VOID(refuse_secret_column(rights, column));
+      BUREAU_TRY_VOID(refuse_hidden(rights, column));
     }
     for (const auto& measure : aggregate.measures) {
-      BUREAU_TRY_VOID(refuse_secret_column(rights, measure.column));
+      BUREAU_TRY_VOID(refuse_hidden(rights, measure.column));
     }
     BUREAU_TRY(const BoundRule* rule, rights.rule(table_, RuleKind::select));
     Aggregate mine = aggregate;
@@ -221,6 +219,7 @@ class TableWrite {
   /// Fills in what the library keeps, and the secrets that the principal does not know. `conflict`
   /// when the version is not the stored one.
   Result<void> keep_columns(std::span<const Value> before, std::span<Value> row);
+  Result<void> keep_hidden(std::span<const Value> before, std::span<Value> row) const;
 
   Unit& unit_;
   Reader& reader_;
@@ -355,17 +354,23 @@ Result<void> TableWrite::keep_columns(std::span<const Value> before, std::span<V
     kept(row, table_.updated_at) = Value::integer(updated);
   }
   if (rights_.system()) return {};
+  if (rights_.hides_some(table_)) BUREAU_TRY_VOID(keep_hidden(before, row));
   for (const ColumnInfo& column : table_.columns) {
     if (!column.immutable || row[column.index] == before[column.index]) continue;
     return fail(Code::invalid, fmt::format("{}: it stays as the row was made", column.name),
                 std::string(column.name));
   }
-  if (!detail::has_secrets(table_)) return {};
+  return {};
+}
+
+Result<void> TableWrite::keep_hidden(std::span<const Value> before, std::span<Value> row) const {
   for (const ColumnInfo& column : table_.columns) {
+    if (!rights_.hides(column)) continue;
     Value& value = row[column.index];
-    if (column.secret && (value.is_null() || value == detail::blank(column))) {
-      value = before[column.index];
-    }
+    if (value.is_null() || value == detail::blank(column)) value = before[column.index];
+    if (column.secret || column.hidden || value == before[column.index]) continue;
+    return fail(Code::forbidden, fmt::format("{}: a hidden column cannot be changed", column.name),
+                std::string(column.name));
   }
   return {};
 }

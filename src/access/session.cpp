@@ -48,6 +48,10 @@ Result<void> Session::run_write(FunctionRef<Result<void>(Unit&)> closure,
   return detail::SessionDoor::write(*this, closure, where, false);
 }
 
+bool Unit::hides(const TableInfo& table) const {
+  return rights_ != nullptr && rights_->hides_some(table);
+}
+
 Result<void> Session::begin_write(std::function<Result<void>(Unit&)> closure,
                                   std::function<void(Result<void>)> done,
                                   CodeLocation where) const {

@@ -125,6 +125,17 @@ Result<std::int64_t> open_tickets_of(Reader& reader, Id<User> user) {
   return load;
 }
 
+Result<Ticket> stored_ticket(Unit& unit, Id<Ticket> id) {
+  BUREAU_TRY(Ticket ticket, Repository<Ticket>{Scope(unit)}.find(id));
+  if (!unit.hides(table_of<Ticket>())) return ticket;
+  BUREAU_TRY_VOID(unit.transaction().reader().find(table_of<Ticket>(), id.value,
+                                                   [&](std::span<const Value> row) -> Result<bool> {
+                                                     from_values(row, ticket);
+                                                     return true;
+                                                   }));
+  return ticket;
+}
+
 Result<Ticket> save(Unit& unit, const Ticket& before, Ticket after) {
   const Repository<Ticket> tickets{Scope(unit)};
   BUREAU_TRY(Ticket written, tickets.update(std::move(after)));

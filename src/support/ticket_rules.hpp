@@ -45,6 +45,9 @@ template <class E>
 [[nodiscard]] Result<void> follow_workload(Unit& unit, const Ticket* before, const Ticket& after);
 [[nodiscard]] Result<std::int64_t> open_tickets_of(Reader& reader, Id<User> user);
 
+/// The ticket as it is stored, when the principal sees it: what follows from a change is worked out
+/// from all its columns, whichever are hidden from him.
+[[nodiscard]] Result<Ticket> stored_ticket(Unit& unit, Id<Ticket> id);
 /// Writes a change that a principal asked for: his rights to change the ticket decide.
 [[nodiscard]] Result<Ticket> save(Unit& unit, const Ticket& before, Ticket after);
 /// Writes what follows from something that he was allowed to do.

@@ -30,10 +30,17 @@ auto write_in(const Scope& scope, F&& f) -> std::invoke_result_t<F&, Unit&> {
 template <class F>
 Result<Ticket> change_ticket(const Scope& scope, Id<Ticket> id, F&& change) {
   return write_in(scope, [&](Unit& unit) -> Result<Ticket> {
-    BUREAU_TRY(const Ticket before, Repository<Ticket>{Scope(unit)}.find(id));
+    BUREAU_TRY(const Ticket before, detail::stored_ticket(unit, id));
     Ticket after = before;
     BUREAU_TRY_VOID(change(after, unit));
-    return detail::save(unit, before, std::move(after));
+    BUREAU_TRY(Ticket saved, detail::save(unit, before, std::move(after)));
+    if (!unit.hides(table_of<Ticket>())) return saved;
+    // Out of sight now, as a ticket that was handed on may be, it is told by its id alone.
+    auto seen = Repository<Ticket>{Scope(unit)}.find(id);
+    if (seen) return seen;
+    saved = Ticket();
+    saved.id = id;
+    return saved;
   });
 }
 
@@ -155,7 +162,7 @@ Result<void> apply_message(Ticket& ticket, const Message& message, Unit& unit) {
 using Decide = FunctionRef<Result<Review>(const Message&)>;
 
 Result<Message> append_message(Unit& unit, Id<Ticket> id, const NewMessage& given, Decide decide) {
-  BUREAU_TRY(const Ticket before, Repository<Ticket>{Scope(unit)}.find(id));
+  BUREAU_TRY(const Ticket before, detail::stored_ticket(unit, id));
   BUREAU_TRY_VOID(detail::refuse_ended(before, "nothing can be added to its conversation"));
   BUREAU_TRY_VOID(refuse_known(unit, given.external_id));
   Message message;

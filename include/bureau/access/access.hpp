@@ -28,6 +28,11 @@ class Access {
 
   /// A new tenant with the built-in roles.
   Result<Tenant> create_tenant(std::string_view name);
+  /// All tenants of the office, whatever their status, by id (in the order in which they were
+  /// made). For the host: no session sees another tenant than its own.
+  [[nodiscard]] Result<std::vector<Tenant>> tenants() const;
+  /// The first with that name; `not_found` when there is none. Names need not be unique.
+  [[nodiscard]] Result<Tenant> tenant_named(std::string_view name) const;
   /// `not_found` when there is no such tenant or user in it; `forbidden` when the user is not
   /// active or the tenant is suspended or closed. Later changes of the user, his role or his teams
   /// count at once, also for a session that is already open.

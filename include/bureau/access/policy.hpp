@@ -62,16 +62,34 @@ struct Policy {
   std::optional<PrincipalKind> of = {};
 };
 
+/// Columns of a table that some do not see. They read them as null or the type's zero, cannot name
+/// them in a predicate, an order or a figure (`forbidden`), and hear of no change of theirs. In an
+/// update null or zero leaves them as they are; another value than the stored one is `forbidden`.
+/// The system sees everything, and so do rules of policies.
+struct HiddenColumns {
+  std::string name;  ///< unique per table
+  std::string table;
+  std::vector<std::string> columns = {};  ///< not id, tenant and version
+  bool personal = false;                  ///< also all that are declared personal
+  std::vector<std::string> roles = {};    ///< from whom; empty: from every role
+  std::vector<std::string> except = {};   ///< but not from these roles
+};
+
 /// The policies of a program, collected before the office opens. A plain value.
 class Policies {
  public:
   /// `exists` when the table has a policy of that name, also one that means the same; `invalid`
   /// when a name or the rules that the command needs are missing.
   Result<void> add(Policy policy);
+  /// `exists` when the table hides columns under that name already, `invalid` when the name or the
+  /// columns are missing. Names of tables and columns are checked when the office opens.
+  Result<void> hide(HiddenColumns columns);
   [[nodiscard]] std::span<const Policy> all() const { return policies_; }
+  [[nodiscard]] std::span<const HiddenColumns> hidden() const { return hidden_; }
 
  private:
   std::vector<Policy> policies_;
+  std::vector<HiddenColumns> hidden_;
 };
 
 BUREAU_END_NAMESPACE

@@ -63,6 +63,9 @@ class Unit {
   [[nodiscard]] Transaction& transaction() { return transaction_; }
   [[nodiscard]] const Session& session() const { return session_; }
   [[nodiscard]] Timestamp now() const { return transaction_.now(); }
+  /// Whether some columns of the table are not shown to the session: repositories give rows without
+  /// them.
+  [[nodiscard]] bool hides(const TableInfo& table) const;
 
  private:
   friend struct detail::SessionDoor;
