@@ -8,6 +8,7 @@
 #include "bureau/access/feed.hpp"
 #include "bureau/access/repository.hpp"
 #include "bureau/store/memory_storage.hpp"
+#include "bureau/store/sqlite_storage.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace office {
@@ -111,8 +112,12 @@ Code code_of(const Result<T>& result) {
 }
 
 struct Office {
-  explicit Office(Policies policies = {}, std::shared_ptr<Storage> given = {})
-      : storage(given ? std::move(given) : make_memory_storage(clock)) {
+  /// On the storage that is given; on a SQLite file when there is a path; else in memory.
+  explicit Office(Policies policies = {}, std::shared_ptr<Storage> given = {},
+                  const std::string& path = {})
+      : storage(given          ? std::move(given)
+                : path.empty() ? make_memory_storage(clock)
+                               : must(open_sqlite(sqlite(path, clock)))) {
     Catalog catalog;
     must(Access::add_tables(catalog));
     for (const TableInfo* table :
@@ -132,6 +137,14 @@ struct Office {
     access = must(Access::open(*database, policies));
     tenant = must(access->create_tenant("Larkfield")).id;
     system.emplace(access->system(tenant));
+  }
+
+  static SqliteOptions sqlite(const std::string& path, Clock& clock) {
+    SqliteOptions options;
+    options.path = path;
+    options.durability = Durability::relaxed;
+    options.clock = &clock;
+    return options;
   }
 
   User add_user(const std::string& name, const std::string& role, Id<Tenant> of = {}) {
