@@ -11,6 +11,7 @@
 #include <fstream>
 #include <thread>
 
+#include "bureau/testing/fault_vfs.hpp"
 #include "counts.hpp"
 #include "store/sqlite_fixture.hpp"
 
@@ -114,6 +115,73 @@ TEST_CASE("folders and files that cannot be written") {
   check_refused(folder.file("no/such/office.db"), Code::unavailable, "folder");
   check_refused("/sys/office.db", Code::unavailable, "folder");
   CHECK(code_of(try_open("")) == "invalid");
+  CHECK(code_of(try_open(":memory:")) == "invalid");
+  std::filesystem::create_directory(folder.file("folder"));
+  check_refused(folder.file("folder"), Code::unavailable, "it is a folder");
+}
+
+TEST_CASE("a foreign file in WAL mode is refused with its log as it was, and no file beside it") {
+  const fixture::Folder folder;
+  const std::string idle = folder.file("idle.db");
+  run_sql(idle, "PRAGMA journal_mode=WAL; CREATE TABLE t(a)");
+  check_refused(idle, Code::corrupt, "another program");
+  for (const char* suffix : {"-wal", "-shm", "-lock"})
+    CHECK_FALSE(std::filesystem::exists(idle + suffix));
+
+  // Its program died, and its log holds what its file does not.
+  const std::string dead = folder.file("dead.db");
+  run_sql(folder.file("live.db"), "PRAGMA journal_mode=WAL; CREATE TABLE t(a)");
+  sqlite3* live = nullptr;
+  REQUIRE(sqlite3_open(folder.file("live.db").c_str(), &live) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(live, "INSERT INTO t VALUES(1)", nullptr, nullptr, nullptr) == SQLITE_OK);
+  std::filesystem::copy(folder.file("live.db"), dead);
+  std::filesystem::copy(folder.file("live.db-wal"), dead + "-wal");
+  sqlite3_close(live);
+  const auto log_size = std::filesystem::file_size(dead + "-wal");
+  const auto file_size = std::filesystem::file_size(dead);
+  check_refused(dead, Code::corrupt, "another program");
+  CHECK(std::filesystem::file_size(dead + "-wal") == log_size);
+  CHECK(std::filesystem::file_size(dead) == file_size);
+}
+
+TEST_CASE("damaged and shortened files say so") {
+  const fixture::Folder folder;
+  fixture::open(folder.file()).reset();
+  const auto damaged = [&](const char* name, std::uintmax_t size) {
+    std::filesystem::copy(folder.file(), folder.file(name));
+    std::filesystem::resize_file(folder.file(name), size);
+    return folder.file(name);
+  };
+  check_refused(damaged("page.db", 4096), Code::corrupt, "damaged; restore a backup");
+  check_refused(damaged("part.db", 5000), Code::corrupt, "damaged; restore a backup");
+  check_refused(damaged("header.db", 60), Code::corrupt, "damaged; restore a backup");
+  const std::string empty = damaged("empty.db", 0);
+  CHECK(fixture::add_crew(*fixture::open(empty), 1, "an empty file becomes ours"));
+}
+
+TEST_CASE("a disk without room for a new file: nothing half made, and made wholly when there is") {
+  for (std::uint64_t room = 0; room < 200'000; room += 3000) {
+    CAPTURE(room);
+    bureau::testing::FaultVfs vfs;
+    const fixture::Folder folder;
+    vfs.set_disk_capacity(room);
+    bureau::SqliteOptions options;
+    options.path = folder.file();
+    options.vfs = vfs.name();
+    {
+      auto storage = bureau::open_sqlite(options);
+      auto done = storage ? (*storage)->migrate(fixture::catalog())
+                          : Result<void>(bureau::fail(storage.error()));
+      if (!done) {
+        CHECK_MESSAGE(done.error().message.find("the disk is full") != std::string::npos,
+                      done.error().message);
+        CHECK(done.error().message.find(folder.file()) != std::string::npos);
+      }
+    }
+    vfs.set_disk_capacity(UINT64_MAX);
+    const auto storage = fixture::open(options);
+    CHECK(fixture::add_crew(*storage, 1, "a"));
+  }
 }
 
 TEST_CASE("a file that another program has locked is busy") {

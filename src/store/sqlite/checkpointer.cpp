@@ -40,11 +40,11 @@ Result<bool> Checkpointer::run(int mode) {
 }
 
 Result<bool> Checkpointer::checkpoint(bool may_truncate) {
-  if (lock_file_.is_marked()) BUREAU_TRY_VOID(repair_log(connection_));
+  if (lock_file_.is_marked()) BUREAU_TRY_VOID(repair_log(connection_, "a checkpoint"));
   lock_file_.set_mark(true);
   auto done = run_marked(may_truncate);
   // A repair that fails is tried again before the next checkpoint.
-  if (done || repair_log(connection_)) lock_file_.set_mark(false);
+  if (done || repair_log(connection_, "a checkpoint")) lock_file_.set_mark(false);
   return done;
 }
 

@@ -25,7 +25,7 @@ bool has_powersafe_overwrite(sqlite3* connection) {
 
 Result<void> CommitLog::begin() {
   if (lock_file_.is_marked()) {
-    BUREAU_TRY_VOID(repair_log(connection_));
+    BUREAU_TRY_VOID(repair_log(connection_, "beginning a write"));
     lock_file_.set_mark(false);
   }
   int code = connection_.run("BEGIN IMMEDIATE");

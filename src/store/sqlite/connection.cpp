@@ -105,6 +105,10 @@ Result<std::unique_ptr<Connection>> Connection::open(const SqliteOptions& option
     return fail(to_error(nullptr, failure.getExtendedErrorCode(), options.path, "opening it"));
   }
   sqlite3* const handle = made->handle_;
+  // Before the first look into the file, which would make files beside it.
+  if (sqlite3_db_readonly(handle, "main") == 1) {
+    return fail(made->error(SQLITE_READONLY, "opening it"));
+  }
   sqlite3_busy_handler(handle, &Connection::on_busy, made.get());
   sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   // Nothing stored may run functions or change the schema behind our back, and "name" is never a

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <system_error>
 
 #include "store/sqlite/functions.hpp"
@@ -63,11 +64,11 @@ std::string_view rule_of(int primary) {
     case SQLITE_CANTOPEN:
       return "it cannot be opened; its folder must exist and be writable";
     case SQLITE_FULL:
-      return "the disk is full";
+      return "the disk is full; nothing was changed, make room and try again";
     case SQLITE_NOTADB:
-      return "it is not a database";
+      return "it is not a database; name another file, or restore a backup";
     case SQLITE_CORRUPT:
-      return "it is damaged";
+      return "it is damaged; restore a backup";
     default:
       return {};
   }
@@ -110,8 +111,10 @@ bool dooms(Code code) {
 }
 
 Error system_error(int number, std::string_view path, std::string_view doing) {
+  const bool closed = number == EACCES || number == EPERM || number == EROFS;
   return {Code::unavailable,
-          fmt::format("{}: {} failed: {}", path, doing, std::generic_category().message(number))};
+          fmt::format("{}: {} failed: {}{}", path, doing, std::generic_category().message(number),
+                      closed ? "; the file and its folder must be writable" : "")};
 }
 
 }  // namespace detail::sqlite

@@ -20,7 +20,9 @@ Result<void> check_format(Connection& connection) {
           "SELECT CAST(value AS INTEGER) FROM bureau_meta WHERE key='oldest_reader'", opening));
   if (oldest <= format_version) return {};
   return fail(Code::conflict,
-              fmt::format("{}: made by a newer bureau: its format is {}, this one reads up to {}",
+              fmt::format("{}: made by a newer bureau: its format is {}, this one reads up to {}; "
+                          "update the program",
+
                           connection.path(), format, format_version),
               "format");
 }
@@ -62,7 +64,7 @@ Result<void> set_wal(Connection& connection) {
 
 }  // namespace
 
-Result<bool> check_owner(Connection& connection) {
+Result<bool> check_file(Connection& connection) {
   BUREAU_TRY(const std::int64_t owner, connection.query_integer("PRAGMA application_id", opening));
   BUREAU_TRY(const std::int64_t objects,
              connection.query_integer("SELECT COUNT(*) FROM sqlite_schema", opening));
@@ -73,19 +75,14 @@ Result<bool> check_owner(Connection& connection) {
                             "{:#x})",
                             connection.path(), static_cast<std::uint32_t>(owner), application_id));
   }
+  if (!empty) BUREAU_TRY_VOID(check_format(connection));
   return empty;
 }
 
 Result<void> prepare_file(Connection& connection, bool first) {
-  BUREAU_TRY(const bool empty, check_owner(connection));
-  if (!empty) BUREAU_TRY_VOID(check_format(connection));
-  if (sqlite3_db_readonly(connection.handle(), "main") == 1) {
-    return fail(Code::unavailable, fmt::format("{}: it is read-only; the file and its folder must "
-                                               "be writable",
-                                               connection.path()));
-  }
+  BUREAU_TRY(const bool empty, check_file(connection));
   BUREAU_TRY_VOID(set_wal(connection));
-  if (first) BUREAU_TRY_VOID(repair_log(connection));
+  if (first) BUREAU_TRY_VOID(repair_log(connection, opening));
   return empty ? make_ours(connection) : Result<void>();
 }
 

@@ -11,12 +11,13 @@ inline constexpr std::int64_t application_id = 0x62757265;
 /// Raised when an older library could misread the file; also the oldest format that can read it.
 inline constexpr std::int64_t format_version = 1;
 
-/// That the file is empty or a bureau's: `corrupt` otherwise. Reads only. True when it is empty.
-Result<bool> check_owner(Connection& connection);
+/// That the file is empty or a bureau's (`corrupt` otherwise), and of a format we know. Reads only.
+/// True when it is empty.
+Result<bool> check_file(Connection& connection);
 
-/// Checks that the file is ours and of a format we know, before anything of it is changed; makes an
-/// empty one ours. `first`: no other storage has it open, so what a dead one left in its log is
-/// made durable before anything is built on it. REQUIRES: the lock file is held.
+/// The same, and prepares what concerns the file; makes an empty one ours. `first`: no other
+/// storage has it open, so what a dead one left in its log is made durable before anything is built
+/// on it. REQUIRES: the lock file is held.
 Result<void> prepare_file(Connection& connection, bool first);
 
 /// Storage::migrate() on an open connection. REQUIRES: a write transaction is open.

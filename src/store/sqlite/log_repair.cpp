@@ -9,8 +9,6 @@ namespace detail::sqlite {
 
 namespace {
 
-constexpr std::string_view doing = "rewriting the log after a failed sync";
-
 // The shared memory beside the log, as https://www.sqlite.org/walformat.html fixes it (section 2):
 // all connections of the machine map the same bytes, in the machine's byte order.
 constexpr int index_region_bytes = 32768;
@@ -31,7 +29,7 @@ sqlite3_file* file_of(const Connection& connection, int which) {
 }
 
 /// The first region of the shared memory; null when there is none.
-Result<unsigned char*> index_of(const Connection& connection) {
+Result<unsigned char*> index_of(const Connection& connection, std::string_view doing) {
   sqlite3_file* const file = file_of(connection, SQLITE_FCNTL_FILE_POINTER);
   if (file == nullptr || file->pMethods->iVersion < 2) return nullptr;
   void volatile* region = nullptr;
@@ -79,7 +77,8 @@ class CheckpointLock {
   int code_;
 };
 
-Result<void> forget_moved(const Connection& connection, unsigned char* index) {
+Result<void> forget_moved(const Connection& connection, unsigned char* index,
+                          std::string_view doing) {
   CheckpointLock lock(file_of(connection, SQLITE_FCNTL_FILE_POINTER));
   if (lock.code() != SQLITE_OK) return fail(connection.error(lock.code(), doing));
   // SQLite reads and writes it atomically, as 32 bits in place. A reader that counts on what was
@@ -89,25 +88,34 @@ Result<void> forget_moved(const Connection& connection, unsigned char* index) {
 }
 
 /// REQUIRES: a write transaction is open.
-Result<void> repair(const Connection& connection) {
-  BUREAU_TRY(unsigned char* const index, index_of(connection));
+Result<void> repair(const Connection& connection, std::string_view doing) {
+  BUREAU_TRY(unsigned char* const index, index_of(connection, doing));
   if (index == nullptr) return {};
   sqlite3_file* const log = file_of(connection, SQLITE_FCNTL_JOURNAL_POINTER);
   const std::int64_t bytes = log_bytes(index);
   const int code = log == nullptr ? SQLITE_IOERR : bytes == 0 ? SQLITE_OK : rewrite(log, bytes);
   if (code != SQLITE_OK) return fail(connection.error(code, doing));
-  return forget_moved(connection, index);
+  return forget_moved(connection, index, doing);
 }
 
 }  // namespace
 
-Result<void> repair_log(Connection& connection) {
+Result<void> repair_log(Connection& connection, std::string_view doing) {
   if (const int code = connection.run("BEGIN IMMEDIATE"); code != SQLITE_OK) {
     return fail(connection.error(code, doing));
   }
-  Result<void> result = repair(connection);
+  Result<void> result = repair(connection, doing);
   if (connection.in_transaction()) connection.run("ROLLBACK");
   return result;
+}
+
+bool log_is_empty(Connection& connection) {
+  const auto mode = connection.prepare("PRAGMA journal_mode");
+  if (!mode || mode->step() != SQLITE_ROW) return false;
+  // Without a log, asking for its shared memory would make the file of that.
+  if (column_value(mode->get(), 0).as_text() != "wal") return true;
+  const auto index = index_of(connection, "looking at the log");
+  return index && (*index == nullptr || log_bytes(*index) == 0);
 }
 
 }  // namespace detail::sqlite

@@ -13,8 +13,12 @@ namespace detail::sqlite {
 
 /// Writes the log's part in use over itself and syncs it; the next checkpoint moves everything
 /// anew. Other connections may be at work: they find the bytes that were there. `busy` when another
-/// program writes or makes a checkpoint. REQUIRES: the lock file is held, no transaction is open.
-Result<void> repair_log(Connection& connection);
+/// program writes or makes a checkpoint. `doing` is what it is a part of, for its errors. REQUIRES:
+/// the lock file is held, no transaction is open.
+Result<void> repair_log(Connection& connection, std::string_view doing);
+
+/// Whether there is nothing in the log.
+[[nodiscard]] bool log_is_empty(Connection& connection);
 
 }  // namespace detail::sqlite
 BUREAU_END_NAMESPACE

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "store/sqlite/commit_hints.hpp"
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/file_format.hpp"
+#include "store/sqlite/log_repair.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/side_files.hpp"
 #include "store/sqlite/write_queue.hpp"
@@ -28,6 +30,22 @@ constexpr Duration maintenance_patience = std::chrono::seconds(1);
 constexpr Duration maintenance_later = std::chrono::seconds(1);
 /// When there is nothing to do; after commits the engine asks much sooner.
 constexpr Duration maintenance_idle = std::chrono::minutes(1);
+
+Result<void> check_path(const SqliteOptions& options) {
+  if (options.path.empty()) return fail(Code::invalid, "path: a database needs a file", "path");
+  if (options.path == ":memory:") {
+    return fail(Code::invalid,
+                ":memory:: an office is a file; rows in memory are make_memory_storage()'s",
+                "path");
+  }
+  struct stat status {};
+  if (options.vfs.empty() && ::stat(options.path.c_str(), &status) == 0 &&
+      S_ISDIR(status.st_mode)) {
+    return fail(Code::unavailable,
+                fmt::format("{}: it is a folder; name a file in it", options.path), "path");
+  }
+  return {};
+}
 
 /// Readable by nobody but its owner from the first moment on; SQLite would ask the umask.
 void create_private(const SqliteOptions& options) {
@@ -79,6 +97,7 @@ class SqliteStorage final : public Storage {
  private:
   explicit SqliteStorage(SqliteOptions options) : options_(std::move(options)) {}
   Result<void> open_files();
+  void abandon();
   Result<void> prepare();
 
   SqliteOptions options_;
@@ -95,17 +114,20 @@ class SqliteStorage final : public Storage {
 };
 
 Result<std::shared_ptr<Storage>> SqliteStorage::open(SqliteOptions options) {
-  if (options.path.empty()) return fail(Code::invalid, "path: a database needs a file", "path");
+  BUREAU_TRY_VOID(check_path(options));
   if (options.clock == nullptr) options.clock = &Clock::system();
   std::shared_ptr<SqliteStorage> storage(new SqliteStorage(std::move(options)));
-  BUREAU_TRY_VOID(storage->open_files());
+  if (auto opened = storage->open_files(); !opened) {
+    storage->abandon();
+    return fail(std::move(opened).error());
+  }
   return std::shared_ptr<Storage>(std::move(storage));
 }
 
 Result<void> SqliteStorage::open_files() {
   BUREAU_TRY(writer_, open_writer(options_));
   // Before anything is made beside a file that is not ours.
-  BUREAU_TRY_VOID(check_owner(*writer_));
+  BUREAU_TRY_VOID(check_file(*writer_));
   BUREAU_TRY(lock_file_, LockFile::open(options_.path));
   BUREAU_TRY(nodes_, NodeFile::open(options_.path));
   BUREAU_TRY(wake_, WakeFile::open(options_.path));
@@ -135,6 +157,11 @@ Result<void> SqliteStorage::open_files() {
                                  hints_->call();
                                }});
   return {};
+}
+
+/// Leaves nothing beside a file that was refused: an empty log is removed.
+void SqliteStorage::abandon() {
+  if (writer_ && log_is_empty(*writer_)) writer_->checkpoint_on_close();
 }
 
 /// REQUIRES: the lock file is held.
