@@ -82,7 +82,10 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   BUREAU_TRY_VOID(database.catalog.add(table_of<AgentPresence>()));
   BUREAU_TRY_VOID(support::add_tables(database.catalog));
   BUREAU_TRY_VOID(sales::add_tables(database.catalog));
-  for (const TableInfo* table : o.tables) BUREAU_TRY_VOID(database.catalog.add(*table));
+  for (const TableInfo* table : o.tables) {
+    if (table == nullptr) return fail(Code::invalid, "tables: one of them is null", "tables");
+    BUREAU_TRY_VOID(database.catalog.add(*table));
+  }
   BUREAU_TRY(engine->database_, Database::open(std::move(database)));
 
   Policies policies = o.policies;

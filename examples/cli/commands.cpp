@@ -1,5 +1,7 @@
 #include "commands.hpp"
 
+#include <fmt/format.h>
+
 namespace cli {
 
 using namespace bureau;
@@ -10,12 +12,13 @@ void add_format_option(CLI::App& app, Format& format) {
       ->default_str("table");
 }
 
-void add_list_options(CLI::App& app, ListOptions& options) {
+void add_list_options(CLI::App& app, ListOptions& options, std::string_view example) {
   app.add_option("--where", options.where,
-                 "only rows for which this holds, such as 'status = \"open\" and priority >= "
-                 "\"high\"'");
+                 fmt::format("only rows for which this holds, such as '{}'", example));
   add_format_option(app, options.format);
-  app.add_option("--limit", options.limit, "at most so many rows")->capture_default_str();
+  app.add_option("--limit", options.limit, "at most so many rows")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1'000'000'000));
 }
 
 Result<Predicate> parse_where(const Office& office, const TableInfo& table,

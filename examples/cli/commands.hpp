@@ -23,7 +23,8 @@ struct ListOptions {
 };
 
 void add_format_option(CLI::App& app, Format& format);
-void add_list_options(CLI::App& app, ListOptions& options);
+/// `example` is a predicate that the help shows.
+void add_list_options(CLI::App& app, ListOptions& options, std::string_view example);
 
 /// What --where says of the table; everything when it is empty.
 [[nodiscard]] bureau::Result<bureau::Predicate> parse_where(const Office& office,

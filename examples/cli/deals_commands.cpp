@@ -270,7 +270,7 @@ void add_deals_commands(CLI::App& app, const InOffice& in_office) {
     return {};
   }));
   auto* list = deals->add_subcommand("list", "list deals, the newest first");
-  add_list_options(*list, given->list);
+  add_list_options(*list, given->list, "state = \"won\"");
   list->callback(in_office([given](Office& office) {
     const TableInfo& table = table_of<Deal>();
     return list_rows(office, table, given->list, {{&table.columns[0], true}}, shown);

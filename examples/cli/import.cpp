@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 
 #include "sheet.hpp"
 
@@ -33,18 +34,29 @@ Result<Columns> columns_of(const Sheet& sheet) {
   return c;
 }
 
+// The rules of the tables behind them, asked before anything is written.
+constexpr std::size_t max_text = 100'000, max_subject = 500, max_name = 200, max_email = 320;
+constexpr std::size_t max_id = 150, max_label = 100;
+
+/// FNV-1a: the same in every run and on every machine; it guards against nobody.
+std::string digest_of(std::string_view content) {
+  std::uint64_t hash = 1469598103934665603ULL;
+  for (const char c : content) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  return fmt::format("{:016x}", hash);
+}
+
 Result<Row> row_of(const Sheet& sheet, const Columns& c) {
-  Row row{sheet.field(c.id), sheet.field(c.subject), sheet.field(c.customer), sheet.field(c.email),
-          sheet.field(*c.text)};
-  if (row.text.find_first_not_of(" \t\r\n") == std::string::npos) {
-    return fail(sheet.bad("text", "is empty"));
-  }
+  Row row;
+  BUREAU_TRY(row.text, sheet.field(c.text, max_text, true));
+  BUREAU_TRY(row.id, sheet.field(c.id, max_id, c.id.has_value()));
+  BUREAU_TRY(row.subject, sheet.field(c.subject, max_subject));
+  BUREAU_TRY(row.customer, sheet.field(c.customer, max_name));
+  BUREAU_TRY(row.email, sheet.field(c.email, max_email));
   if (!row.email.empty() && row.email.find('@') == std::string::npos) {
     return fail(sheet.bad("email", fmt::format("\"{}\" is no address", row.email)));
   }
-  if (c.id && row.id.empty()) return fail(sheet.bad("id", "is empty"));
-  // Without an id, place and text tell whether a row came in before.
-  if (!c.id) row.id = fmt::format("line {} of {} bytes", sheet.line(), row.text.size());
+  // Without an id, place and content tell whether a row came in before. As examples/helpdesk does.
+  row.id = c.id ? "id-" + row.id : fmt::format("line-{}-{}", sheet.line(), digest_of(row.text));
   return row;
 }
 
@@ -76,8 +88,16 @@ class Customers {
 Result<ImportReport> import_tickets(const Office& office, const std::string& path, bool skip_bad) {
   BUREAU_TRY(std::string text, read_file(path));
   BUREAU_TRY(Sheet sheet, Sheet::open(path, std::move(text)));
+  BUREAU_TRY_VOID(sheet.only({{"text", "message", "body"},
+                              {"id"},
+                              {"subject"},
+                              {"customer", "name"},
+                              {"email"},
+                              {"received_at"},
+                              {"category"}}));
   BUREAU_TRY(Columns columns, columns_of(sheet));
   ImportReport report;
+  std::set<std::string> ids;
   std::vector<Row> rows;
   for (;;) {
     auto more = sheet.next();
@@ -88,6 +108,10 @@ Result<ImportReport> import_tickets(const Office& office, const std::string& pat
       continue;
     }
     auto row = row_of(sheet, columns);
+    if (row && !ids.insert(row->id).second) {
+      row = fail(sheet.bad("id", fmt::format("\"{}\" is there twice; it names one message",
+                                             sheet.field(columns.id))));
+    }
     if (row) {
       rows.push_back(*std::move(row));
     } else if (skip_bad) {
@@ -124,6 +148,7 @@ Result<ImportReport> import_tickets(const Office& office, const std::string& pat
 Result<TrainReport> train(const Office& office, const std::string& path) {
   BUREAU_TRY(std::string text, read_file(path));
   BUREAU_TRY(Sheet sheet, Sheet::open(path, std::move(text)));
+  BUREAU_TRY_VOID(sheet.only({{"text", "message", "body"}, {"category", "label"}}));
   const auto texts = sheet.column({"text", "message", "body"});
   const auto labels = sheet.column({"category", "label"});
   if (!texts || !labels) {
@@ -136,7 +161,9 @@ Result<TrainReport> train(const Office& office, const std::string& path) {
   for (;;) {
     BUREAU_TRY(bool more, sheet.next());
     if (!more) break;
-    rows.emplace_back(sheet.field(*texts), sheet.field(*labels));
+    BUREAU_TRY(auto example, sheet.field(texts, max_text, true));
+    BUREAU_TRY(auto label, sheet.field(labels, max_label, true));
+    rows.emplace_back(std::move(example), std::move(label));
   }
   std::vector<LabelledText> examples;
   examples.reserve(rows.size());

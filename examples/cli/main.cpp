@@ -28,7 +28,7 @@ Result<void> show_task(const Office& office, const std::string& text) {
   return Rows(Scope(office.system()), table).find(id.value, [&](std::span<const Value> row) {
     for (const ColumnInfo& c : table.columns) {
       const std::string value = to_text(c, row[c.index]);
-      if (!value.empty()) fmt::print("{:<18}{}\n", c.name, value);
+      if (!value.empty()) fmt::print("{:<18}{}\n", c.name, without_controls(value));
     }
   });
 }
@@ -117,8 +117,10 @@ Result<void> work(const Settings& settings, std::size_t threads, bool until_idle
   BUREAU_TRY_VOID(office.engine->add(std::make_shared<RoutingAgent>()));
   BUREAU_TRY_VOID(
       office.engine->add(std::make_shared<ResponderAgent>(col(&Message::confidence) >= accept)));
-  BUREAU_TRY_VOID(office.engine->start());
   const Tasks tasks(office.system());
+  const Predicate dead = col(&Task::status) == TaskStatus::dead;
+  BUREAU_TRY(const auto dead_before, tasks.count(dead));
+  BUREAU_TRY_VOID(office.engine->start());
   const Predicate open = col(&Task::status) < TaskStatus::completed;
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
   std::mutex mutex;
@@ -132,6 +134,13 @@ Result<void> work(const Settings& settings, std::size_t threads, bool until_idle
                                Clock::system().monotonic() + std::chrono::milliseconds(200));
   }
   if (terminal) fmt::print(stderr, "\n");
+  BUREAU_TRY(const auto dead_now, tasks.count(dead));
+  if (dead_now > dead_before) {
+    fmt::print(stderr,
+               "bureau: {} tasks were given up; `bureau tasks list --where 'status = \"dead\"'` "
+               "says why\n",
+               dead_now - dead_before);
+  }
   return office.engine->stop();
 }
 
@@ -231,7 +240,7 @@ int run(int argc, char** argv) {
     return {};
   }));
   auto* list = tickets->add_subcommand("list", "list tickets, the newest first");
-  add_list_options(*list, ticket_list);
+  add_list_options(*list, ticket_list, "status = \"open\" and priority >= \"high\"");
   list->callback(in_office([&](Office& office) {
     const TableInfo& table = table_of<Ticket>();
     return list_rows(office, table, ticket_list, {{table.find("number"), true}},
@@ -290,7 +299,7 @@ int run(int argc, char** argv) {
   auto* tasks = app.add_subcommand("tasks", "the durable work of this office");
   tasks->require_subcommand(1);
   auto* tasks_list = tasks->add_subcommand("list", "list tasks, the newest first");
-  add_list_options(*tasks_list, task_list);
+  add_list_options(*tasks_list, task_list, "status = \"dead\" and kind = \"draft_reply\"");
   tasks_list->callback(in_office([&](Office& office) {
     const TableInfo& table = table_of<Task>();
     return list_rows(office, table, task_list, {{&table.columns[0], true}},
@@ -328,7 +337,9 @@ int run(int argc, char** argv) {
   }
   outcome = action();
   if (!outcome) return report(outcome.error());
-  return std::fflush(stdout) == 0 ? 0 : failed;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+  fmt::print(stderr, "bureau: what was to be printed could not be written\n");
+  return failed;
 }  // namespace
 
 }  // namespace

@@ -65,6 +65,10 @@ Result<Office> create_office(const Settings& settings, const std::string& name) 
   }
   BUREAU_TRY(office.tenant, office.engine->access().create_tenant(name));
   BUREAU_TRY_VOID(support::create_default_statuses(office.system()));
+  // Without a general one every draft would die for want of words.
+  BUREAU_TRY_VOID(save_template(office.system(), "*",
+                                "Thank you for your message, {customer}. It has the number "
+                                "{number}, and one of us will answer it."));
   return office;
 }
 

@@ -18,16 +18,7 @@ constexpr std::size_t max_cell = 60;  // code points of a table's cell
 
 /// One line, without control characters, shortened.
 std::string visible(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
-  }
-  // C1 control characters are two bytes in UTF-8.
-  for (std::size_t at = 0; (at = out.find('\xc2', at)) != std::string::npos; ++at) {
-    if (at + 1 < out.size() && static_cast<unsigned char>(out[at + 1]) < 0xa0)
-      out.replace(at, 2, " ");
-  }
+  std::string out = without_controls(text);
   if (count_code_points(out) <= max_cell) return out;
   std::size_t end = 0;
   for (std::size_t points = 0; points < max_cell; ++points) {
@@ -126,8 +117,22 @@ void EntityPrinter::add(std::span<const Value> row) {
   printer_.add(std::move(cells), row_to_json(table_, row));
 }
 
+std::string without_controls(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
+  }
+  // C1 control characters are two bytes in UTF-8.
+  for (std::size_t at = 0; (at = out.find('\xc2', at)) != std::string::npos; ++at) {
+    if (at + 1 < out.size() && static_cast<unsigned char>(out[at + 1]) < 0xa0)
+      out.replace(at, 2, " ");
+  }
+  return out;
+}
+
 int report(const Error& error) {
-  fmt::print(stderr, "bureau: {}\n", error.message);
+  fmt::print(stderr, "bureau: {}\n", without_controls(error.message));
   return failed;
 }
 

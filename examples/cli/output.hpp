@@ -43,6 +43,9 @@ class EntityPrinter {
   RowPrinter printer_;
 };
 
+/// The text with control characters as spaces: no text can move the cursor or colour the terminal.
+std::string without_controls(std::string_view text);
+
 /// "code: message" to stderr, as "bureau: ...", and the exit code.
 int report(const bureau::Error& error);
 

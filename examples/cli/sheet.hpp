@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bureau/core/csv.hpp"
+#include "bureau/core/json.hpp"
 
 namespace cli {
 
@@ -58,6 +59,13 @@ class Sheet {
   [[nodiscard]] std::string field(std::optional<std::size_t> column) const {
     return column ? record_.fields[*column] : std::string();
   }
+  /// A field of at most so many characters, with something in it when it is required; empty where
+  /// there is no such column.
+  [[nodiscard]] bureau::Result<std::string> field(std::optional<std::size_t> column,
+                                                  std::size_t most, bool required = false) const;
+  /// `invalid` unless the file has only these columns, each once, in words that mean the same.
+  [[nodiscard]] bureau::Result<void> only(
+      const std::vector<std::vector<std::string_view>>& known) const;
   [[nodiscard]] std::size_t line() const { return record_.line; }
   [[nodiscard]] bureau::Error at(const bureau::Error& error) const {
     return {error.code, fmt::format("{}, {}", path_, error.message), error.field};

@@ -146,11 +146,17 @@ std::string_view operator_name(const Node& node) {
   }
 }
 
+/// Of a path into a JSON column. SQLite's functions take 127 arguments, each member is one.
+constexpr std::size_t max_path_members = 64;
+
 Result<void> check_operator(const Node& node) {
   const Type type = node.column->type;
   if (!node.path.empty()) {
     if (type != Type::json)
       return refuse(node, fmt::format("is of type {} and has no members", to_string(type)));
+    if (node.path.size() > max_path_members)
+      return refuse(node, fmt::format("has a path of {} members; at most {} are allowed",
+                                      node.path.size(), max_path_members));
     for (const std::string& member : node.path) {
       if (member.empty() || !is_valid_text(member) ||
           member.find_first_of("\"\\") != std::string::npos ||

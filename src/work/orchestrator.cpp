@@ -98,6 +98,7 @@ Orchestrator::~Orchestrator() = default;
 
 Result<void> Orchestrator::add(std::shared_ptr<Agent> agent) {
   Impl& self = *impl_;
+  if (agent == nullptr) return fail(Code::invalid, "agent: there is none", "agent");
   auto entry = std::make_unique<AgentEntry>();
   entry->kinds = agent->capabilities();
   {
@@ -118,6 +119,10 @@ Result<void> Orchestrator::add(std::shared_ptr<Agent> agent) {
   } catch (const std::exception& e) {
     return fail(Code::internal,
                 fmt::format("agent \"{}\": on_initialize threw: {}", agent->name(), e.what()));
+  } catch (...) {
+    return fail(
+        Code::internal,
+        fmt::format("agent \"{}\": on_initialize threw what is no std::exception", agent->name()));
   }
   std::lock_guard lock(self.mutex);
   entry->agent = std::move(agent);
@@ -144,6 +149,8 @@ Result<void> Orchestrator::start() {
       outcome = entry->agent->on_start();
     } catch (const std::exception& e) {
       outcome = fail(Code::internal, fmt::format("on_start threw: {}", e.what()));
+    } catch (...) {
+      outcome = fail(Code::internal, "on_start threw what is no std::exception");
     }
     if (!outcome) {
       log(self.database.log(), LogLevel::error, "orchestrator", "an agent did not start",
@@ -505,6 +512,8 @@ Result<void> Orchestrator::stop(Monotonic deadline) {
       outcome = entry->agent->on_stop();
     } catch (const std::exception& e) {
       outcome = fail(Code::internal, e.what());
+    } catch (...) {
+      outcome = fail(Code::internal, "on_stop threw what is no std::exception");
     }
     entry->operational = false;
     if (!outcome) {

@@ -224,3 +224,22 @@ TEST_CASE("stopping makes what was begun; an engine that nobody started drops it
   office.engine.reset();
   CHECK(told == std::vector{true, false});
 }
+
+TEST_CASE("a null table or agent, and what an agent throws at its beginning, are errors") {
+  Office office;
+  CHECK(office.engine->add(nullptr).error().code == Code::invalid);
+  class Thrower : public Agent {
+   public:
+    [[nodiscard]] std::string_view name() const override { return "thrower"; }
+    [[nodiscard]] std::vector<KindInfo> capabilities() const override { return {}; }
+    [[nodiscard]] Result<void> validate(const Task&) const override { return {}; }
+    Result<Json> execute(Run&, const Task&) override { return Json(); }
+    Result<void> on_initialize() override { throw 5; }
+  };
+  CHECK(office.engine->add(std::make_shared<Thrower>()).error().code == Code::internal);
+  EngineOptions options;
+  options.storage = make_memory_storage(office.clock);
+  options.clock = &office.clock;
+  options.tables = {nullptr};
+  CHECK(Engine::open(std::move(options)).error().field == "tables");
+}

@@ -90,6 +90,13 @@ Error to_error(sqlite3* connection, int code, std::string_view path, std::string
     if (said.ends_with(does_not_fit)) {
       return {Code::exhausted, std::string(said), std::string(said.substr(0, said.find(':')))};
     }
+    // Limits of SQLite's on the form of a statement.
+    if (said == "parser stack overflow" || said.starts_with("too many ") ||
+        said.starts_with("Expression tree is too large")) {
+      return {
+          Code::exhausted,
+          fmt::format("{}: the query is nested too deeply or has too many parts ({})", path, said)};
+    }
     if (said.starts_with("no such table") || said.starts_with("no such column") ||
         said.find("has no column named") != std::string_view::npos) {
       return {Code::invalid,

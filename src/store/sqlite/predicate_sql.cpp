@@ -75,13 +75,21 @@ class PredicateWriter {
         several(node, " OR ", "0");
         break;
       case Op::negation:
-        sql_ << "NOT(";
-        this->node(node.children[0]);
-        sql_ << ")";
+        negation(*node.children[0]);
         break;
       default:
         comparison(node);
     }
+  }
+
+  /// Without parentheses where the negated has its own, or needs none: each is a place on the stack
+  /// of SQLite's parser.
+  void negation(const Node& negated) {
+    const bool closed =
+        negated.op == Op::negation || negated.op == Op::all || negated.op == Op::any;
+    sql_ << (closed ? "NOT " : "NOT(");
+    this->node(negated);
+    if (!closed) sql_ << ")";
   }
 
   void several(const Node& node, std::string_view between, std::string_view none) {
@@ -102,12 +110,37 @@ class PredicateWriter {
       sql_ << between;
       range(node, between, middle, end);
     } else {
+      const std::size_t first = deepest(node, begin, end);
+      this->node(node.children[first]);
       for (std::size_t i = begin; i < end; ++i) {
-        if (i > begin) sql_ << between;
+        if (i == first) continue;
+        sql_ << between;
         this->node(node.children[i]);
       }
     }
     sql_ << ")";
+  }
+
+  /// Which child comes first. In shallow trees the first does, as it was written. In deep ones the
+  /// deepest: what stands before a child waits on the stack of SQLite's parser, which has 100
+  /// places, until that child is read.
+  [[nodiscard]] static std::size_t deepest(const Node& node, std::size_t begin, std::size_t end) {
+    constexpr std::size_t shallow = 8;
+    std::size_t found = begin, most = shallow;
+    for (std::size_t i = begin; i < end; ++i) {
+      const std::size_t levels = height(node.children[i]);
+      if (levels > most) {
+        found = i;
+        most = levels;
+      }
+    }
+    return found;
+  }
+  [[nodiscard]] static std::size_t height(const NodePtr& node) {
+    std::size_t most = 0;
+    if (node == nullptr) return most;
+    for (const auto& child : node->children) most = std::max(most, height(child));
+    return most + 1;
   }
 
   /// The planner uses a partial index only when it sees the index's condition in the query, so
