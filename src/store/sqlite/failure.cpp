@@ -64,7 +64,7 @@ std::string_view rule_of(int primary) {
     case SQLITE_CANTOPEN:
       return "it cannot be opened; its folder must exist and be writable";
     case SQLITE_FULL:
-      return "the disk is full; nothing was changed, make room and try again";
+      return "the disk is full; make room and try again";
     case SQLITE_NOTADB:
       return "it is not a database; name another file, or restore a backup";
     case SQLITE_CORRUPT:
@@ -103,7 +103,8 @@ Error to_error(sqlite3* connection, int code, std::string_view path, std::string
               fmt::format("{}: {}; migrate() makes what a catalog describes", path, said)};
     }
   }
-  const std::string_view rule = rule_of(primary);
+  // The shared memory beside the file grows before anything else does.
+  const std::string_view rule = rule_of(code == SQLITE_IOERR_SHMSIZE ? SQLITE_FULL : primary);
   if (primary == SQLITE_INTERRUPT) {
     return {Code::deadline, fmt::format("{}: the deadline passed during {}", path, doing)};
   }
