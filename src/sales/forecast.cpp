@@ -65,70 +65,98 @@ ForecastLine line_of(const Group& group, ForecastBy by) {
   return line;
 }
 
-bool same_key(const ForecastLine& a, const ForecastLine& b) {
-  return a.currency == b.currency && a.month == b.month && a.stage == b.stage && a.owner == b.owner;
-}
-
+/// What rows are grouped by. Where nothing was asked for, month: its index has the order.
 const ColumnInfo* key_of(ForecastBy by) {
   switch (by) {
-    case ForecastBy::month:
-      return &col(&Deal::month).info();
     case ForecastBy::stage:
       return &col(&Deal::stage).info();
     case ForecastBy::owner:
       return &col(&Deal::owner).info();
+    case ForecastBy::month:
     case ForecastBy::nothing:
       break;
   }
-  return nullptr;
-}
-
-Result<Group> group_from(std::span<const Value> row, bool keyed) {
-  Group group;
-  BUREAU_TRY(group.currency, stored_currency(row[0].as_text()));
-  std::size_t at = 1;
-  if (keyed) {
-    if (!row[at].is_null()) group.key = row[at].as_integer();
-    ++at;
-  }
-  group.state = static_cast<StageCategory>(row[at].as_integer());
-  group.probability_bp = row[at + 1].as_integer();
-  group.count = row[at + 2].as_integer();
-  group.value = row[at + 3].as_integer();
-  group.weighted = row[at + 4].as_integer();
-  return group;
+  return &col(&Deal::month).info();
 }
 
 Aggregate::Measure count_of_rows() { return {Aggregate::Function::count, nullptr}; }
 Aggregate::Measure sum_of(const ColumnInfo& column) { return {Aggregate::Function::sum, &column}; }
 
+using GroupSink = FunctionRef<Result<void>(const Group&)>;
+
+/// Groups of deals that are open, or of those that are not: each has an index in the order in which
+/// they are summed up by month (schema<Deal>).
+Result<void> groups_of(const Rows& deals, const ForecastQuery& query, bool open, GroupSink sink) {
+  const Predicate state =
+      open ? col(&Deal::state) == StageCategory::open : col(&Deal::state) > StageCategory::open;
+  Aggregate aggregate;
+  aggregate.where = state && query.where;
+  aggregate.group_by = {&col(&Deal::currency).info(), key_of(query.by),
+                        open ? &col(&Deal::probability_bp).info() : &col(&Deal::state).info()};
+  aggregate.measures = {count_of_rows(), sum_of(col(&Deal::value_minor).info())};
+  if (open) aggregate.measures.push_back(sum_of(col(&Deal::weighted_minor).info()));
+  return deals.aggregate(aggregate, [&](std::span<const Value> row) -> Result<bool> {
+    Group group;
+    BUREAU_TRY(group.currency, stored_currency(row[0].as_text()));
+    if (!row[1].is_null()) group.key = row[1].as_integer();
+    if (open) {
+      group.probability_bp = row[2].as_integer();
+      group.weighted = row[5].as_integer();
+    } else {
+      group.state = static_cast<StageCategory>(row[2].as_integer());
+    }
+    group.count = row[3].as_integer();
+    group.value = row[4].as_integer();
+    BUREAU_TRY_VOID(sink(group));
+    return true;
+  });
+}
+
+/// Lines by currency and key, in their order.
+using Lines = std::map<std::pair<std::string, std::optional<std::int64_t>>, ForecastLine>;
+
+Result<void> collect(Lines& lines, const Group& group, ForecastBy by, std::int64_t commit_bp) {
+  const auto key = by == ForecastBy::nothing ? std::optional<std::int64_t>() : group.key;
+  auto at = lines.find({std::string(group.currency.code()), key});
+  if (at == lines.end()) {
+    at =
+        lines.emplace(std::pair(std::string(group.currency.code()), key), line_of(group, by)).first;
+  }
+  return add_to(at->second, group, commit_bp);
+}
+
+std::vector<ForecastLine> values_of(Lines& lines) {
+  std::vector<ForecastLine> values;
+  for (auto& [key, line] : lines) values.push_back(std::move(line));
+  return values;
+}
+
+/// Runs `f(Scope)` on one snapshot, so that figures of several queries belong together.
+template <class F>
+Result<void> on_snapshot(const Scope& scope, F&& f) {
+  if (scope.unit() != nullptr) return f(scope);
+  return scope.session().read([&](View& view) -> Result<void> { return f(Scope(view)); });
+}
+
 }  // namespace
 
 Result<Forecast> Deals::forecast(const ForecastQuery& query) const {
   BUREAU_TRY_VOID(check_probability(query.commit_bp));
-  const ColumnInfo* key = key_of(query.by);
-  Aggregate aggregate;
-  aggregate.where = query.where;
-  aggregate.group_by = {&col(&Deal::currency).info()};
-  if (key != nullptr) aggregate.group_by.push_back(key);
-  aggregate.group_by.push_back(&col(&Deal::state).info());
-  aggregate.group_by.push_back(&col(&Deal::probability_bp).info());
-  aggregate.measures = {count_of_rows(), sum_of(col(&Deal::value_minor).info()),
-                        sum_of(col(&Deal::weighted_minor).info())};
-  Forecast forecast;
-  BUREAU_TRY_VOID(
-      deals_.rows().aggregate(aggregate, [&](std::span<const Value> row) -> Result<bool> {
-        BUREAU_TRY(const Group group, group_from(row, key != nullptr));
-        const auto collect = [&](std::vector<ForecastLine>& lines, ForecastBy by) -> Result<void> {
-          ForecastLine line = line_of(group, by);
-          if (lines.empty() || !same_key(lines.back(), line)) lines.push_back(std::move(line));
-          return add_to(lines.back(), group, query.commit_bp);
-        };
-        BUREAU_TRY_VOID(collect(forecast.totals, ForecastBy::nothing));
-        if (key != nullptr) BUREAU_TRY_VOID(collect(forecast.lines, query.by));
-        return true;
+  Lines totals, lines;
+  BUREAU_TRY_VOID(on_snapshot(deals_.rows().scope(), [&](const Scope& scope) -> Result<void> {
+    totals.clear();
+    lines.clear();
+    const Rows deals(scope, table_of<Deal>());
+    for (const bool open : {true, false}) {
+      BUREAU_TRY_VOID(groups_of(deals, query, open, [&](const Group& group) -> Result<void> {
+        BUREAU_TRY_VOID(collect(totals, group, ForecastBy::nothing, query.commit_bp));
+        if (query.by == ForecastBy::nothing) return {};
+        return collect(lines, group, query.by, query.commit_bp);
       }));
-  return forecast;
+    }
+    return {};
+  }));
+  return Forecast{values_of(totals), values_of(lines)};
 }
 
 // Funnel ---------------------------------------------------------------------------------------
@@ -236,13 +264,6 @@ void finish_funnel(Funnel& funnel) {
   }
   std::sort(funnel.currencies.begin(), funnel.currencies.end(),
             [](const auto& a, const auto& b) { return a.currency.code() < b.currency.code(); });
-}
-
-/// Runs `f(Scope)` on one snapshot, so that figures of several queries belong together.
-template <class F>
-Result<void> on_snapshot(const Scope& scope, F&& f) {
-  if (scope.unit() != nullptr) return f(scope);
-  return scope.session().read([&](View& view) -> Result<void> { return f(Scope(view)); });
 }
 
 }  // namespace
