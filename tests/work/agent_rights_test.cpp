@@ -108,7 +108,8 @@ TEST_CASE("An agent is a principal with a name, and without an account") {
     seen = run.principal();
     BUREAU_TRY_VOID(run.read([](View& view) -> Result<void> {
       BUREAU_TRY(const Principal now, view.session().current(view.reader()));
-      CHECK(now.kind() == PrincipalKind::agent);
+      const bool is_agent = now.kind() == PrincipalKind::agent;
+      CHECK(is_agent);
       return {};
     }));
     return Total{};
