@@ -119,6 +119,7 @@ class JournalDecoder {
     std::uint64_t subject = 0;
     std::string_view sealed;
     if (!cursor.varint(subject) || !cursor.block(sealed)) return false;
+    if (subject < 1 || subject > INT64_MAX) return false;  // no id
     out = Value();
     auto key = key_for(static_cast<std::int64_t>(subject));
     if (!key) {
