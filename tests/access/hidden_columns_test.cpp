@@ -196,13 +196,12 @@ TEST_CASE("what is hidden is checked before the office opens") {
   must(some.hide({.name = "n", .table = "papers", .columns = {"about"}}));
   CHECK(code_of(some.hide({.name = "n", .table = "papers", .personal = true})) == Code::exists);
   Office office;
-  for (const auto& [table, column] :
-       {std::pair("papers", "abuot"), std::pair("papers", "id"), std::pair("papers", "tenant"),
-        std::pair("papers", "version"), std::pair("nowhere", "about"),
-        std::pair("users", "email_folded")}) {
+  for (const auto& named : {std::pair("papers", "abuot"), std::pair("papers", "id"),
+                            std::pair("papers", "tenant"), std::pair("papers", "version"),
+                            std::pair("nowhere", "about"), std::pair("users", "email_folded")}) {
     Policies wrong;
-    must(wrong.hide({.name = "n", .table = table, .columns = {column}}));
-    CAPTURE(column);
+    must(wrong.hide({.name = "n", .table = named.first, .columns = {named.second}}));
+    CAPTURE(named.second);
     CHECK(code_of(Access::open(*office.database, wrong)) == Code::invalid);
   }
 }

@@ -289,7 +289,9 @@ TEST_CASE("each role sees its deals, and no others") {
                                                              {"cora", {}},
                                                              {"uma", {}},
                                                              {"vic", {}}};
-  for (const auto& [name, deals] : sees) {
+  for (const auto& seen : sees) {
+    const std::string& name = seen.first;
+    const std::vector<Id<Deal>>& deals = seen.second;
     CAPTURE(name);
     const Deals mine{office.as(name)};
     CHECK(must(mine.count()) == deals.size());
