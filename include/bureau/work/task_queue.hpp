@@ -53,8 +53,8 @@ class TaskQueue {
   /// unsafe effect whose outcome is unknown; cancelled when that was asked for. Returns what it
   /// became; `conflict` when the lease is gone.
   Result<TaskStatus> fail(const Task& task, const Error& error, const Retry& retry);
-  /// Hands leased tasks back that were not begun: ready again (after `pause`), with as many attempts
-  /// left as before.
+  /// Hands leased tasks back that were not begun: ready again (after `pause`), with as many
+  /// attempts left as before.
   Result<void> release(std::span<const Task> tasks, Duration pause = Duration(0));
 
   Result<void> progress(const Task& task, double fraction, std::string_view note);

@@ -127,6 +127,7 @@ void WriteQueue::write_all(std::span<BatchedWrite> writes) {
       ticket.voice = tickets.back();
       ticket.is_batched = true;
       ticket.deadline = writes[i].options.deadline;
+      ticket.careful = false;
       ticket.closure = writes[i].closure;
       ticket.work = std::nullopt;
       ticket.signal.store(nothing, std::memory_order_relaxed);

@@ -100,7 +100,7 @@ class WriteQueue {
   std::vector<Ticket*> spare_;
   std::atomic<std::size_t> queued_{0};      ///< queue_.size(), to be looked at without the mutex
   std::atomic<std::uint64_t> arrivals_{0};  ///< to gatherings
-  std::atomic<std::size_t> waiting_{0};  ///< in queue_ and claimed_
+  std::atomic<std::size_t> waiting_{0};     ///< in queue_ and claimed_
   std::atomic<bool> committing_{false};
 
   // Belongs to whoever has the turn.
