@@ -104,6 +104,16 @@ TEST_CASE("a deal moves, is won, is reopened, is lost: state, times and history 
   }
 }
 
+TEST_CASE("a clock that steps back makes no stay begin before the one before it") {
+  Office office;
+  const Deal opened = office.open();
+  office.clock.step(-std::chrono::hours(5));
+  const Deal moved = must(office.desk().move(opened.id, "Engaging"));
+  CHECK(moved.stage_entered_at == opened.stage_entered_at);
+  const Deal won = must(office.desk().win(opened.id));
+  CHECK(won.closed_at == opened.stage_entered_at);
+}
+
 TEST_CASE("illegal changes are refused and write nothing") {
   Office office;
   const Id<Deal> open = office.open().id, empty = office.open("0.00 USD").id;
@@ -316,6 +326,12 @@ TEST_CASE("each role sees its deals, and no others") {
   refused(office, Code::invalid, "kind", [&] {
     return ada.add_activity(north, {ActivityKind::stage_change, "Mine"});
   });
+  DealActivity signed_by_ben;
+  signed_by_ben.deal = north;
+  signed_by_ben.body = "Not his";
+  signed_by_ben.author = office.people["ben"];
+  refused(office, Code::forbidden, "",
+          [&] { return Repository<DealActivity>{office.as("ada")}.insert(signed_by_ben); });
   // History is the library's to write, whoever asks.
   DealStageHistory forged;
   forged.deal = north;

@@ -228,6 +228,18 @@ TEST_CASE("currencies are never mixed, and a sum that does not fit is an error")
   CHECK(overflow.error().field == "value");
 }
 
+TEST_CASE("a deal that is just likely enough counts as committed") {
+  Office office;
+  NewDeal given = office.draft("5.00 USD");
+  given.probability_bp = 8'000;
+  must(office.desk().open(given));
+  given.probability_bp = 7'999;
+  must(office.desk().open(given));
+  const ForecastLine total = must(office.desk().forecast()).totals.at(0);
+  CHECK(total.commit == DealSum{1, money("5.00 USD")});
+  CHECK(total.best_case == DealSum{2, money("10.00 USD")});
+}
+
 TEST_CASE("an empty office has an empty forecast, and a funnel without figures") {
   Office office;
   CHECK(must(office.desk().forecast()).totals.empty());
