@@ -152,7 +152,7 @@ Result<void> Scope::read(FunctionRef<Result<void>(Reader&)> closure) const {
       *this, [&](Reader& reader, const detail::Rights&) { return closure(reader); });
 }
 
-Result<void> Scope::write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation where) const {
+Result<void> Scope::run_write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation where) const {
   if (unit_ != nullptr || view_ != nullptr) {
     return detail::SessionDoor::write(*this, closure, false);
   }

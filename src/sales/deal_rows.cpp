@@ -4,25 +4,14 @@
 
 #include <algorithm>
 
+#include "access/active_user.hpp"
 #include "sales/deal_rules.hpp"
+#include "store/row_values.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace sales::inside {
 
 namespace {
-
-template <Entity T>
-class RowOf {
- public:
-  explicit RowOf(const T& row) : values_(table_of<T>().width()) {
-    to_values(row, values_, scratch_);
-  }
-  [[nodiscard]] std::span<const Value> values() const { return values_; }
-
- private:
-  std::vector<Value> values_;
-  bureau::detail::Scratch scratch_;
-};
 
 template <Entity T>
 Result<std::vector<T>> rows_of(Reader& reader, const Select& which) {
@@ -96,14 +85,7 @@ Result<Course> course_named(Reader& reader, Id<Tenant> tenant, std::string_view 
 }
 
 Result<void> check_owner(Reader& reader, Id<Tenant> tenant, Id<User> user) {
-  bool active = false;
-  BUREAU_TRY_VOID(
-      reader.find(table_of<User>(), user.value, [&](std::span<const Value> row) -> Result<bool> {
-        User found;
-        from_values(row, found);
-        active = found.tenant == tenant && found.status == UserStatus::active;
-        return true;
-      }));
+  BUREAU_TRY(const bool active, bureau::detail::is_active_user(reader, tenant, user));
   if (active) return {};
   return fail(
       Code::invalid,
@@ -168,8 +150,9 @@ Result<Deal> save(Unit& unit, const Deal& before, Deal after) {
 Result<Deal> save_consequence(Unit& unit, const Deal& before, Deal after) {
   after.version = before.version + 1;
   after.updated_at = std::max(unit.now(), before.created_at);  // the clock may have stepped back
-  BUREAU_TRY_VOID(
-      unit.transaction().replace(table_of<Deal>(), RowOf(before).values(), RowOf(after).values()));
+  BUREAU_TRY_VOID(unit.transaction().replace(table_of<Deal>(),
+                                             bureau::detail::RowValues(before).values(),
+                                             bureau::detail::RowValues(after).values()));
   return after;
 }
 

@@ -14,24 +14,11 @@ namespace {
 
 Id<Tenant> tenant_of(Unit& unit) { return unit.session().principal().tenant; }
 
-/// Runs `f(Unit&)` in the scope's unit, or in one of its own, and gives its result.
-template <class F>
-auto write_in(const Scope& scope, F&& f) -> std::invoke_result_t<F&, Unit&> {
-  using R = std::invoke_result_t<F&, Unit&>;
-  std::optional<R> result;
-  BUREAU_TRY_VOID(scope.write([&](Unit& unit) -> Result<void> {
-    result.emplace(f(unit));
-    if (!*result) return fail(result->error());
-    return {};
-  }));
-  return std::move(*result);
-}
-
 /// Reads the deal, lets `change(Deal&, Unit&)` change it, and writes it with the principal's
 /// rights.
 template <class F>
 Result<Deal> change_deal(const Scope& scope, Id<Deal> id, F&& change) {
-  return write_in(scope, [&](Unit& unit) -> Result<Deal> {
+  return scope.write([&](Unit& unit) -> Result<Deal> {
     BUREAU_TRY(const Deal before, Repository<Deal>{Scope(unit)}.find(id));
     Deal after = before;
     BUREAU_TRY_VOID(change(after, unit));
@@ -200,7 +187,7 @@ Result<Deal> Deals::open(const NewDeal& deal) const {
 
 Result<std::vector<Deal>> Deals::open_all(std::span<const NewDeal> given) const {
   if (given.empty()) return std::vector<Deal>();
-  return write_in(deals_.rows().scope(), [&](Unit& unit) { return open_in(unit, given); });
+  return deals_.rows().scope().write([&](Unit& unit) { return open_in(unit, given); });
 }
 
 Result<std::optional<Deal>> Deals::by_external_id(std::string_view external_id) const {
@@ -370,7 +357,7 @@ Result<Deal> Deals::set_probability(Id<Deal> id, std::optional<std::int64_t> pro
 
 Result<DealActivity> Deals::add_activity(Id<Deal> id, const NewActivity& given) const {
   BUREAU_TRY_VOID(check_new_activity(given));
-  return write_in(deals_.rows().scope(), [&](Unit& unit) -> Result<DealActivity> {
+  return deals_.rows().scope().write([&](Unit& unit) -> Result<DealActivity> {
     const Principal& who = unit.session().principal();
     if (given.kind >= ActivityKind::stage_change && !who.system) {
       return fail(Code::invalid,
@@ -399,7 +386,7 @@ Result<DealActivity> Deals::end_activity(Id<DealActivity> id, ActivityStatus sta
   if (status == ActivityStatus::open) {
     return fail(Code::invalid, "status: \"open\" ends nothing; one is done or cancelled", "status");
   }
-  return write_in(deals_.rows().scope(), [&](Unit& unit) -> Result<DealActivity> {
+  return deals_.rows().scope().write([&](Unit& unit) -> Result<DealActivity> {
     const Repository<DealActivity> activities{Scope(unit)};
     BUREAU_TRY(DealActivity activity, activities.find(id));
     if (activity.status != ActivityStatus::open) {

@@ -6,6 +6,7 @@
 
 #include "bureau/store/database.hpp"
 #include "store/internal_tables.hpp"
+#include "store/row_values.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -75,20 +76,6 @@ namespace detail {
 [[nodiscard]] std::string seal(Random& random, std::string_view key, std::string_view plain);
 [[nodiscard]] bool unseal(std::string_view key, std::string_view sealed, std::string& plain);
 inline constexpr std::size_t seal_key_bytes = 32;
-
-/// One row of an internal table as values, for a Writer.
-template <Entity T>
-class RowValues {
- public:
-  explicit RowValues(const T& row) : values_(table_of<T>().width()) {
-    to_values(row, values_, scratch_);
-  }
-  [[nodiscard]] std::span<const Value> values() const { return values_; }
-
- private:
-  std::vector<Value> values_;
-  Scratch scratch_;
-};
 }  // namespace detail
 
 BUREAU_END_NAMESPACE

@@ -24,18 +24,6 @@ Result<std::optional<Id<Team>>> team_for(Reader& reader, Id<Tenant> tenant,
 
 }  // namespace
 
-Result<bool> is_active_user(Reader& reader, Id<Tenant> tenant, Id<User> user) {
-  bool active = false;
-  BUREAU_TRY_VOID(
-      reader.find(table_of<User>(), user.value, [&](std::span<const Value> row) -> Result<bool> {
-        User found;
-        from_values(row, found);
-        active = found.tenant == tenant && found.status == UserStatus::active;
-        return true;
-      }));
-  return active;
-}
-
 Result<Place> find_place(Reader& reader, const Ticket& ticket) {
   Place place{ticket.team, ticket.assignee};
   if (!ticket.category) return place;

@@ -4,25 +4,13 @@
 
 #include <map>
 
+#include "store/row_values.hpp"
 #include "support/ticket_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
 
 namespace {
-
-template <Entity T>
-class RowOf {
- public:
-  explicit RowOf(const T& row) : values_(table_of<T>().width()) {
-    to_values(row, values_, scratch_);
-  }
-  [[nodiscard]] std::span<const Value> values() const { return values_; }
-
- private:
-  std::vector<Value> values_;
-  Scratch scratch_;
-};
 
 template <Entity T>
 Result<std::optional<T>> first_of(Reader& reader, const Select& which) {
@@ -78,7 +66,7 @@ Result<std::int64_t> draw_numbers(Unit& unit, std::int64_t count) {
              }));
   if (drawn == 0) {
     const TicketCounter counter{key, tenant_of(unit), count};
-    BUREAU_TRY_VOID(unit.transaction().insert(table, RowOf(counter).values()));
+    BUREAU_TRY_VOID(unit.transaction().insert(table, RowValues(counter).values()));
   }
   return last - count + 1;
 }
@@ -95,7 +83,7 @@ Result<void> add_load(Unit& unit, Id<User> user, std::int64_t change) {
   Writer& writer = unit.transaction().unjournalled();
   BUREAU_TRY(auto changed, writer.update(update));
   if (changed > 0) return {};
-  return writer.insert(table, RowOf(Workload{key, tenant_of(unit), change}).values());
+  return writer.insert(table, RowValues(Workload{key, tenant_of(unit), change}).values());
 }
 
 std::optional<Id<User>> bearer(const Ticket* ticket) {
@@ -146,8 +134,8 @@ Result<Ticket> save(Unit& unit, const Ticket& before, Ticket after) {
 Result<Ticket> save_consequence(Unit& unit, const Ticket& before, Ticket after) {
   after.version = before.version + 1;
   after.updated_at = std::max(unit.now(), before.created_at);  // the clock may have stepped back
-  BUREAU_TRY_VOID(unit.transaction().replace(table_of<Ticket>(), RowOf(before).values(),
-                                             RowOf(after).values()));
+  BUREAU_TRY_VOID(unit.transaction().replace(table_of<Ticket>(), RowValues(before).values(),
+                                             RowValues(after).values()));
   BUREAU_TRY_VOID(follow_workload(unit, &before, after));
   return after;
 }

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "access/active_user.hpp"
 #include "bureau/support/tickets.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -59,7 +60,6 @@ struct Place {
   std::optional<Id<User>> assignee;
 };
 [[nodiscard]] Result<Place> find_place(Reader& reader, const Ticket& ticket);
-[[nodiscard]] Result<bool> is_active_user(Reader& reader, Id<Tenant> tenant, Id<User> user);
 
 }  // namespace detail
 BUREAU_END_NAMESPACE

@@ -12,24 +12,11 @@ using detail::name_of;
 
 namespace {
 
-/// Runs `f(Unit&)` in the scope's unit, or in one of its own, and gives its result.
-template <class F>
-auto write_in(const Scope& scope, F&& f) -> std::invoke_result_t<F&, Unit&> {
-  using R = std::invoke_result_t<F&, Unit&>;
-  std::optional<R> result;
-  BUREAU_TRY_VOID(scope.write([&](Unit& unit) -> Result<void> {
-    result.emplace(f(unit));
-    if (!*result) return fail(result->error());
-    return {};
-  }));
-  return std::move(*result);
-}
-
 /// Reads the ticket, lets `change(Ticket&, Unit&)` change it, and writes it with the principal's
 /// rights.
 template <class F>
 Result<Ticket> change_ticket(const Scope& scope, Id<Ticket> id, F&& change) {
-  return write_in(scope, [&](Unit& unit) -> Result<Ticket> {
+  return scope.write([&](Unit& unit) -> Result<Ticket> {
     BUREAU_TRY(const Ticket before, detail::stored_ticket(unit, id));
     Ticket after = before;
     BUREAU_TRY_VOID(change(after, unit));
@@ -100,7 +87,7 @@ Result<Ticket> Tickets::open(const NewTicket& ticket) const {
 Result<std::vector<Ticket>> Tickets::open_all(std::span<const NewTicket> given) const {
   for (const NewTicket& ticket : given) BUREAU_TRY_VOID(detail::check_new_ticket(ticket));
   if (given.empty()) return std::vector<Ticket>();
-  return write_in(tickets_.rows().scope(), [&](Unit& unit) -> Result<std::vector<Ticket>> {
+  return tickets_.rows().scope().write([&](Unit& unit) -> Result<std::vector<Ticket>> {
     for (const NewTicket& ticket : given) BUREAU_TRY_VOID(refuse_known(unit, ticket.external_id));
     BUREAU_TRY(const TicketStatus status,
                detail::initial_status(unit.transaction().reader(),
@@ -193,7 +180,7 @@ Result<Review> propose(const Message&) { return Review::proposed; }
 Result<Message> append(const Scope& scope, Id<Ticket> id, const NewMessage& given,
                        Decide decide = propose) {
   BUREAU_TRY_VOID(detail::check_new_message(given));
-  return write_in(scope, [&](Unit& unit) { return append_message(unit, id, given, decide); });
+  return scope.write([&](Unit& unit) { return append_message(unit, id, given, decide); });
 }
 
 Sender staff(const Session& session) {
@@ -215,7 +202,7 @@ Result<Message> Tickets::add_message(Id<Ticket> id, const NewMessage& message) c
 }
 
 Result<Message> Tickets::reply(Id<Ticket> id, std::string body) const {
-  return write_in(tickets_.rows().scope(), [&](Unit& unit) -> Result<Message> {
+  return tickets_.rows().scope().write([&](Unit& unit) -> Result<Message> {
     BUREAU_TRY(const Ticket ticket, Repository<Ticket>{Scope(unit)}.find(id));
     const Id<User> actor = unit.session().principal().user;
     const bool own = actor && actor == ticket.customer;

@@ -21,11 +21,24 @@ class Scope {
   [[nodiscard]] Unit* unit() const { return unit_; }
   /// Runs the closure with the reader of the unit, the view, or a snapshot of its own.
   Result<void> read(FunctionRef<Result<void>(Reader&)> closure) const;
-  /// Runs the closure in the unit, or in one of its own; `invalid` on a view.
-  Result<void> write(FunctionRef<Result<void>(Unit&)> closure,
-                     CodeLocation where = CodeLocation::current()) const;
+  /// Runs `f(Unit&)` as Session::write() does: in the unit, or in one of its own; `invalid` on a
+  /// view.
+  template <class F>
+  auto write(F&& f, CodeLocation where = CodeLocation::current()) const
+      -> std::invoke_result_t<F&, Unit&> {
+    std::optional<std::invoke_result_t<F&, Unit&>> result;
+    BUREAU_TRY_VOID(run_write(
+        [&](Unit& unit) -> Result<void> {
+          result.emplace(f(unit));
+          if (!*result) return fail(result->error());
+          return {};
+        },
+        where));
+    return std::move(*result);
+  }
 
  private:
+  Result<void> run_write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation where) const;
   friend struct detail::SessionDoor;
   Session session_;
   View* view_ = nullptr;
