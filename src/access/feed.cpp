@@ -3,279 +3,35 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <deque>
-#include <thread>
 
-#include "access/feed_filter.hpp"
+#include "access/feed_ring.hpp"
+#include "access/feed_subscription.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
 using detail::FeedFilter;
 using detail::JudgedEvent;
 using detail::RecordPtr;
-
-namespace {
-/// How much one subscriber is given before the next one's turn, and how many records are read in
-/// one look.
-constexpr std::size_t events_a_turn = 256;
-constexpr std::size_t records_from_database = 32;
-constexpr std::size_t records_a_look = 512;
-/// Rights that were judged longer ago than this, with commits since, are judged again.
-constexpr Duration judged_for = std::chrono::milliseconds(1);
-constexpr Duration read_deadline = std::chrono::seconds(5);
-constexpr std::size_t remembered_changes_max = 100'000;
-
-/// What storages touch after a commit; outlives the feed if one of them is late.
-struct Signals {
-  std::atomic<std::uint64_t> hints{1};   // commits that were heard of
-  std::atomic<std::uint64_t> wanted{1};  // reasons to pump: hints, and work that was left over
-  /// Subscriptions that live and are not being called. Those that are need no pump: whoever calls
-  /// them looks at `hints` afterwards.
-  std::atomic<std::size_t> listening{0};
-  std::function<void()> wake;
-  void want() {
-    wanted.fetch_add(1);
-    if (listening.load() != 0 && wake) wake();
-  }
-};
-
-/// Which thread waits for which subscription's callback to return. A callback that ends another's
-/// subscription waits for that one's callback, which may wait for the first: whoever would close
-/// such a circle is told so, and does not wait.
-class Waits {
- public:
-  /// False when the thread that calls `state` waits, directly or through others, for this one.
-  bool begin(const FeedSubscription::State& state);
-  void end() {
-    const std::lock_guard lock(mutex_);
-    waiting_.erase(std::this_thread::get_id());
-  }
-  static Waits& instance() {
-    static Waits waits;
-    return waits;
-  }
-
- private:
-  std::mutex mutex_;
-  std::unordered_map<std::thread::id, const FeedSubscription::State*> waiting_;
-};
-}  // namespace
-
-/// Everything below `busy` belongs to the thread that has set it.
-struct FeedSubscription::State {
-  State(const Session& session, const TableInfo& table, SubscribeOptions options,
-        Feed::Callback to_call, std::shared_ptr<Signals> told)
-      : signals(std::move(told)),
-        filter(session, table, std::move(options.where)),
-        callback(std::move(to_call)) {}
-
-  bool claim() {
-    const std::lock_guard lock(mutex);
-    if (busy || ended) return false;
-    busy = true;
-    runner = std::this_thread::get_id();
-    return true;
-  }
-  void release() {
-    Feed::Callback dead;  // destroyed without the lock: it may own anything
-    {
-      const std::lock_guard lock(mutex);
-      busy = false;
-      runner = std::thread::id();
-      if (ended) dead = std::move(callback);
-    }
-    idle.notify_all();
-  }
-  void end() {
-    Feed::Callback dead;
-    std::unique_lock lock(mutex);
-    ended = true;
-    listen(false);
-    if (busy && runner == std::this_thread::get_id()) return;  // release() does the rest
-    if (busy) {
-      if (!Waits::instance().begin(*this)) return;
-      idle.wait(lock, [&] { return !busy; });
-      Waits::instance().end();
-    }
-    dead = std::move(callback);
-    lock.unlock();
-  }
-  /// Counts it among those that listen, or no longer.
-  void listen(bool on) {
-    if (listens.exchange(on) == on) return;
-    if (!on) {
-      signals->listening.fetch_sub(1);
-      return;
-    }
-    signals->listening.fetch_add(1);
-    if (ended) listen(false);
-  }
-
-  std::shared_ptr<Signals> signals;
-  std::mutex mutex;
-  std::condition_variable idle;
-  bool busy = false;
-  std::atomic<std::thread::id> runner{std::thread::id()};
-  std::atomic<bool> listens{false};
-  std::atomic<bool> ended{false};
-  std::atomic<std::int64_t> position{0};  // everything up to it is settled
-
-  FeedFilter filter;
-  Feed::Callback callback;
-  bool resync_due = false;
-  bool gone = false;
-  std::int64_t known = 0;  // changes up to here are in what was last judged
-  std::deque<JudgedEvent> judged;
-  std::int64_t judged_through = 0;  // position once `judged` is delivered
-  std::int64_t judged_known = 0;    // and where that is as far as anything is known
-  Feed::Moment judged_at;
-};
-
-FeedSubscription& FeedSubscription::operator=(FeedSubscription&& other) noexcept {
-  if (this != &other) {
-    end();
-    state_ = std::move(other.state_);
-  }
-  return *this;
-}
-void FeedSubscription::end() noexcept {
-  if (state_) state_->end();
-}
-bool FeedSubscription::active() const { return state_ && !state_->ended; }
-std::int64_t FeedSubscription::position() const { return state_ ? state_->position.load() : 0; }
+using detail::records_a_look;
 
 namespace {
 using State = FeedSubscription::State;
 using States = std::vector<std::shared_ptr<State>>;
 
-bool Waits::begin(const State& state) {
-  const std::lock_guard lock(mutex_);
-  const std::thread::id self = std::this_thread::get_id();
-  for (const State* at = &state;;) {
-    const std::thread::id runner = at->runner.load();
-    if (runner == self) return false;
-    const auto next = waiting_.find(runner);
-    if (next == waiting_.end()) break;
-    at = next->second;
-  }
-  waiting_[self] = &state;
-  return true;
-}
-
-/// The newest changes, decoded once for all subscribers, and when each table last changed.
-class Ring {
- public:
-  Ring(Database& database, std::size_t bytes_max) : database_(database), bytes_max_(bytes_max) {}
-
-  void start(std::int64_t head) {
-    const std::lock_guard lock(mutex_);
-    restart(head);
-  }
-  /// Reads on, one look's worth. Returns the number through which changes are known, at most
-  /// `head`.
-  Result<std::int64_t> advance(Reader& reader, std::int64_t head) {
-    const std::lock_guard lock(mutex_);
-    if (through_ >= head) return head;
-    auto read = database_.read_journal(reader, through_, records_a_look,
-                                       [&](JournalRecord&& record) -> Result<bool> {
-                                         add(std::move(record));
-                                         return true;
-                                       });
-    if (read) {
-      through_ = *read;
-    } else if (read.error().code == Code::gone || read.error().code == Code::corrupt) {
-      log(database_.log(), LogLevel::error, "feed", "changes cannot be read; subscribers resync",
-          {{"error", std::string_view(read.error().message)}});
-      restart(head);
-    } else {
-      return fail(std::move(read).error());
-    }
-    return std::min(through_, head);
-  }
-  /// Gives the records after `position` up to `limit`; false when they are not all here. The sink
-  /// returns false to stop.
-  Result<bool> give(std::int64_t position, std::int64_t limit,
-                    FunctionRef<Result<bool>(const RecordPtr&)> sink) {
-    std::vector<RecordPtr> found;
-    {
-      const std::lock_guard lock(mutex_);
-      if (position < after_) return false;
-      auto at = std::partition_point(records_.begin(), records_.end(), [&](const RecordPtr& r) {
-        return r->last_sequence() <= position;
-      });
-      for (;
-           at != records_.end() && (*at)->last_sequence() <= limit && found.size() < records_a_look;
-           ++at) {
-        found.push_back(*at);
-      }
-    }
-    for (const RecordPtr& record : found) {
-      BUREAU_TRY(const bool more, sink(record));
-      if (!more) break;
-    }
-    return true;
-  }
-  /// Whether one of the tables may have changed after number `after`.
-  bool changed(std::span<const TableInfo* const> tables, std::int64_t tenant, std::int64_t after) {
-    if (tables.empty()) return false;
-    const std::lock_guard lock(mutex_);
-    if (after < unknown_until_) return true;
-    return std::any_of(tables.begin(), tables.end(), [&](const TableInfo* table) {
-      const auto found = changes_.find(key(*table, tenant));
-      return found != changes_.end() && found->second > after;
-    });
-  }
-
- private:
-  using Key = std::pair<const TableInfo*, std::int64_t>;
-  struct KeyHash {
-    std::size_t operator()(const Key& k) const {
-      return std::hash<const void*>{}(k.first) ^ std::hash<std::int64_t>{}(k.second);
-    }
-  };
-  static Key key(const TableInfo& table, std::int64_t tenant) {
-    return {&table, table.tenant == TableInfo::absent ? 0 : tenant};
-  }
-
-  void restart(std::int64_t head) {
-    records_.clear();
-    changes_.clear();
-    bytes_ = 0;
-    after_ = through_ = unknown_until_ = head;
-  }
-  void add(JournalRecord&& record) {
-    if (changes_.size() >= remembered_changes_max) {
-      changes_.clear();
-      unknown_until_ = record.first_sequence() - 1;
-    }
-    changes_[key(record.table(), record.tenant())] = record.last_sequence();
-    bytes_ += record.bytes();
-    records_.push_back(std::make_shared<JournalRecord>(std::move(record)));
-    while (bytes_ > bytes_max_ && records_.size() > 1) {
-      bytes_ -= records_.front()->bytes();
-      after_ = records_.front()->last_sequence();
-      records_.pop_front();
-    }
-  }
-
-  Database& database_;
-  std::size_t bytes_max_;
-  std::mutex mutex_;
-  std::deque<RecordPtr> records_;
-  std::size_t bytes_ = 0;
-  std::int64_t after_ = 0;          // the records after this number are here
-  std::int64_t through_ = 0;        // up to this one
-  std::int64_t unknown_until_ = 0;  // of changes up to here, `changes_` knows nothing
-  std::unordered_map<Key, std::int64_t, KeyHash> changes_;
-};
-
+/// How much one subscriber is given before the next one's turn, and how many records he who is
+/// behind the ring reads in one look.
+constexpr std::size_t events_a_turn = 256;
+constexpr std::size_t records_from_database = 32;
+/// Rights that were judged longer ago than this, with commits since, are judged again.
+constexpr Duration judged_for = std::chrono::milliseconds(1);
+constexpr Duration read_deadline = std::chrono::seconds(5);
 }  // namespace
 
 struct Feed::Impl {
   Impl(Access& owner, std::function<void()> wake, FeedOptions options)
       : access(owner),
         database(owner.database()),
-        signals(std::make_shared<Signals>()),
+        signals(std::make_shared<detail::FeedSignals>()),
         ring(database, options.ring_bytes) {
     signals->wake = std::move(wake);
   }
@@ -298,8 +54,8 @@ struct Feed::Impl {
 
   Access& access;
   Database& database;
-  std::shared_ptr<Signals> signals;
-  Ring ring;
+  std::shared_ptr<detail::FeedSignals> signals;
+  detail::FeedRing ring;
   std::atomic<std::uint64_t> settled{0};  // the reasons to pump that were dealt with
   std::atomic<std::size_t> turn{0};
   std::mutex list_mutex;

@@ -32,6 +32,12 @@ void collect_columns(const Predicate::NodePtr& node, std::vector<std::uint16_t>&
   for (const auto& child : node->children) collect_columns(child, out);
 }
 
+bool one_of(std::span<const std::uint16_t> changed, const std::vector<std::uint16_t>& columns) {
+  return std::any_of(changed.begin(), changed.end(), [&](std::uint16_t column) {
+    return std::find(columns.begin(), columns.end(), column) != columns.end();
+  });
+}
+
 bool names_secret(const Predicate::NodePtr& node) {
   if (node == nullptr) return false;
   return (node->column != nullptr && node->column->secret) ||
@@ -65,14 +71,15 @@ Result<bool> FeedFilter::refresh(Reader& reader) {
   denied_ = rights ? std::nullopt : std::optional<Error>(rights.error());
   if (!fresh_ && now == rights_) return false;
   Predicate predicate = Predicate::never();
+  visible_ = nullptr;
   if (now) {
-    BUREAU_TRY(const BoundRule* visible, now->rule(table_, RuleKind::select));
+    BUREAU_TRY(visible_, now->rule(table_, RuleKind::select));
     auto asked = now->admit(where_, Timestamp());
     // Once a column is hidden that he asked about, he hears nothing more.
     if (!asked && (fresh_ || asked.error().code != Code::forbidden)) {
       return fail(std::move(asked).error());
     }
-    if (asked) predicate = visible->predicate && *asked;
+    if (asked) predicate = visible_->predicate && *asked;
   }
   std::string text = predicate.to_text();
   if (now) {
@@ -86,7 +93,9 @@ Result<bool> FeedFilter::refresh(Reader& reader) {
   rule_ = BoundRule{predicate, predicate.is_never(), false, predicate.reads(), std::move(text)};
   rule_.selects = !rule_.reads.empty();
   columns_.clear();
+  visible_columns_.clear();
   collect_columns(predicate.node(), columns_);
+  if (visible_ != nullptr) collect_columns(visible_->predicate.node(), visible_columns_);
   return other;
 }
 
@@ -95,10 +104,14 @@ Result<bool> FeedFilter::sees(Reader& reader, std::span<const Value> row) const 
   return satisfies(rule_, reader, row);
 }
 
-bool FeedFilter::depends_on(std::span<const std::uint16_t> changed) const {
-  return std::any_of(changed.begin(), changed.end(), [&](std::uint16_t column) {
-    return std::find(columns_.begin(), columns_.end(), column) != columns_.end();
-  });
+Result<std::optional<FeedKind>> FeedFilter::heard_of(Reader& reader, const Change& change) const {
+  BUREAU_TRY(const bool now, sees(reader, change.after));
+  if (now) return FeedKind::insert;
+  // He may see the row, and only did not ask for it as it is now: to name it tells nothing.
+  BUREAU_TRY(const bool visible, satisfies(*visible_, reader, change.after));
+  if (visible) return FeedKind::remove;
+  if (one_of(change.changed, visible_columns_)) return FeedKind::resync;
+  return std::nullopt;  // as little in sight before as now
 }
 
 Result<void> FeedFilter::judge(Reader& reader, const RecordPtr& record, std::int64_t after,
@@ -107,24 +120,23 @@ Result<void> FeedFilter::judge(Reader& reader, const RecordPtr& record, std::int
   if (table_.tenant != TableInfo::absent && record->tenant() != tenant()) return {};
   for (const Change& change : record->changes()) {
     if (change.sequence <= after) continue;
-    BUREAU_TRY(const bool now, sees(reader, change.after));
-    bool before = false;
     // An update of a table whose journal is `after` does not say what was.
     const bool unknown = change.kind == ChangeKind::update && change.before.empty();
-    if (unknown) {
-      if (depends_on(change.changed)) {
-        if (now) {
-          out.push_back({FeedKind::insert, change.sequence, record, &change});
-        } else if (out.empty() || out.back().kind != FeedKind::resync) {
-          // It may have been in sight; to name it would tell of a hidden row.
-          out.push_back({FeedKind::resync, change.sequence, nullptr, nullptr});
-        } else {
-          out.back().sequence = change.sequence;
-        }
-        continue;
+    if (unknown && one_of(change.changed, columns_)) {
+      BUREAU_TRY(const auto heard, heard_of(reader, change));
+      if (!heard) continue;
+      if (*heard != FeedKind::resync) {
+        out.push_back({*heard, change.sequence, record, &change});
+      } else if (out.empty() || out.back().kind != FeedKind::resync) {
+        out.push_back({FeedKind::resync, change.sequence, nullptr, nullptr});
+      } else {
+        out.back().sequence = change.sequence;
       }
-      before = now;
-    } else {
+      continue;
+    }
+    BUREAU_TRY(const bool now, sees(reader, change.after));
+    bool before = now;
+    if (!unknown) {
       BUREAU_TRY(before, sees(reader, change.before));
     }
     if (!before && !now) continue;

@@ -52,7 +52,10 @@ class FeedFilter {
   [[nodiscard]] Result<bool> sees(Reader& reader, std::span<const Value> row) const;
   [[nodiscard]] std::span<const Value> shown(std::span<const Value> row,
                                              std::vector<Value>& scratch) const;
-  [[nodiscard]] bool depends_on(std::span<const std::uint16_t> changed) const;
+  /// What is heard of an update that may have brought a row into sight, or taken it out of it, when
+  /// the journal does not say what was. None: nothing.
+  [[nodiscard]] Result<std::optional<FeedKind>> heard_of(Reader& reader,
+                                                         const Change& change) const;
 
   Session session_;
   const TableInfo& table_;
@@ -60,8 +63,9 @@ class FeedFilter {
   bool fresh_ = true;
   std::shared_ptr<const Rights> rights_;  // null: denied
   std::optional<Error> denied_;
-  BoundRule rule_;                      // rights and where_
-  std::vector<std::uint16_t> columns_;  // that the rule is about
+  const BoundRule* visible_ = nullptr;                    // what rights_ lets be seen
+  BoundRule rule_;                                        // that, and where_
+  std::vector<std::uint16_t> visible_columns_, columns_;  // that each is about
 };
 
 }  // namespace detail

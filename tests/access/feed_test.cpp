@@ -1,5 +1,6 @@
 #include <array>
 #include <atomic>
+#include <map>
 #include <stdexcept>
 #include <thread>
 
@@ -280,6 +281,48 @@ TEST_CASE("G9_a table whose journal does not say what was tells no hidden row") 
   note = must(Notes{*office.system}.update(note));
   drain(feed);
   CHECK(heard == Heard{"insert b", "update c", "resync"});
+}
+
+TEST_CASE("G9_where is followed in a journal that does not say what was, without a resync") {
+  Office office(own_papers());
+  const User ann = office.add_user("ann", "agent");
+  const User bob = office.add_user("bob", "agent");
+  Feed feed(*office.access);
+  SeededRandom random(20261121);
+  const Predicate where = col(&Note::text) == "a" || col(&Note::text) == "b";
+  std::map<std::int64_t, std::string> copy;
+  int resyncs = 0;
+  const auto subscription =
+      must(feed.subscribe<Note>(office.session(ann), {where, {}}, [&](const RowEvent<Note>& event) {
+        if (event.kind == FeedKind::resync) {
+          ++resyncs;
+        } else if (event.kind == FeedKind::remove) {
+          copy.erase(event.id.value);
+        } else {
+          copy[event.id.value] = event.after->text;
+        }
+      }));
+  std::vector<Note> notes;
+  for (int i = 0; i < 20; ++i) {
+    Note note;
+    note.text = "a";
+    note.owner = i % 2 == 0 ? ann.id : bob.id;
+    notes.push_back(must(Notes{*office.system}.insert(note)));
+  }
+  for (int i = 0; i < 500; ++i) {
+    Note& note = notes[random.below(notes.size())];
+    note.text = std::string(1, static_cast<char>('a' + random.below(4)));
+    note = must(Notes{*office.system}.update(note));
+    if (random.below(5) == 0) drain(feed);
+  }
+  drain(feed);
+  std::map<std::int64_t, std::string> expected;
+  for (const Note& note : must(Notes{office.session(ann)}.list({.where = where}))) {
+    expected[note.id.value] = note.text;
+  }
+  CHECK(!expected.empty());
+  CHECK(copy == expected);
+  CHECK(resyncs == 0);
 }
 
 TEST_CASE("secret values are in no event") {
