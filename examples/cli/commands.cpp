@@ -7,8 +7,10 @@ namespace cli {
 using namespace bureau;
 
 void add_format_option(CLI::App& app, Format& format) {
-  app.add_option("--format", format, "table, json or csv")
-      ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case))
+  app.add_option_function<std::string>(
+         "--format", [&format](const std::string& name) { format = formats.at(name); },
+         "how rows are printed")
+      ->check(CLI::IsMember({"table", "json", "csv"}))
       ->default_str("table");
 }
 

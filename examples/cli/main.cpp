@@ -218,7 +218,9 @@ int run(int argc, char** argv) {
   init->callback([&] {
     action = [&]() -> Result<void> {
       BUREAU_TRY(Office office, create_office(settings, name));
-      fmt::print("{}: made, with the tenant \"{}\"\n", settings.office, name);
+      BUREAU_TRY(const auto tenants, office.engine->access().tenants());
+      fmt::print("{}: {} the tenant \"{}\"\n", settings.office,
+                 tenants.size() == 1 ? "made, with" : "was there, and now also has", name);
       return {};
     };
   });

@@ -64,7 +64,9 @@ class Engine final : private Runner {
 
   /// Takes no new work and returns when what runs has ended, and what write_async() began is made
   /// and told of. `deadline` when something still ran then; the message names it. Not an error: an
-  /// engine that was never started (its writes that were begun are dropped with it).
+  /// engine that was never started (its writes that were begun are dropped with it). A stopped
+  /// engine does not start again. Called by a handler, it does not wait for that handler; called by
+  /// a feed's callback, it waits its whole timeout, because that callback is what still runs.
   Result<void> stop(Duration timeout = std::chrono::seconds(10));
 
  private:

@@ -230,9 +230,10 @@ Result<Json> Json::parse(std::string_view text) {
 namespace {
 
 void append_double(std::string& out, double value) {
-  // Nothing that was parsed or stored gets here; JSON has no other way to write it.
+  // Nothing that was parsed or stored gets here. Null would be another value; this is none, and
+  // whoever reads or stores the text says so.
   if (!std::isfinite(value)) {
-    out += "null";
+    out += std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
     return;
   }
   char digits[32];

@@ -63,6 +63,17 @@ std::size_t valid_text_prefix(std::string_view text) noexcept {
   return size;
 }
 
+std::string to_valid_text(std::string_view text) {
+  std::string out;
+  while (true) {
+    const std::size_t valid = valid_text_prefix(text);
+    out.append(text.substr(0, valid));
+    if (valid == text.size()) return out;
+    out += "\xEF\xBF\xBD";
+    text.remove_prefix(valid + 1);
+  }
+}
+
 }  // namespace detail
 
 bool is_valid_text(std::string_view text) noexcept {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "bureau/core/config.hpp"
@@ -12,6 +13,8 @@ namespace detail {
 /// How many bytes of `text`, from its beginning, are valid UTF-8 without NUL: its size when all
 /// are, else the offset of what breaks the rule.
 [[nodiscard]] std::size_t valid_text_prefix(std::string_view text) noexcept;
+/// The text with U+FFFD in place of each byte that breaks that rule.
+[[nodiscard]] std::string to_valid_text(std::string_view text);
 
 }  // namespace detail
 

@@ -16,8 +16,6 @@ using Op = Predicate::Op;
 using Node = Predicate::Node;
 using Operand = Predicate::Operand;
 
-constexpr std::string_view companion_suffix = "_folded";
-
 bool is_select(Op op) { return op == Op::in_select || op == Op::not_in_select; }
 bool is_null_test(Op op) { return op == Op::is_null || op == Op::is_not_null; }
 bool is_list(Op op) { return op == Op::in || op == Op::not_in; }

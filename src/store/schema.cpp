@@ -75,6 +75,9 @@ void check_columns(TableInfo& table) {
     if (std::find(predicate_words.begin(), predicate_words.end(), column.name) !=
         predicate_words.end())
       note(table, fmt::format("column '{}': the name is a word of predicates", column.name));
+    if (!column.hidden && column.name.ends_with(detail::companion_suffix))
+      note(table, fmt::format("column '{}': names that end in {} are kept for folded columns",
+                              column.name, detail::companion_suffix));
     for (std::size_t j = 0; j < i; ++j)
       if (table.columns[j].name == column.name)
         note(table, fmt::format("two columns are named '{}'", column.name));
@@ -104,14 +107,11 @@ void add_companions(TableInfo& table) {
   for (std::size_t i = 0; i < declared; ++i) {
     if (!table.columns[i].folded || table.columns[i].type != Type::text) continue;
     ColumnInfo companion = table.columns[i];
-    companion.name = keep_name(std::string(companion.name) + "_folded");
+    companion.name = keep_name(std::string(companion.name).append(detail::companion_suffix));
     companion.folded = companion.searchable = false;
     companion.hidden = true;
     companion.index = static_cast<std::uint16_t>(table.columns.size());
     table.columns[i].folded_index = companion.index;
-    if (table.find(companion.name) != nullptr)
-      note(table,
-           fmt::format("column '{}' has the name of a folded column's companion", companion.name));
     table.columns.push_back(companion);
   }
 }

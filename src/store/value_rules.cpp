@@ -149,7 +149,10 @@ Result<void> check_column_value(std::string_view table, const ColumnInfo& column
     case Value::Kind::text:
       BUREAU_TRY_VOID(check_text(table, column, value));
       if (column.type == Type::json && !is_canonical_json(value.as_text()))
-        return refuse(table, column, value, "is not canonical JSON");
+        return refuse(table, column, value,
+                      fmt::format("is not canonical JSON: sorted keys without repetition, finite "
+                                  "numbers, no U+0000, no spaces, at most {} levels",
+                                  Json::max_depth));
       return {};
     default:
       return {};
@@ -161,6 +164,21 @@ bool is_plain_name(std::string_view name) {
   return std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
   });
+}
+
+std::string without_companions(std::string_view columns) {
+  std::string out;
+  while (!columns.empty()) {
+    const std::size_t end = std::min(columns.find(','), columns.size());
+    std::string_view one = columns.substr(0, end);
+    if (one.ends_with(companion_suffix)) one.remove_suffix(companion_suffix.size());
+    out += one;
+    columns.remove_prefix(end);
+    if (columns.empty()) break;
+    out += ',';
+    columns.remove_prefix(1);
+  }
+  return out;
 }
 
 std::string nearest_names(std::string_view name, const std::vector<std::string_view>& candidates) {

@@ -35,6 +35,10 @@ namespace detail {
                                               const Value& value);
 /// [a-z][a-z0-9_]*, at most 48 bytes.
 [[nodiscard]] bool is_plain_name(std::string_view name);
+/// What the name of a folded column's hidden companion ends in; no declared name does.
+inline constexpr std::string_view companion_suffix = "_folded";
+/// "users.tenant, users.email_folded" as "users.tenant, users.email".
+[[nodiscard]] std::string without_companions(std::string_view columns);
 /// Up to three of `candidates` that `name` may have meant, nearest first: "a, b".
 [[nodiscard]] std::string nearest_names(std::string_view name,
                                         const std::vector<std::string_view>& candidates);

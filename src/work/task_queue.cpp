@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "bureau/work/tasks.hpp"
+#include "core/text.hpp"
 #include "store/internal_tables.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -56,12 +57,12 @@ Predicate leased(Id<Task> id, std::int64_t attempt, const Database::Node& node) 
 }
 
 constexpr std::size_t max_error_code_points = 4000;
-std::string shortened(std::string_view text) {
-  if (!is_valid_text(text)) return "(the error's text was not valid UTF-8)";
-  if (count_code_points(text) <= max_error_code_points) return std::string(text);
+std::string shortened(std::string_view said) {
+  const std::string text = detail::to_valid_text(said);
+  if (count_code_points(text) <= max_error_code_points) return text;
   std::size_t end = max_error_code_points;  // bytes: never more code points than that
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return std::string(text.substr(0, end));
+  return text.substr(0, end);
 }
 
 WriteOptions portable() {

@@ -225,6 +225,22 @@ TEST_CASE("a unique value that is taken says so") {
   Paper mine = paper("plan");
   mine.owner = ann.id;
   CHECK(code_of(Papers{office.session(ann)}.insert(mine)) == Code::exists);
+  User twin = ann;
+  twin.id = {};
+  twin.email = "ANN@example.com";
+  const auto taken = Users{*office.system}.insert(twin);
+  REQUIRE(code_of(taken) == Code::exists);
+  CHECK(taken.error().field == "email");  // and not the column that keeps its folded form
+  CHECK(taken.error().message.find("folded") == std::string::npos);
+}
+
+TEST_CASE("a membership's capacity is no negative number") {
+  Office office;
+  Membership membership = office.join(office.add_user("ann", "agent"), office.add_team("desk"));
+  membership.capacity = -1;
+  const auto refused = Repository<Membership>{*office.system}.update(membership);
+  REQUIRE(code_of(refused) == Code::invalid);
+  CHECK(refused.error().field == "capacity");
 }
 
 TEST_CASE("a write is all or nothing, also inside a unit") {

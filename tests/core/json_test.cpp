@@ -66,8 +66,8 @@ TEST_CASE("json: numbers") {
   for (const char* text : {"01", "+1", "1.", ".5", "1e", "NaN", "Infinity", "-", "0x1"})
     error_of(text);
 
-  CHECK(Json(std::numeric_limits<double>::quiet_NaN()).dump() == "null");
-  CHECK(Json(std::numeric_limits<double>::infinity()).dump() == "null");
+  CHECK(Json(std::numeric_limits<double>::quiet_NaN()).dump() == "NaN");
+  CHECK(Json(std::numeric_limits<double>::infinity()).dump() == "Infinity");
 }
 
 TEST_CASE("json: kinds and access") {

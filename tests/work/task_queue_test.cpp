@@ -249,7 +249,7 @@ TEST_CASE("A failed attempt waits, is repeated, and ends among the dead letters 
   Office office;
   TaskQueue queue(*office.process.database);
   const auto id = enqueue(office);
-  const Error error(Code::unavailable, "the mill is jammed");
+  const Error error(Code::unavailable, "the mill is jammed: \xFF");
   for (int attempt = 1; attempt <= 3; ++attempt) {
     const auto claimed = must(queue.claim(many()));
     REQUIRE(claimed.size() == 1);
@@ -261,7 +261,7 @@ TEST_CASE("A failed attempt waits, is repeated, and ends among the dead letters 
   }
   const Task dead = office.find(id);
   CHECK(dead.status == TaskStatus::dead);
-  CHECK(dead.error == "the mill is jammed");
+  CHECK(dead.error == "the mill is jammed: \xEF\xBF\xBD");  // and no reason is lost for a byte
   CHECK(dead.error_code == "unavailable");
 }
 

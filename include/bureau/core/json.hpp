@@ -41,7 +41,8 @@ class Json {
   /// Never recurses beyond max_depth.
   [[nodiscard]] static Result<Json> parse(std::string_view text);
   /// The canonical text: no spaces, sorted keys, shortest round-trip numbers (a double always has a
-  /// point or an exponent). Control characters are escaped, all else is raw UTF-8.
+  /// point or an exponent). Control characters are escaped, all else is raw UTF-8. A number that is
+  /// not finite becomes NaN, Infinity or -Infinity: no JSON, and parsers and storages refuse it.
   [[nodiscard]] std::string dump() const;
   void dump_to(std::string& out) const;
 

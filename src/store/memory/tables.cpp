@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "store/predicate_parse.hpp"
+#include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -146,8 +147,8 @@ Result<RowPtr> Table::put(std::int64_t id, RowPtr row) {
     const ColumnInfo& last = info_->columns[unique.index->columns.back()];
     return fail(Code::exists,
                 fmt::format("{}.{}: a row with this value is there already (unique index '{}')",
-                            info_->name, last.name, unique.index->name),
-                std::string(last.name));
+                            info_->name, detail::without_companions(last.name), unique.index->name),
+                detail::without_companions(last.name));
   }
   RowPtr before = find(id);
   for (Unique& unique : uniques_) {

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "store/sqlite/functions.hpp"
+#include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
@@ -18,9 +19,10 @@ Error taken(std::string_view message) {
   const auto colon = message.rfind(": ");
   const std::string_view columns =
       colon == std::string_view::npos ? message : message.substr(colon + 2);
-  const auto dot = columns.rfind('.');
-  std::string field(dot == std::string_view::npos ? columns : columns.substr(dot + 1));
-  std::string text = fmt::format("{}: this value is taken, and must be unique", columns);
+  const std::string named = without_companions(columns);
+  const auto dot = named.rfind('.');
+  std::string field(dot == std::string::npos ? named : named.substr(dot + 1));
+  std::string text = fmt::format("{}: this value is taken, and must be unique", named);
   return {Code::exists, std::move(text), std::move(field)};
 }
 

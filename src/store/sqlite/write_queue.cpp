@@ -100,9 +100,11 @@ WriteQueue::Ticket& WriteQueue::new_ticket() {
 
 Result<void> WriteQueue::refuse_nested(const WriteOptions& options) const {
   if (!runs_here(this)) return {};
-  return fail(Code::invalid, fmt::format("{}: a write inside a write, at {}:{}; pass the writer "
-                                         "or unit on instead",
-                                         settings_.path, options.where.file, options.where.line));
+  const CodeLocation& where = options.where;  // none where a repository wrote
+  return fail(Code::invalid,
+              fmt::format("{}: a write inside a write{}; pass the writer or unit on instead",
+                          settings_.path,
+                          where.line == 0 ? "" : fmt::format(", at {}:{}", where.file, where.line)));
 }
 
 Result<void> WriteQueue::write(const WriteOptions& options, WriteClosure closure) {
