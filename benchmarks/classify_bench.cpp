@@ -67,6 +67,7 @@ double seconds_since(bureau::Monotonic start) {
 
 TextClassifier train(const std::vector<Example>& examples, unsigned threads) {
   std::vector<LabelledText> views;
+  views.reserve(examples.size());
   for (const Example& example : examples) views.push_back({example.text, example.label});
   auto trained = TextClassifier::train(
       views, {.threshold = {}, .target_accuracy = 0.95, .seed = 1, .threads = threads});
@@ -163,11 +164,12 @@ Published read_published(const std::string& bot) {
     // Threshold, Accuracy, Weighted F1, Inscope Accuracy, OOS Recall, MCC; lowest threshold first.
     const Table rows =
         read_table(data_folder() + "/hint3/published-results/" + system + "_" + bot + ".csv");
-    if (!rows.empty()) best.in_scope = std::max(best.in_scope, std::atof(rows[0].at(3).c_str()));
+    const auto number = [](const std::string& text) { return std::strtod(text.c_str(), nullptr); };
+    if (!rows.empty()) best.in_scope = std::max(best.in_scope, number(rows[0].at(3)));
     for (const auto& row : rows) {
-      if (std::atof(row.at(1).c_str()) <= best.overall) continue;
-      best.overall = std::atof(row.at(1).c_str());
-      best.out_of_scope = std::atof(row.at(4).c_str());
+      if (number(row.at(1)) <= best.overall) continue;
+      best.overall = number(row.at(1));
+      best.out_of_scope = number(row.at(4));
     }
   }
   return best;

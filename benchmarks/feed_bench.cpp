@@ -35,6 +35,7 @@ void commit_to_callback(const bench::Arguments& arguments) {
   std::vector<std::vector<double>> arrivals(static_cast<std::size_t>(commits));
   std::size_t left = static_cast<std::size_t>(commits) * subscribers;
   std::vector<FeedSubscription> subscriptions;
+  subscriptions.reserve(subscribers);
   for (int i = 0; i < subscribers; ++i) {
     subscriptions.push_back(must(office.engine->feed().subscribe<Team>(
         office.system(), {}, [&](const RowEvent<Team>& event) {

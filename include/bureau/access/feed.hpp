@@ -109,7 +109,7 @@ class Feed {
 
   /// `wake` is called, from any thread and without locks of the feed, when there is work for
   /// pump(); it must not block. Both `access` and its database outlive the feed.
-  Feed(Access& access, std::function<void()> wake = {}, FeedOptions options = {});
+  explicit Feed(Access& access, std::function<void()> wake = {}, FeedOptions options = {});
   ~Feed();
   Feed(const Feed&) = delete;
   Feed& operator=(const Feed&) = delete;

@@ -62,7 +62,7 @@ struct Query {
 /// them as they are.
 class Rows {
  public:
-  Rows(Scope scope, const TableInfo& table) : scope_(scope), table_(table) {}
+  Rows(Scope scope, const TableInfo& table) : scope_(std::move(scope)), table_(table) {}
 
   Result<void> find(std::int64_t id, FunctionRef<void(std::span<const Value>)> sink) const;
   /// Rows in order; the sink returns false to stop. Returns the cursor of the next page, empty when
@@ -100,7 +100,7 @@ struct Page {
 template <Entity T>
 class Repository {
  public:
-  explicit Repository(Scope scope) : rows_(scope, table_of<T>()) {}
+  explicit Repository(Scope scope) : rows_(std::move(scope), table_of<T>()) {}
 
   Result<T> find(Id<T> id) const {
     T row;

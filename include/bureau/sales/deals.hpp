@@ -52,7 +52,7 @@ struct NewActivity {
 /// unit that fails may have done a part: the closure should return the error.
 class Deals {
  public:
-  explicit Deals(Scope scope) : deals_(scope), history_(scope), activities_(scope) {}
+  explicit Deals(const Scope& scope) : deals_(scope), history_(scope), activities_(scope) {}
 
   /// `not_found` when there is no such pipeline or stage, `exists` when the external_id is taken.
   Result<Deal> open(const NewDeal& deal) const;

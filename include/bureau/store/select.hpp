@@ -33,7 +33,7 @@ template <Entity T>
 class SelectBuilder {
  public:
   SelectBuilder() { select_.table = &table_of<T>(); }
-  SelectBuilder&& where(Predicate p) && {
+  SelectBuilder&& where(const Predicate& p) && {
     select_.where = select_.where && p;
     return std::move(*this);
   }

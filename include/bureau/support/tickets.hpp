@@ -38,7 +38,7 @@ struct NewMessage {
 /// nothing of it stays.
 class Tickets {
  public:
-  explicit Tickets(Scope scope) : tickets_(scope), messages_(scope) {}
+  explicit Tickets(const Scope& scope) : tickets_(scope), messages_(scope) {}
 
   /// The ticket with its next number, and its first message. `exists` when a message with that
   /// external_id is there.

@@ -22,7 +22,7 @@ struct EnqueueOptions {
 /// other changes.
 class Tasks {
  public:
-  explicit Tasks(Scope scope) : repository_(scope) {}
+  explicit Tasks(Scope scope) : repository_(std::move(scope)) {}
 
   /// `invalid` when the payload is over max_payload_bytes or the delay is negative; `forbidden`
   /// when the principal may not insert tasks, or is an agent and the kind runs as its enqueuer.

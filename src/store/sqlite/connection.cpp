@@ -119,7 +119,6 @@ Result<std::unique_ptr<Connection>> Connection::open(const SqliteOptions& option
   if (const int code = add_functions(handle); code != SQLITE_OK) {
     return fail(made->error(code, "opening it"));
   }
-  const int cache = role == Role::writer ? options.cache_kib : options.cache_kib / 4;
   const bool synced = options.durability == Durability::power_safe;
   // trusted_schema: see above. cell_size_check: a damaged page is found when it is read, before it
   // misleads. mmap_size: an I/O error in mapped memory is a signal that kills the host.
@@ -131,7 +130,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const SqliteOptions& option
       "PRAGMA trusted_schema=0; PRAGMA cell_size_check=1; PRAGMA mmap_size=0;"
       "PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=0; PRAGMA synchronous={};"
       "PRAGMA cache_size=-{}; PRAGMA secure_delete=FAST; PRAGMA query_only={};",
-      synced ? "FULL" : "NORMAL", std::max(cache, 64), role == Role::reader ? 1 : 0);
+      synced ? "FULL" : "NORMAL", std::max(options.cache_kib, 64), role == Role::reader ? 1 : 0);
   BUREAU_TRY_VOID(made->execute(pragmas, "opening it"));
   return made;
 }

@@ -34,21 +34,28 @@ Result<Connection*> ReaderPool::take(Monotonic deadline) {
     free_.pop_back();
     return taken;
   }
+  SqliteOptions options = options_;
+  const bool first = running_ == 1 && all_.empty();
+  if (!first) options.cache_kib /= 4;
   lock.unlock();
-  auto opened = Connection::open(options_, Connection::Role::reader);
+  auto opened = Connection::open(options, Connection::Role::reader);
   lock.lock();
   if (!opened) {
     --running_;
     freed_.notify_one();
     return fail(std::move(opened).error());
   }
-  all_.push_back(*std::move(opened));
-  return all_.back().get();
+  Connection* const made = opened->get();
+  all_.insert(first ? all_.begin() : all_.end(), *std::move(opened));
+  return made;
 }
 
 void ReaderPool::give_back(Connection* connection) {
   const std::lock_guard guard(mutex_);
   free_.push_back(connection);
+  // One that reads alone always gets the first, with its larger cache.
+  const std::size_t last = free_.size() - 1;
+  if (last > 0 && free_[last - 1] == all_.front().get()) std::swap(free_[last], free_[last - 1]);
   --running_;
   if (waiting_ > 0) freed_.notify_one();
 }
