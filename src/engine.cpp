@@ -11,6 +11,7 @@
 #include "bureau/support/tickets.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/task_policies.hpp"
+#include "core/forks.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -59,6 +60,7 @@ constexpr Duration maintenance_while_busy = std::chrono::milliseconds(100);
 Engine::Engine(EngineOptions options)
     : options_(std::move(options)), wake_(std::make_shared<Wake>()) {
   if (options_.clock == nullptr) options_.clock = &Clock::system();
+  forks_ = detail::forks();
 }
 
 Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
@@ -104,6 +106,18 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
 }
 
 Engine::~Engine() {
+  if (forks_ != detail::forks()) {
+    // The threads are the parent's, and a lock that one of them held is held for good here: nothing
+    // is ended, nothing given back.
+    static_cast<void>(new EngineOptions(std::move(options_)));
+    static_cast<void>(new Subscription(std::move(commits_)));
+    static_cast<void>(new std::shared_ptr<Wake>(std::move(wake_)));
+    static_cast<void>(orchestrator_.release());
+    static_cast<void>(feed_.release());
+    static_cast<void>(access_.release());
+    static_cast<void>(database_.release());
+    return;
+  }
   (void)stop(Duration(0));
   if (database_) database_->drop_async_writes();
   std::lock_guard lock(wake_->mutex);
@@ -233,6 +247,9 @@ PollResult Engine::poll(const PollLimit& limit) {
 
 Result<void> Engine::stop(Duration timeout) {
   if (!started_) return {};
+  if (forks_ != detail::forks()) {
+    return fail(Code::invalid, "engine: it is the parent's; this process was forked from it");
+  }
   started_ = false;
   const Monotonic deadline = options_.clock->monotonic() + timeout;
   auto stopped = orchestrator_->stop(deadline);

@@ -29,7 +29,8 @@ struct EngineOptions {
 
 /// An office: one storage, its rules, its agents. Thread-safe. Nothing runs but in the caller's own
 /// calls until start(), and after that only on the scheduler's threads; a host with its own loop
-/// calls poll() instead.
+/// calls poll() instead. Does not go through a fork: in the child its calls are `invalid`, and its
+/// destructor leaves everything to the parent.
 class Engine final : private Runner {
  public:
   /// Opens the storage and brings its tables up to date. Errors as open_sqlite() and
@@ -89,6 +90,7 @@ class Engine final : private Runner {
   std::uint64_t maintained_commits_ = 0;
   bool maintenance_rests_ = false;
   bool started_ = false;
+  std::uint32_t forks_ = 0;
 };
 
 BUREAU_END_NAMESPACE

@@ -2,8 +2,12 @@
 
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 
 #include "bureau/store/memory_storage.hpp"
@@ -242,4 +246,36 @@ TEST_CASE("a null table or agent, and what an agent throws at its beginning, are
   options.clock = &office.clock;
   options.tables = {nullptr};
   CHECK(Engine::open(std::move(options)).error().field == "tables");
+}
+
+TEST_CASE("an engine that runs does not go through a fork") {
+  std::string folder = (std::filesystem::temp_directory_path() / "bureau-fork-XXXXXX").string();
+  REQUIRE(mkdtemp(folder.data()) != nullptr);
+  EngineOptions options;
+  options.path = folder + "/office.db";
+  auto engine = must(Engine::open(options));
+  const Tenant tenant = must(engine->access().create_tenant("Larkfield"));
+  must(engine->start());
+  Team team;
+  team.name = "before";
+  const Repository<Team> teams(engine->system(tenant.id));
+  must(teams.insert(team));
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const auto written = teams.insert(team);
+    const bool refused = !written && written.error().code == Code::invalid;
+    const bool stopped = !engine->stop();
+    engine.reset();  // must not wait for threads that are the parent's
+    ::_exit(refused && stopped ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  team.name = "after";
+  CHECK(teams.insert(team));
+  must(engine->stop());
+  engine.reset();
+  std::filesystem::remove_all(folder);
 }

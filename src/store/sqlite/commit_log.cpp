@@ -24,6 +24,7 @@ bool has_powersafe_overwrite(sqlite3* connection) {
 }  // namespace
 
 Result<void> CommitLog::begin() {
+  BUREAU_TRY_VOID(guard_.check());
   if (lock_file_.is_marked()) {
     BUREAU_TRY_VOID(repair_log(connection_, "beginning a write"));
     lock_file_.set_mark(false);
@@ -102,8 +103,16 @@ CommitLog::Ending CommitLog::commit() {
     rollback();
     return {Outcome::absent, std::move(error)};
   }
+  if (auto well = guard_.check(); !well) {
+    rollback();
+    return {Outcome::absent, std::move(well).error()};
+  }
   code = connection_.run("COMMIT");
   if (code == SQLITE_OK) {
+    if (auto well = guard_.verify(); !well) {
+      unclear_ = last_ + 1;
+      return {Outcome::unclear, std::move(well).error()};
+    }
     ++last_;
     last_writer_ = writer_;
     unclear_ = 0;
@@ -132,6 +141,7 @@ CommitLog::Ending CommitLog::settle_once() {
     rollback();
     return {Outcome::unclear, std::move(error)};
   }
+  if (auto well = guard_.verify(); !well) return {Outcome::unclear, std::move(well).error()};
   ++last_;
   unclear_ = 0;
   return {there ? Outcome::committed : Outcome::absent, {}};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "store/sqlite/connection.hpp"
+#include "store/sqlite/file_guard.hpp"
 #include "store/sqlite/side_files.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -11,8 +12,12 @@ namespace detail::sqlite {
 /// begin() to the end of commit() or rollback().
 class CommitLog {
  public:
-  CommitLog(Connection& connection, LockFile& lock_file, std::int64_t writer)
-      : connection_(connection), lock_file_(lock_file), writer_(writer) {}
+  CommitLog(Connection& connection, LockFile& lock_file, const FileGuard& guard,
+            std::int64_t writer)
+      : connection_(connection), lock_file_(lock_file), guard_(guard), writer_(writer) {}
+
+  /// Whether the file is still ours to use: FileGuard::check().
+  [[nodiscard]] Result<void> check() const { return guard_.check(); }
 
   /// Opens a write transaction and reads what the last one left. Where a sync had failed, by
   /// whomever, the log is repaired first: a commit must not stand behind frames that may be lost.
@@ -28,7 +33,8 @@ class CommitLog {
     Outcome outcome = Outcome::committed;
     Error error = {};  ///< unless committed
   };
-  /// Leaves the row and commits. A transaction that changed nothing leaves none.
+  /// Leaves the row and commits. A transaction that changed nothing leaves none. Committed is only
+  /// what the file's guard has nothing against, now that it is made.
   Ending commit();
   /// Says what became of a commit whose outcome is unclear. When its frames may be in the log
   /// although it was not acknowledged, the next commit overwrites them; so one is made here.
@@ -52,6 +58,7 @@ class CommitLog {
 
   Connection& connection_;
   LockFile& lock_file_;
+  const FileGuard& guard_;
   std::int64_t writer_;
   std::int64_t last_ = 0;         ///< number of the newest row
   std::int64_t last_writer_ = 0;  ///< who made it

@@ -15,6 +15,7 @@ constexpr int index_region_bytes = 32768;
 constexpr std::size_t page_size_at = 14;  // 16 bits; 1 stands for 65,536
 constexpr std::size_t frame_count_at = 16;
 constexpr std::size_t moved_count_at = 96;
+constexpr std::size_t unused_at = 132;
 constexpr int checkpoint_lock = 1;
 // The log itself: a header, then frames of a header and a page each.
 constexpr std::int64_t log_header_bytes = 32;
@@ -107,6 +108,17 @@ Result<void> repair_log(Connection& connection, std::string_view doing) {
   Result<void> result = repair(connection, doing);
   if (connection.in_transaction()) connection.run("ROLLBACK");
   return result;
+}
+
+Result<std::uint32_t*> log_mark(Connection& connection, std::string_view doing) {
+  BUREAU_TRY(unsigned char* const index, index_of(connection, doing));
+  if (index == nullptr) return nullptr;
+  return reinterpret_cast<std::uint32_t*>(index + unused_at);
+}
+
+Result<std::int64_t> log_bytes_in_use(Connection& connection, std::string_view doing) {
+  BUREAU_TRY(const unsigned char* const index, index_of(connection, doing));
+  return index == nullptr ? 0 : log_bytes(index);
 }
 
 bool log_is_empty(Connection& connection) {

@@ -17,6 +17,14 @@ namespace detail::sqlite {
 /// the lock file is held, no transaction is open.
 Result<void> repair_log(Connection& connection, std::string_view doing);
 
+/// A field of the shared memory's header that SQLite leaves alone (bytes 132 to 135, "reserved for
+/// future expansion"): zero when the memory is made. Null when there is no log. Lives as long as
+/// the connection.
+[[nodiscard]] Result<std::uint32_t*> log_mark(Connection& connection, std::string_view doing);
+
+/// How many bytes of the log are in use, as the shared memory has it.
+[[nodiscard]] Result<std::int64_t> log_bytes_in_use(Connection& connection, std::string_view doing);
+
 /// Whether there is nothing in the log.
 [[nodiscard]] bool log_is_empty(Connection& connection);
 

@@ -1,6 +1,5 @@
 #include "store/sqlite/side_files.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -23,23 +22,6 @@ constexpr off_t audience_byte = 8;
 constexpr off_t writer_byte = 0;
 constexpr off_t joined_byte = 1;
 
-struct flock range(short type, off_t start, off_t length) {
-  struct flock lock {};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = start;
-  lock.l_len = length;
-  return lock;
-}
-
-/// fcntl, begun again when a signal interrupts it. 0, or the error's number.
-int control(int descriptor, int command, struct flock& lock) {
-  while (fcntl(descriptor, command, &lock) != 0) {
-    if (errno != EINTR) return errno;
-  }
-  return 0;
-}
-
 bool is_contention(int number) { return number == EAGAIN || number == EACCES; }
 
 void wait_real_time(Duration time) {
@@ -51,6 +33,22 @@ void wait_real_time(Duration time) {
 }
 
 }  // namespace
+
+struct flock lock_range(short type, off_t start, off_t length) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = start;
+  lock.l_len = length;
+  return lock;
+}
+
+int control_lock(int descriptor, int command, struct flock& lock) {
+  while (fcntl(descriptor, command, &lock) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
 
 FileHandle::~FileHandle() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -69,20 +67,20 @@ Result<std::unique_ptr<LockFile>> LockFile::open(const std::string& database) {
 }
 
 bool LockFile::try_lock() {
-  auto lock = range(F_WRLCK, writer_byte, 1);
-  return control(file_.get(), F_OFD_SETLK, lock) == 0;
+  auto lock = lock_range(F_WRLCK, writer_byte, 1);
+  return control_lock(file_.get(), F_OFD_SETLK, lock) == 0;
 }
 
 Result<void> LockFile::lock(Clock& clock, Monotonic deadline) {
-  auto lock = range(F_WRLCK, writer_byte, 1);
+  auto lock = lock_range(F_WRLCK, writer_byte, 1);
   if (deadline == Monotonic::never()) {
-    const int number = control(file_.get(), F_OFD_SETLKW, lock);
+    const int number = control_lock(file_.get(), F_OFD_SETLKW, lock);
     if (number != 0) return fail(system_error(number, path_, "locking it"));
     return {};
   }
   constexpr Duration longest = std::chrono::milliseconds(1);
   for (Duration pause = std::chrono::microseconds(20);; pause = std::min(pause * 2, longest)) {
-    const int number = control(file_.get(), F_OFD_SETLK, lock);
+    const int number = control_lock(file_.get(), F_OFD_SETLK, lock);
     if (number == 0) return {};
     if (!is_contention(number)) return fail(system_error(number, path_, "locking it"));
     if (clock.monotonic() >= deadline) {
@@ -95,16 +93,16 @@ Result<void> LockFile::lock(Clock& clock, Monotonic deadline) {
 }
 
 void LockFile::unlock() {
-  auto lock = range(F_UNLCK, writer_byte, 1);
-  control(file_.get(), F_OFD_SETLK, lock);
+  auto lock = lock_range(F_UNLCK, writer_byte, 1);
+  control_lock(file_.get(), F_OFD_SETLK, lock);
 }
 
 Result<bool> LockFile::join() {
-  auto lock = range(F_WRLCK, joined_byte, 1);
-  const int alone = control(file_.get(), F_OFD_SETLK, lock);
+  auto lock = lock_range(F_WRLCK, joined_byte, 1);
+  const int alone = control_lock(file_.get(), F_OFD_SETLK, lock);
   if (alone != 0 && !is_contention(alone)) return fail(system_error(alone, path_, "locking it"));
-  lock = range(F_RDLCK, joined_byte, 1);
-  const int shared = control(file_.get(), F_OFD_SETLK, lock);
+  lock = lock_range(F_RDLCK, joined_byte, 1);
+  const int shared = control_lock(file_.get(), F_OFD_SETLK, lock);
   if (shared != 0) return fail(system_error(shared, path_, "locking it"));
   return alone == 0;
 }
@@ -140,8 +138,8 @@ Result<bool> NodeFile::hold(int node) {
   const std::lock_guard guard(mutex_);
   bool& held = held_[static_cast<std::size_t>(node)];
   if (held) return false;
-  auto lock = range(F_WRLCK, node, 1);
-  const int number = control(file_.get(), F_OFD_SETLK, lock);
+  auto lock = lock_range(F_WRLCK, node, 1);
+  const int number = control_lock(file_.get(), F_OFD_SETLK, lock);
   if (is_contention(number)) return false;
   if (number != 0) return fail(system_error(number, path_, "locking it"));
   held = true;
@@ -153,8 +151,8 @@ void NodeFile::release(int node) {
   const std::lock_guard guard(mutex_);
   bool& held = held_[static_cast<std::size_t>(node)];
   if (!held) return;
-  auto lock = range(F_UNLCK, node, 1);
-  control(file_.get(), F_OFD_SETLK, lock);
+  auto lock = lock_range(F_UNLCK, node, 1);
+  control_lock(file_.get(), F_OFD_SETLK, lock);
   held = false;
 }
 
@@ -162,8 +160,8 @@ Result<bool> NodeFile::is_alive(int node) {
   BUREAU_TRY_VOID(check_node(node));
   const std::lock_guard guard(mutex_);
   if (held_[static_cast<std::size_t>(node)]) return true;
-  auto lock = range(F_WRLCK, node, 1);
-  const int number = control(file_.get(), F_OFD_GETLK, lock);
+  auto lock = lock_range(F_WRLCK, node, 1);
+  const int number = control_lock(file_.get(), F_OFD_GETLK, lock);
   if (number != 0) return fail(system_error(number, path_, "asking for its locks"));
   return lock.l_type != F_UNLCK;
 }
@@ -175,8 +173,8 @@ Result<std::unique_ptr<WakeFile>> WakeFile::open(const std::string& database) {
 }
 
 bool WakeFile::has_audience() const {
-  auto lock = range(F_WRLCK, audience_byte, 1);
-  return control(file_.get(), F_OFD_GETLK, lock) != 0 || lock.l_type != F_UNLCK;
+  auto lock = lock_range(F_WRLCK, audience_byte, 1);
+  return control_lock(file_.get(), F_OFD_GETLK, lock) != 0 || lock.l_type != F_UNLCK;
 }
 
 void WakeFile::announce(std::int64_t commit) {
@@ -191,8 +189,8 @@ int WakeFile::watch() {
   if (inotify_.is_open()) return inotify_.get();
   FileHandle made(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!made.is_open() || inotify_add_watch(made.get(), path_.c_str(), IN_MODIFY) < 0) return -1;
-  auto lock = range(F_RDLCK, audience_byte, 1);
-  if (control(file_.get(), F_OFD_SETLK, lock) != 0) return -1;
+  auto lock = lock_range(F_RDLCK, audience_byte, 1);
+  if (control_lock(file_.get(), F_OFD_SETLK, lock) != 0) return -1;
   inotify_ = std::move(made);
   return inotify_.get();
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fcntl.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -38,6 +40,11 @@ class FileHandle {
 
 /// Opens a file of ours, and makes it (for its owner alone) when it is not there.
 [[nodiscard]] Result<FileHandle> open_side_file(const std::string& path);
+
+/// A lock on some bytes of a file, to be set or asked for.
+[[nodiscard]] struct flock lock_range(short type, off_t start, off_t length);
+/// fcntl, begun again when a signal interrupts it. 0, or the error's number.
+int control_lock(int descriptor, int command, struct flock& lock);
 
 /// `<file>-lock`: held around each write transaction and each checkpoint, by one storage at a time
 /// on the whole machine. Its first byte is the mark of a failed sync, and says nothing after a

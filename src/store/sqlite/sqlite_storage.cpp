@@ -13,6 +13,7 @@
 #include "store/sqlite/commit_hints.hpp"
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/file_format.hpp"
+#include "store/sqlite/file_guard.hpp"
 #include "store/sqlite/log_repair.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/side_files.hpp"
@@ -75,15 +76,28 @@ class SqliteStorage final : public Storage {
 
   Result<void> read(Monotonic deadline, ReadClosure closure) override;
   Result<void> write(const WriteOptions& options, WriteClosure closure) override {
+    BUREAU_TRY_VOID(guard_->check());
     return queue_->write(options, closure);
   }
-  void write_all(std::span<BatchedWrite> writes) override { queue_->write_all(writes); }
+  void write_all(std::span<BatchedWrite> writes) override {
+    if (auto well = guard_->check(); !well) {
+      for (BatchedWrite& one : writes) one.result = well;
+      return;
+    }
+    queue_->write_all(writes);
+  }
   Result<void> migrate(const Catalog& catalog) override;
   Result<Subscription> on_commit(std::function<void()> hint) override {
     return hints_->subscribe(std::move(hint));
   }
-  Result<bool> hold_node(int node) override { return nodes_->hold(node); }
-  void release_node(int node) override { nodes_->release(node); }
+  Result<bool> hold_node(int node) override {
+    BUREAU_TRY_VOID(guard_->check());
+    return nodes_->hold(node);
+  }
+  void release_node(int node) override {
+    // A child shares the parent's locks of this kind: they are not its to give back.
+    if (!guard_->is_forked()) nodes_->release(node);
+  }
   Result<bool> node_is_alive(int node) override { return nodes_->is_alive(node); }
   Result<Duration> maintain() override;
   [[nodiscard]] int wake_fd() const override { return wake_->watch(); }
@@ -98,6 +112,7 @@ class SqliteStorage final : public Storage {
   explicit SqliteStorage(SqliteOptions options) : options_(std::move(options)) {}
   Result<void> open_files();
   void abandon();
+  void leave_to_parent();
   Result<void> prepare();
 
   SqliteOptions options_;
@@ -105,6 +120,7 @@ class SqliteStorage final : public Storage {
   std::unique_ptr<LockFile> lock_file_;
   std::unique_ptr<NodeFile> nodes_;
   std::unique_ptr<WakeFile> wake_;
+  std::unique_ptr<FileGuard> guard_;   ///< ends when the connections have
   std::atomic<std::int64_t> told_{0};  ///< the newest commit of others that drain_wake() told of
   std::unique_ptr<Connection> writer_;
   std::unique_ptr<CommitLog> commits_;
@@ -125,6 +141,8 @@ Result<std::shared_ptr<Storage>> SqliteStorage::open(SqliteOptions options) {
 }
 
 Result<void> SqliteStorage::open_files() {
+  const bool own_vfs = !options_.vfs.empty();
+  if (!own_vfs) BUREAU_TRY_VOID(FileGuard::may_open(options_.path));
   BUREAU_TRY(writer_, open_writer(options_));
   // Before anything is made beside a file that is not ours.
   BUREAU_TRY_VOID(check_file(*writer_));
@@ -137,11 +155,16 @@ Result<void> SqliteStorage::open_files() {
   if (!locked && locked.error().code == Code::deadline) locked.error().code = Code::busy;
   BUREAU_TRY_VOID(std::move(locked));
   auto prepared = prepare();
+  if (prepared) {
+    auto guard = FileGuard::begin(*writer_, own_vfs);
+    if (guard) guard_ = std::move(*guard);
+    if (!guard) prepared = fail(std::move(guard).error());
+  }
   lock_file_->unlock();
   BUREAU_TRY_VOID(std::move(prepared));
 
   const auto identity = static_cast<std::int64_t>(Random::system().next());
-  commits_ = std::make_unique<CommitLog>(*writer_, *lock_file_, identity);
+  commits_ = std::make_unique<CommitLog>(*writer_, *lock_file_, *guard_, identity);
   checkpointer_ = std::make_unique<Checkpointer>(*writer_, *lock_file_, options_.log);
   readers_ = std::make_unique<ReaderPool>(options_);
   queue_ = std::make_unique<WriteQueue>(
@@ -173,14 +196,34 @@ Result<void> SqliteStorage::prepare() {
 }
 
 SqliteStorage::~SqliteStorage() {
+  if (guard_ && guard_->is_forked()) {
+    leave_to_parent();
+    return;
+  }
   readers_.reset();
-  if (queue_ && lock_file_->try_lock() && !lock_file_->is_marked()) writer_->checkpoint_on_close();
+  if (queue_ && guard_->verify() && lock_file_->try_lock() && !lock_file_->is_marked()) {
+    writer_->checkpoint_on_close();
+  }
   queue_.reset();
   commits_.reset();
   writer_.reset();
 }
 
+/// In a forked child: whatever is closed or unlocked here would be the parent's.
+void SqliteStorage::leave_to_parent() {
+  static_cast<void>(queue_.release());
+  static_cast<void>(readers_.release());
+  static_cast<void>(commits_.release());
+  static_cast<void>(checkpointer_.release());
+  static_cast<void>(writer_.release());
+  static_cast<void>(guard_.release());
+  static_cast<void>(lock_file_.release());
+  static_cast<void>(nodes_.release());
+  static_cast<void>(wake_.release());
+}
+
 Result<void> SqliteStorage::read(Monotonic deadline, ReadClosure closure) {
+  BUREAU_TRY_VOID(guard_->check());
   if (queue_->is_unsettled()) {
     // What this snapshot shows might be undone by a restart: find out first.
     BUREAU_TRY_VOID(queue_->run_alone(deadline, []() -> Result<void> { return {}; }));
@@ -189,6 +232,7 @@ Result<void> SqliteStorage::read(Monotonic deadline, ReadClosure closure) {
 }
 
 Result<void> SqliteStorage::migrate(const Catalog& catalog) {
+  BUREAU_TRY_VOID(guard_->check());
   std::int64_t commit = 0;
   auto done = queue_->run_alone(Monotonic::never(), [&]() -> Result<void> {
     BUREAU_TRY_VOID(commits_->begin());
@@ -210,6 +254,7 @@ Result<void> SqliteStorage::migrate(const Catalog& catalog) {
 }
 
 Result<Duration> SqliteStorage::maintain() {
+  BUREAU_TRY_VOID(guard_->verify_name());
   if (checkpointer_->wal_bytes() < options_.checkpoint_bytes) return maintenance_idle;
   bool all = false;
   const Monotonic deadline = options_.clock->monotonic() + maintenance_patience;

@@ -376,6 +376,11 @@ bool WriteQueue::lock_file(Ticket& ticket) {
 void WriteQueue::run_work(Ticket& ticket) {
   ran_exclusive_ = true;
   if (!lock_file(ticket)) return;
+  if (auto well = commits_.check(); !well) {
+    ticket.result = std::move(well);
+    finished_.push_back(&ticket);
+    return;
+  }
   if (!commits_.is_settled()) {
     CommitLog::Ending ending = commits_.settle({CommitLog::Outcome::unclear, {}});
     if (ending.outcome == CommitLog::Outcome::unclear) {
