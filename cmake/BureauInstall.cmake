@@ -1,4 +1,4 @@
-# Install rules: headers, libraries, the CMake package (bureau::bureau, bureau::testing) and a
+# Install rules: headers, libraries, the CMake package (bureau::bureau, bureau::testing, bureau::http) and a
 # pkg-config file. tests/package proves that a host can use each.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -14,8 +14,20 @@ install(TARGETS ${bureau_installed} EXPORT bureauTargets
         LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
         RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
         INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+set(bureau_left_out "")
+if(TARGET bureau_http)
+  # An export of its own: whoever does not ask for it is not asked for libcurl.
+  install(TARGETS bureau_http EXPORT bureauHttpTargets
+          ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+          LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+          RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
+          INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+  install(EXPORT bureauHttpTargets NAMESPACE bureau:: DESTINATION "${bureau_cmake_dir}")
+else()
+  set(bureau_left_out PATTERN "http" EXCLUDE)
+endif()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bureau"
-        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" ${bureau_left_out})
 install(EXPORT bureauTargets NAMESPACE bureau:: DESTINATION "${bureau_cmake_dir}")
 
 configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/bureauConfig.cmake.in"

@@ -41,5 +41,7 @@ using InOffice = std::function<std::function<void()>(std::function<bureau::Resul
 
 /// `bureau deals ...`.
 void add_deals_commands(CLI::App& app, const InOffice& in_office);
+/// `bureau inbox ...` and `bureau notifications ...`.
+void add_notify_commands(CLI::App& app, const InOffice& in_office);
 
 }  // namespace cli

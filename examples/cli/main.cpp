@@ -250,6 +250,7 @@ int run(int argc, char** argv) {
   }));
 
   add_deals_commands(app, in_office);
+  add_notify_commands(app, in_office);
 
   auto* train_app = app.add_subcommand("train", "learn categories from labelled messages");
   train_app->add_option("FILE", file, "columns: text and category")->required();

@@ -38,6 +38,7 @@ LAYERS = {layer: set(BASE[:i + 1]) for i, layer in enumerate(BASE)}
 LAYERS["ai"] = {"core", "ai"}
 for domain in DOMAINS:
     LAYERS[domain] = set(BASE) | {"ai", domain}
+LAYERS["http"] = set(BASE) | {"notify", "http"}  # a component: nothing else knows it
 LAYERS["engine"] = set(BASE) | {"ai", "engine"} | set(DOMAINS)
 LAYERS["testing"] = LAYERS["engine"] | {"testing"}
 UMBRELLA = "include/bureau/bureau.hpp"  # includes all that a host needs
@@ -133,7 +134,7 @@ def check_bans(path: str, text: str) -> Iterator[Finding]:
 
 # --- headers ------------------------------------------------------------------------------------------
 
-HIDDEN = re.compile(r"^(sqlite3(ext)?\.h|SQLiteCpp/|libpq-fe\.h|nlohmann/|pybind11/|fmt/|date/"
+HIDDEN = re.compile(r"^(sqlite3(ext)?\.h|SQLiteCpp/|libpq-fe\.h|nlohmann/|pybind11/|fmt/|date/|curl/"
                     r"|sodium\b|rapidcheck|doctest)")
 
 
