@@ -10,6 +10,7 @@
 #include "bureau/notify/notifications.hpp"
 #include "bureau/sales/deals.hpp"
 #include "bureau/support/tickets.hpp"
+#include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/task_policies.hpp"
 #include "core/forks.hpp"
@@ -83,6 +84,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   BUREAU_TRY_VOID(Access::add_tables(database.catalog));
   BUREAU_TRY_VOID(database.catalog.add(table_of<Task>()));
   BUREAU_TRY_VOID(database.catalog.add(table_of<AgentPresence>()));
+  BUREAU_TRY_VOID(add_network_tables(database.catalog));
   BUREAU_TRY_VOID(support::add_tables(database.catalog));
   BUREAU_TRY_VOID(sales::add_tables(database.catalog));
   BUREAU_TRY_VOID(notify::add_tables(database.catalog));
@@ -94,6 +96,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
 
   Policies policies = o.policies;
   BUREAU_TRY_VOID(add_task_policies(policies));
+  BUREAU_TRY_VOID(add_network_policies(policies));
   BUREAU_TRY_VOID(support::add_policies(policies));
   BUREAU_TRY_VOID(sales::add_policies(policies));
   BUREAU_TRY_VOID(notify::add_policies(policies));

@@ -11,3 +11,4 @@
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/support/support.hpp"
 #include "bureau/work/agent_registry.hpp"
+#include "bureau/work/agent_roster.hpp"

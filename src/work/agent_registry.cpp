@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "bureau/work/agent_network.hpp"
 #include "bureau/work/task.hpp"
 #include "store/internal_tables.hpp"
 
@@ -46,6 +47,22 @@ Result<bool> is_live(Database& database, Reader& reader, const AgentPresence& pr
                                      }));
   if (!found || row.generation != presence.generation) return false;
   return database.storage().node_is_alive(static_cast<int>(presence.node));
+}
+
+Result<void> add_configured(Reader& reader, Id<Tenant> tenant,
+                            std::map<std::string, AgentInfo, std::less<>>& agents) {
+  return reader.scan(select<ConfiguredAgent>().where(col(&ConfiguredAgent::tenant) == tenant),
+                     [&](std::span<const Value> row) -> Result<bool> {
+                       ConfiguredAgent configured;
+                       from_values(row, configured);
+                       AgentInfo& info = agents[configured.name];
+                       info.name = configured.name;
+                       info.squad = configured.squad;
+                       info.role = configured.role;
+                       info.configured = true;
+                       if (info.kinds.empty()) info.kinds = std::move(configured.kinds);
+                       return true;
+                     });
 }
 
 Result<void> count_tasks(Reader& reader, Id<Tenant> tenant,
@@ -96,6 +113,7 @@ Result<std::vector<AgentInfo>> list_agents(Database& database, Id<Tenant> tenant
       if (live || info.kinds.empty()) info.kinds = std::move(presence.kinds);
       if (live) ++info.nodes;
     }
+    BUREAU_TRY_VOID(add_configured(reader, tenant, agents));
     return count_tasks(reader, tenant, agents);
   }));
   std::vector<AgentInfo> out;

@@ -28,14 +28,18 @@ inline constexpr auto schema<AgentPresence> = table(
 /// What can be said of an agent from outside its process: all of it derived, nothing stored.
 struct AgentInfo {
   std::string name;
+  std::string squad, role;  ///< as the roster says
+  bool configured = false;  ///< the tenant's roster has it
   std::vector<std::string> kinds;
-  std::size_t nodes = 0;  ///< live ones that run it; 0: it is configured, not operational
+  std::size_t nodes = 0;                               ///< live ones that run it
   std::uint64_t running = 0, completed = 0, dead = 0;  ///< its tasks in the tenant
   /// completed / (completed + dead); absent when there are none.
   [[nodiscard]] std::optional<double> efficiency() const;
+  [[nodiscard]] bool operational() const { return nodes > 0; }
 };
 
-/// Every agent that ever ran in this office, by name, with its figures for one tenant.
+/// Every agent that the tenant has configured or that ever ran in this office, by name, with its
+/// figures for the tenant. Policies do not apply: it is the host that asks.
 [[nodiscard]] Result<std::vector<AgentInfo>> list_agents(Database& database, Id<Tenant> tenant);
 
 /// Writes that this node runs the agents; forgets what this node's place said before.
