@@ -32,6 +32,13 @@ Result<std::unique_ptr<Access>> Access::open(Database& database, const Policies&
                                    [&](const auto& w) { return w.table == table; });
     if (!known) watched.push_back({table, true, false});
   }
+  for (const std::string& name : policies.followed()) {
+    const TableInfo* table = database.catalog().find(name);
+    if (table == nullptr) {
+      return fail(Code::invalid, fmt::format("policies: no table '{}' to follow", name), "table");
+    }
+    watched.push_back({table, true, true});
+  }
   database.watch_rights(std::move(watched));
   return std::unique_ptr<Access>(new Access(std::move(impl)));
 }

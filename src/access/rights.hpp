@@ -254,6 +254,10 @@ struct Access::Impl {
   static constexpr std::size_t max_kept = 10'000;
   std::unordered_map<Key, std::shared_ptr<detail::LiveRights>, KeyHash> kept;
   [[nodiscard]] std::shared_ptr<detail::LiveRights> live(const Principal& principal);
+
+  /// What layers above keep for as long as the office is open.
+  std::mutex slots_mutex;
+  detail::TypedSlots slots;
 };
 
 struct Session::State {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "bureau/support/desk_agents.hpp"
+#include "support/text_template.hpp"
 #include "support/ticket_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -12,33 +13,13 @@ namespace {
 constexpr std::size_t max_template = 20'000, max_category = 100;
 constexpr std::string_view general = "*";
 
-/// The name of the variable that begins at `at` (a brace), or nothing: letters and _ in braces.
-std::optional<std::string_view> variable_at(std::string_view body, std::size_t at) {
-  const std::size_t end = body.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at + 1);
-  if (end == std::string_view::npos || body[end] != '}' || end == at + 1) return {};
-  return body.substr(at + 1, end - at - 1);
-}
-
-Result<void> check_variables(std::string_view body) {
-  for (std::size_t at = body.find('{'); at != std::string_view::npos; at = body.find('{', at + 1)) {
-    const auto name = variable_at(body, at);
-    if (!name || *name == "customer" || *name == "number" || *name == "subject") continue;
-    return fail(Code::invalid,
-                fmt::format("body: there is no variable {{{}}}; there are {{customer}}, {{number}} "
-                            "and {{subject}}",
-                            detail::shortened(*name)),
-                "body");
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<ReplyTemplate> save_template(const Session& session, std::string_view category,
                                     std::string_view body) {
   BUREAU_TRY_VOID(detail::check_body("category", category, max_category));
   BUREAU_TRY_VOID(detail::check_body("body", body, max_template));
-  BUREAU_TRY_VOID(check_variables(body));
+  BUREAU_TRY_VOID(detail::check_template("body", body));
   return session.write([&](Unit& unit) -> Result<ReplyTemplate> {
     const Repository<ReplyTemplate> templates{Scope(unit)};
     BUREAU_TRY(auto present,
@@ -57,23 +38,12 @@ Result<ReplyTemplate> save_template(const Session& session, std::string_view cat
 
 std::string render_template(std::string_view body, std::string_view customer, std::int64_t number,
                             std::string_view subject) {
-  std::string out;
-  out.reserve(body.size() + customer.size() + subject.size());
-  for (std::size_t at = 0; at < body.size();) {
-    const auto name = body[at] == '{' ? variable_at(body, at) : std::nullopt;
-    if (name == "customer") {
-      out += customer;
-    } else if (name == "number") {
-      out += std::to_string(number);
-    } else if (name == "subject") {
-      out += subject;
-    } else {
-      out += body[at++];
-      continue;
-    }
-    at += name->size() + 2;
-  }
-  return out;
+  return detail::fill_template(body, [&](std::string_view name) -> std::optional<std::string> {
+    if (name == "customer") return std::string(customer);
+    if (name == "number") return std::to_string(number);
+    if (name == "subject") return std::string(subject);
+    return {};
+  });
 }
 
 Result<std::int64_t> store_model(const Session& session, std::string_view name,
@@ -189,9 +159,8 @@ Result<DraftResult> ResponderAgent::execute(Run& run, const TicketPayload& paylo
                               ticket.category.value_or(""), general),
                   "category");
     }
-    BUREAU_TRY(const User customer, Repository<User>{Scope(view)}.find(ticket.customer));
-    return Draft{render_template(found->body, customer.name, ticket.number, ticket.subject),
-                 confidence};
+    BUREAU_TRY(auto text, detail::render_for(Scope(view), ticket.id, found->body));
+    return Draft{std::move(text), confidence};
   }));
   return run.complete([&](Unit& unit) -> Result<DraftResult> {
     const Tickets tickets{unit};

@@ -8,7 +8,9 @@ namespace support {
 Result<void> add_tables(Catalog& catalog) {
   for (const TableInfo* table :
        {&table_of<TicketStatus>(), &table_of<Ticket>(), &table_of<Message>(), &table_of<Workload>(),
-        &table_of<TicketCounter>(), &table_of<ReplyTemplate>(), &table_of<TrainedModel>()}) {
+        &table_of<TicketCounter>(), &table_of<TicketLink>(), &table_of<SavedView>(),
+        &table_of<CannedReply>(), &table_of<Macro>(), &table_of<Trigger>(), &table_of<Presence>(),
+        &table_of<ReplyTemplate>(), &table_of<TrainedModel>()}) {
     BUREAU_TRY_VOID(catalog.add(*table));
   }
   return {};
@@ -59,7 +61,7 @@ Result<void> add_ticket_policies(Policies& policies) {
                                       "customer = $user", {"customer"})));
   return policies.add(permit("customers open their own", "tickets", Command::insert,
                              "customer = $user and state = \"new\" and team is null and "
-                             "assignee is null and priority <= \"normal\"",
+                             "assignee is null and priority <= \"normal\" and merged_into is null",
                              {"customer"}));
 }
 
@@ -91,19 +93,78 @@ Result<void> add_message_policies(Policies& policies) {
                              {"customer"}));
 }
 
+/// A link shows that there is another ticket, so both must be in sight.
+Result<void> add_link_policies(Policies& policies) {
+  constexpr const char* both_at_hand =
+      "a in (select id from tickets where team in ($teams) or assignee = $user or team is null) "
+      "and "
+      "b in (select id from tickets where team in ($teams) or assignee = $user or team is null)";
+  BUREAU_TRY_VOID(policies.add(
+      permit("managers keep it", "ticket_links", {}, Rule::always(), {"admin", "manager"})));
+  BUREAU_TRY_VOID(policies.add(permit("agents see those of theirs", "ticket_links", Command::select,
+                                      both_at_hand, {"agent"})));
+  BUREAU_TRY_VOID(policies.add(
+      permit("agents link theirs", "ticket_links", Command::insert, both_at_hand, {"agent"})));
+  for (const Command command : {Command::select, Command::insert}) {
+    const std::string name = "AI agents link all: " + std::string(to_string(command));
+    BUREAU_TRY_VOID(permit_agents(policies, name.c_str(), "ticket_links", command, Rule::always()));
+  }
+  return {};
+}
+
+/// Views, macros, canned replies: one's own, the teams', the office's.
+Result<void> add_shared_policies(Policies& policies) {
+  constexpr const char* in_reach =
+      "scope = \"office\" or owner = $user or (scope = \"team\" and team in ($teams))";
+  constexpr const char* own_or_team =
+      "owner = $user and (scope = \"personal\" or (scope = \"team\" and team in ($teams)))";
+  for (const char* table : {"views", "macros", "canned_responses"}) {
+    BUREAU_TRY_VOID(
+        policies.add(permit("managers keep all but what is another's own", table, {},
+                            "scope != \"personal\" or owner = $user", {"admin", "manager"})));
+    BUREAU_TRY_VOID(policies.add(
+        permit("agents see what is shared", table, Command::select, in_reach, {"agent"})));
+    for (const Command command : {Command::insert, Command::update}) {
+      const std::string name = "agents keep theirs: " + std::string(to_string(command));
+      BUREAU_TRY_VOID(policies.add(permit(name.c_str(), table, command, own_or_team, {"agent"})));
+    }
+  }
+  return {};
+}
+
+Result<void> add_presence_policies(Policies& policies) {
+  Policy seen = permit("agents see who is at theirs", "presences", Command::select, message_at_hand,
+                       {"agent"});
+  BUREAU_TRY_VOID(policies.add(std::move(seen)));
+  BUREAU_TRY_VOID(policies.add(permit("managers see all", "presences", Command::select,
+                                      Rule::always(), {"admin", "manager"})));
+  for (const Command command : {Command::insert, Command::update}) {
+    const std::string name = "people say so themselves: " + std::string(to_string(command));
+    BUREAU_TRY_VOID(policies.add(
+        permit(name.c_str(), "presences", command, "user = $user", {"admin", "manager", "agent"})));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> add_policies(Policies& policies) {
+  policies.follow("triggers");
+  BUREAU_TRY_VOID(add_shared_policies(policies));
+  BUREAU_TRY_VOID(add_presence_policies(policies));
   BUREAU_TRY_VOID(add_ticket_policies(policies));
   BUREAU_TRY_VOID(add_message_policies(policies));
+  BUREAU_TRY_VOID(add_link_policies(policies));
   BUREAU_TRY_VOID(policies.add(permit("everybody sees it", "ticket_statuses", Command::select,
                                       Rule::always(), {"admin", "manager", "agent", "customer"})));
-  for (const char* table : {"ticket_statuses", "reply_templates", "trained_models"}) {
+  for (const char* table : {"ticket_statuses", "reply_templates", "trained_models", "triggers"}) {
     BUREAU_TRY_VOID(
         policies.add(permit("managers keep it", table, {}, Rule::always(), {"admin", "manager"})));
   }
   BUREAU_TRY_VOID(policies.add(
       permit("agents see it", "reply_templates", Command::select, Rule::always(), {"agent"})));
+  BUREAU_TRY_VOID(policies.add(
+      permit("agents see them", "triggers", Command::select, Rule::always(), {"agent"})));
   return policies.add(permit("managers see it", "workloads", Command::select, Rule::always(),
                              {"admin", "manager"}));
 }

@@ -113,6 +113,27 @@ Result<std::int64_t> open_tickets_of(Reader& reader, Id<User> user) {
   return load;
 }
 
+Result<void> check_assignee(Reader& reader, const Ticket& ticket) {
+  BUREAU_TRY(const bool active, detail::is_active_user(reader, ticket.tenant, *ticket.assignee));
+  const std::string name = id::to_text(schema<User>.prefix, ticket.assignee->value);
+  if (!active) {
+    return fail(Code::invalid, fmt::format("assignee: {} is no active user", name), "assignee");
+  }
+  if (!ticket.team) return {};
+  bool member = false;
+  BUREAU_TRY_VOID(reader.scan(select<Membership>()
+                                  .where(col(&Membership::team) == *ticket.team &&
+                                         col(&Membership::user) == *ticket.assignee)
+                                  .limit(1),
+                              [&](std::span<const Value>) -> Result<bool> {
+                                member = true;
+                                return false;
+                              }));
+  if (member) return {};
+  return fail(Code::invalid, fmt::format("assignee: {} is not in the ticket's team", name),
+              "assignee");
+}
+
 Result<Ticket> stored_ticket(Unit& unit, Id<Ticket> id) {
   BUREAU_TRY(Ticket ticket, Repository<Ticket>{Scope(unit)}.find(id));
   if (!unit.hides(table_of<Ticket>())) return ticket;
@@ -138,6 +159,15 @@ Result<Ticket> save_consequence(Unit& unit, const Ticket& before, Ticket after) 
                                              RowValues(after).values()));
   BUREAU_TRY_VOID(follow_workload(unit, &before, after));
   return after;
+}
+
+Result<Ticket> as_seen(Unit& unit, Ticket saved) {
+  if (!unit.hides(table_of<Ticket>())) return saved;
+  auto seen = Repository<Ticket>{Scope(unit)}.find(saved.id);
+  if (seen) return seen;
+  Ticket out_of_sight;
+  out_of_sight.id = saved.id;
+  return out_of_sight;
 }
 
 }  // namespace detail

@@ -62,6 +62,10 @@ Result<void> check_body(std::string_view field, std::string_view text,
               std::string(field));
 }
 
+Result<void> check_subject(std::string_view subject) {
+  return check_text("subject", subject, max_subject);
+}
+
 Result<void> check_confidence(double confidence) {
   if (confidence >= 0 && confidence <= 1) return {};
   return fail(Code::invalid, fmt::format("confidence: {} is not between 0 and 1", confidence),
@@ -77,7 +81,7 @@ Result<void> check_external_id(const std::optional<std::string>& external_id) {
 }
 
 Result<void> check_new_ticket(const NewTicket& ticket) {
-  BUREAU_TRY_VOID(check_text("subject", ticket.subject, max_subject));
+  BUREAU_TRY_VOID(check_subject(ticket.subject));
   BUREAU_TRY_VOID(check_body("body", ticket.body, max_text));
   BUREAU_TRY_VOID(check_external_id(ticket.external_id));
   if (!ticket.customer) {
@@ -145,9 +149,10 @@ Result<void> enter(Ticket& ticket, const TicketStatus& status, Timestamp now) {
   ticket.status = status.name;
   ticket.state = status.state;
   if (from == status.state) return {};
-  if (from == TicketState::resolved && is_open(status.state)) {
+  if (!is_open(from) && is_open(status.state)) {
     ++ticket.reopen_count;
     ticket.resolved_at.reset();
+    ticket.closed_at.reset();
   }
   if (status.state == TicketState::resolved) ticket.resolved_at = now;
   if (status.state == TicketState::closed) ticket.closed_at = now;

@@ -5,6 +5,8 @@
 #include <functional>
 
 #include "access/active_user.hpp"
+#include "access/rights.hpp"
+#include "bureau/support/canned_reply.hpp"
 #include "bureau/support/tickets.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -13,6 +15,8 @@ namespace detail {
 // Input, before anything is written: `invalid` names the field, the value and the rule.
 [[nodiscard]] Result<void> check_body(std::string_view field, std::string_view text,
                                       std::size_t max_code_points);
+/// Empty is fine.
+[[nodiscard]] Result<void> check_subject(std::string_view subject);
 [[nodiscard]] Result<void> check_confidence(double confidence);
 [[nodiscard]] Result<void> check_external_id(const std::optional<std::string>& external_id);
 [[nodiscard]] Result<void> check_new_ticket(const NewTicket& ticket);
@@ -49,10 +53,49 @@ template <class E>
 /// The ticket as it is stored, when the principal sees it: what follows from a change is worked out
 /// from all its columns, whichever are hidden from him.
 [[nodiscard]] Result<Ticket> stored_ticket(Unit& unit, Id<Ticket> id);
+/// `invalid` when the assignee is not active, or not in the ticket's team. REQUIRES: there is one.
+[[nodiscard]] Result<void> check_assignee(Reader& reader, const Ticket& ticket);
+
 /// Writes a change that a principal asked for: his rights to change the ticket decide.
 [[nodiscard]] Result<Ticket> save(Unit& unit, const Ticket& before, Ticket after);
 /// Writes what follows from something that he was allowed to do.
 [[nodiscard]] Result<Ticket> save_consequence(Unit& unit, const Ticket& before, Ticket after);
+/// What the principal is given of it. Out of sight now, as a ticket that was handed on may be, it
+/// is told by its id alone where some columns are hidden from him.
+[[nodiscard]] Result<Ticket> as_seen(Unit& unit, Ticket saved);
+
+/// The ticket that stands for this one: itself, or what it was merged into in the end. `not_found`
+/// when the principal does not see that.
+[[nodiscard]] Result<Ticket> standing_for(Unit& unit, Ticket ticket);
+/// `closed` may be opened again: the office's reopen window has not passed.
+[[nodiscard]] Result<bool> may_reopen(Unit& unit, const Ticket& closed);
+
+/// What the table of transitions cannot say about a move that somebody asks for.
+[[nodiscard]] Result<void> may_move(Unit& unit, const Ticket& ticket, const TicketStatus& to);
+
+/// An external id that is taken says so, whoever asks: it is unique within the tenant.
+[[nodiscard]] Result<void> refuse_known(Unit& unit, const std::optional<std::string>& external_id);
+/// Decides about a suggestion before it is written.
+using Decide = FunctionRef<Result<Review>(const Message&)>;
+/// What Tickets::add_message() does, of input that was checked.
+[[nodiscard]] Result<Message> append_message(Unit& unit, Id<Ticket> id, const NewMessage& given,
+                                             Decide decide);
+/// How a principal speaks who is not the customer.
+[[nodiscard]] Sender staff(const Session& session);
+/// A line of a ticket's history: an internal note of the system, with the number that
+/// `message_count` gives it.
+[[nodiscard]] Result<void> write_history(Unit& unit, const Ticket& ticket, std::string body);
+/// A link that follows from something else, whatever the principal may link; one that is there
+/// stays.
+[[nodiscard]] Result<void> write_link(Unit& unit, Id<Ticket> a, LinkType type, Id<Ticket> b);
+/// Hangs the links of one ticket on another: without those between the two, and without repeats.
+/// `conflict` when parents would go in a circle.
+[[nodiscard]] Result<void> move_links(Unit& unit, Id<Ticket> from, Id<Ticket> to);
+
+/// Removes a row that the principal sees and that `rule` (insert or update) allows him: what one
+/// may make one may take away, though his role deletes nothing else. `forbidden` otherwise.
+[[nodiscard]] Result<void> remove_own_row(Unit& unit, const TableInfo& table, std::int64_t id,
+                                          RuleKind rule);
 
 /// Where route() would put the ticket; says nothing when there is no team for it.
 struct Place {

@@ -21,7 +21,10 @@ Ticket ticket_in(Office& office, TicketState state) {
   const auto go = [&](const char* status) { ticket = must(office.desk().move(ticket.id, status)); };
   switch (state) {
     case TicketState::fresh:
+      break;
     case TicketState::merged:
+      must(office.desk().merge(ticket.id, office.open().id));
+      ticket = must(office.desk().find(ticket.id));
       break;
     case TicketState::open:
       go("open");
@@ -197,7 +200,6 @@ TEST_CASE("bad messages name field, value and rule, and change nothing") {
 TEST_CASE("every transition: those of the table are made, all others are refused") {
   for (std::size_t f = 0; f < names<TicketState>.size(); ++f) {
     const auto from = static_cast<TicketState>(f);
-    if (from == TicketState::merged) continue;  // nothing leads there yet
     for (std::size_t t = 0; t < names<TicketState>.size(); ++t) {
       const auto to = static_cast<TicketState>(t);
       CAPTURE(name_of(from));
@@ -206,7 +208,8 @@ TEST_CASE("every transition: those of the table are made, all others are refused
       const Ticket before = ticket_in(office, from);
       REQUIRE(before.state == from);
       const auto move = [&] { return office.desk().move(before.id, name_of(to)); };
-      if (from != to && !may_become(from, to)) {
+      // Only merging leads to merged.
+      if (from != to && (!may_become(from, to) || to == TicketState::merged)) {
         refused(office, Code::conflict, "status", move);
         continue;
       }
@@ -216,7 +219,8 @@ TEST_CASE("every transition: those of the table are made, all others are refused
       const bool ended = to == TicketState::resolved || to == TicketState::closed;
       CHECK(after.resolved_at.has_value() == ended);
       CHECK(after.closed_at.has_value() == (to == TicketState::closed));
-      const bool reopened = from == TicketState::resolved && to == TicketState::open;
+      const bool reopened =
+          (from == TicketState::resolved || from == TicketState::closed) && to == TicketState::open;
       CHECK(after.reopen_count == (reopened ? 1 : 0));
       CHECK(must(office.desk().find(before.id)).state == to);
     }
@@ -312,28 +316,66 @@ TEST_CASE("the first response is the first public message that is not the custom
   CHECK(must(desk.conversation(ticket.id, 0, 3)).size() == 3);
 }
 
-TEST_CASE("what a customer writes opens a ticket that waits for him or was resolved") {
+TEST_CASE("what a customer writes opens a ticket that waits for him or has ended") {
   for (std::size_t s = 0; s < names<TicketState>.size(); ++s) {
     const auto state = static_cast<TicketState>(s);
-    if (state == TicketState::merged) continue;
+    if (state == TicketState::merged) continue;  // see merge_test
     CAPTURE(name_of(state));
     Office office;
     const Ticket before = ticket_in(office, state);
-    const auto write = [&] {
-      return office.desk().add_message(before.id, customer_says("Still broken."));
-    };
-    if (state == TicketState::closed) {
-      refused(office, Code::conflict, "status", write);
-      continue;
-    }
-    must(write());
+    must(office.desk().add_message(before.id, customer_says("Still broken.")));
     const Ticket after = must(office.desk().find(before.id));
-    const bool opens = state == TicketState::waiting_on_customer || state == TicketState::resolved;
+    const bool ended = state == TicketState::resolved || state == TicketState::closed;
+    const bool opens = state == TicketState::waiting_on_customer || ended;
     CHECK(after.state == (opens ? TicketState::open : state));
-    CHECK(after.reopen_count == (state == TicketState::resolved ? 1 : 0));
+    CHECK(after.reopen_count == (ended ? 1 : 0));
     CHECK_FALSE(after.resolved_at);
+    CHECK_FALSE(after.closed_at);
     CHECK(after.message_count == before.message_count + 1);
   }
+}
+
+TEST_CASE("a closed ticket opens again within the office's window, and after it a new one does") {
+  Office office;
+  const Session system = office.system();
+  const Tickets desk = office.desk();
+  CHECK(must(support::reopen_window(system)) == std::chrono::hours(24 * 14));
+  must(support::set_reopen_window(system, std::chrono::hours(1)));
+  CHECK(must(support::reopen_window(system)) == std::chrono::hours(1));
+
+  const Ticket ticket = ticket_in(office, TicketState::closed);
+  refused(office, Code::conflict, "status", [&] { return desk.reply(ticket.id, "Hello"); });
+  refused(office, Code::conflict, "status", [&] { return desk.note(ticket.id, "Hello"); });
+  office.clock.advance(std::chrono::hours(1));
+  const Session cora = office.as("cora");
+  CHECK(must(Tickets{cora}.reply(ticket.id, "Broken again.")).ticket == ticket.id);
+  const Ticket again = must(desk.find(ticket.id));
+  CHECK(again.state == TicketState::open);
+  CHECK(again.reopen_count == 1);
+
+  must(desk.move(ticket.id, "resolved"));
+  must(desk.move(ticket.id, "closed"));
+  office.clock.advance(std::chrono::hours(1) + Duration(1));
+  refused(office, Code::conflict, "status", [&] { return desk.move(ticket.id, "open"); });
+  const Message message = must(Tickets{cora}.reply(ticket.id, "And again."));
+  CHECK(message.ticket != ticket.id);
+  CHECK(message.sequence == 1);
+  const Ticket made = must(desk.find(message.ticket));
+  CHECK(made.subject == ticket.subject);
+  CHECK(made.state == TicketState::fresh);
+  const auto links = must(desk.links(ticket.id));
+  REQUIRE(links.size() == 1);
+  CHECK(links[0].type == LinkType::related);
+  CHECK(links[0].b == made.id);
+  CHECK(must(desk.find(ticket.id)).state == TicketState::closed);
+
+  must(support::set_reopen_window(system, Duration(0)));
+  const Ticket third = ticket_in(office, TicketState::closed);
+  refused(office, Code::conflict, "status", [&] { return desk.move(third.id, "open"); });
+  refused(office, Code::invalid, "reopen_window_s",
+          [&] { return support::set_reopen_window(system, std::chrono::seconds(-1)); });
+  refused(office, Code::forbidden, "",
+          [&] { return support::set_reopen_window(office.as("ada"), std::chrono::hours(1)); });
 }
 
 TEST_CASE("a suggestion is decided on once, or again after it was left for a person") {

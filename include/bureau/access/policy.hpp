@@ -84,12 +84,17 @@ class Policies {
   /// `exists` when the table hides columns under that name already, `invalid` when the name or the
   /// columns are missing. Names of tables and columns are checked when the office opens.
   Result<void> hide(HiddenColumns columns);
+  /// Changes of this table's rows count as changes of rights (Database::rights_epoch()): who keeps
+  /// something worked out from them sees by that number that it is old.
+  void follow(std::string table) { followed_.push_back(std::move(table)); }
   [[nodiscard]] std::span<const Policy> all() const { return policies_; }
+  [[nodiscard]] std::span<const std::string> followed() const { return followed_; }
   [[nodiscard]] std::span<const HiddenColumns> hidden() const { return hidden_; }
 
  private:
   std::vector<Policy> policies_;
   std::vector<HiddenColumns> hidden_;
+  std::vector<std::string> followed_;
 };
 
 BUREAU_END_NAMESPACE

@@ -11,6 +11,7 @@
 #include "bureau/core/id.hpp"
 #include "bureau/core/log.hpp"
 #include "bureau/core/random.hpp"
+#include "bureau/core/typed_slots.hpp"
 #include "bureau/store/journal.hpp"
 #include "bureau/store/storage.hpp"
 
@@ -52,6 +53,11 @@ class Transaction {
   Result<std::uint64_t> remove(const Select& which);
 
   [[nodiscard]] Attribution& attribution() { return attribution_; }
+  /// Whether it has changed a table that rights depend on (Database::watch_rights()).
+  [[nodiscard]] bool changed_rights() const { return recorder_.touched_rights(); }
+  /// What a layer above keeps for as long as this transaction: gone with it, also when its closure
+  /// is run again.
+  [[nodiscard]] detail::TypedSlots& slots() { return slots_; }
 
  private:
   friend class Database;
@@ -63,6 +69,7 @@ class Transaction {
   Timestamp now_;
   Attribution attribution_;
   detail::Recorder recorder_;
+  detail::TypedSlots slots_;
 };
 
 struct DatabaseOptions {

@@ -13,7 +13,7 @@
 BUREAU_BEGIN_NAMESPACE
 
 /// A reply as an office words it, for one category, or "*" for all that have none of their own. May
-/// name {customer}, {number} and {subject}.
+/// name text_variables(), as {customer}.
 struct ReplyTemplate {
   Id<ReplyTemplate> id;
   Id<Tenant> tenant;
@@ -36,7 +36,7 @@ inline constexpr auto schema<ReplyTemplate> = table(
 /// names another {variable}; a { that begins no name is text.
 Result<ReplyTemplate> save_template(const Session& session, std::string_view category,
                                     std::string_view body);
-/// The body with its variables replaced.
+/// The body with {customer}, {number} and {subject} replaced.
 [[nodiscard]] std::string render_template(std::string_view body, std::string_view customer,
                                           std::int64_t number, std::string_view subject);
 

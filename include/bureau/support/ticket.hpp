@@ -36,23 +36,29 @@ struct TicketTransition {
   TicketState from, to;
 };
 /// Every legal edge between different states (docs/tickets.md has the picture, made from this); any
-/// other is `conflict`. Between statuses of one state a ticket moves freely. Merging comes with its
-/// issue.
+/// other is `conflict`. Between statuses of one state a ticket moves freely. Only Tickets::merge()
+/// goes to merged, and from closed to open a way leads only within the office's reopen window.
 inline constexpr std::array ticket_transitions{
     TicketTransition{TicketState::fresh, TicketState::open},
     TicketTransition{TicketState::fresh, TicketState::resolved},
+    TicketTransition{TicketState::fresh, TicketState::merged},
     TicketTransition{TicketState::open, TicketState::pending},
     TicketTransition{TicketState::open, TicketState::on_hold},
     TicketTransition{TicketState::open, TicketState::waiting_on_customer},
     TicketTransition{TicketState::open, TicketState::resolved},
+    TicketTransition{TicketState::open, TicketState::merged},
     TicketTransition{TicketState::pending, TicketState::open},
     TicketTransition{TicketState::pending, TicketState::resolved},
+    TicketTransition{TicketState::pending, TicketState::merged},
     TicketTransition{TicketState::on_hold, TicketState::open},
     TicketTransition{TicketState::on_hold, TicketState::resolved},
+    TicketTransition{TicketState::on_hold, TicketState::merged},
     TicketTransition{TicketState::waiting_on_customer, TicketState::open},
     TicketTransition{TicketState::waiting_on_customer, TicketState::resolved},
+    TicketTransition{TicketState::waiting_on_customer, TicketState::merged},
     TicketTransition{TicketState::resolved, TicketState::open},
     TicketTransition{TicketState::resolved, TicketState::closed},
+    TicketTransition{TicketState::closed, TicketState::open},
 };
 
 [[nodiscard]] constexpr bool may_become(TicketState from, TicketState to) {
@@ -99,6 +105,7 @@ struct Ticket {
   std::optional<Timestamp> resolved_at, closed_at;
   std::int64_t reopen_count = 0;
   std::int64_t message_count = 0;
+  std::optional<Id<Ticket>> merged_into;  ///< set if and only if the state is merged
   std::int64_t version = 0;
   Timestamp created_at, updated_at;
 };
@@ -172,10 +179,10 @@ inline constexpr auto schema<Ticket> = table(
     column("triaged_at", &Ticket::triaged_at), column("routed_at", &Ticket::routed_at),
     column("resolved_at", &Ticket::resolved_at), column("closed_at", &Ticket::closed_at),
     column("reopen_count", &Ticket::reopen_count), column("message_count", &Ticket::message_count),
-    column("version", &Ticket::version), column("created_at", &Ticket::created_at),
-    column("updated_at", &Ticket::updated_at), unique_index("number", "tenant", "number"),
-    index("customer", "customer"), index("team", "team", "state"),
-    index("assignee", "assignee", "state"));
+    column("merged_into", &Ticket::merged_into), column("version", &Ticket::version),
+    column("created_at", &Ticket::created_at), column("updated_at", &Ticket::updated_at),
+    unique_index("number", "tenant", "number"), index("customer", "customer"),
+    index("team", "team", "state"), index("assignee", "assignee", "state"));
 template <>
 inline constexpr auto schema<Message> = table(
     "messages", "msg", journal::after, column("id", &Message::id),

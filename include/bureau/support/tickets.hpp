@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "bureau/access/repository.hpp"
-#include "bureau/support/ticket.hpp"
+#include "bureau/support/saved_view.hpp"
+#include "bureau/support/ticket_action.hpp"
+#include "bureau/support/ticket_link.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -29,6 +31,12 @@ struct NewMessage {
   std::optional<std::string> external_id = {};
 };
 
+/// What split() takes out of a ticket.
+struct SplitTicket {
+  std::vector<Id<Message>> messages;  ///< of one ticket; the first of them is the customer's
+  std::string subject = {};           ///< empty: the beginning of that one's first line
+};
+
 /// The tickets of a tenant and their conversations, with a session's rights. All changes of a
 /// ticket that have a meaning go through here, so that what depends on them (state, times, number
 /// of messages, load of people) is kept in the same commit. What follows from a message that a
@@ -38,7 +46,7 @@ struct NewMessage {
 /// nothing of it stays.
 class Tickets {
  public:
-  explicit Tickets(const Scope& scope) : tickets_(scope), messages_(scope) {}
+  explicit Tickets(const Scope& scope) : tickets_(scope), messages_(scope), links_(scope) {}
 
   /// The ticket with its next number, and its first message. `exists` when a message with that
   /// external_id is there.
@@ -56,7 +64,9 @@ class Tickets {
 
   /// Adds to the conversation. A public message that is not the customer's is the first response
   /// and opens a new ticket; one of the customer's opens a ticket that waits for him or was
-  /// resolved. `conflict` on a closed or merged ticket.
+  /// resolved, and a closed one within the reopen window. After it his message opens a new ticket,
+  /// linked as related. What is added to a merged ticket goes to the one that it was merged into,
+  /// in the end: the message says which. `conflict` on a closed ticket for all but the customer's.
   Result<Message> add_message(Id<Ticket> id, const NewMessage& message) const;
   /// A public message of who acts: the ticket's customer, or somebody who works on it.
   Result<Message> reply(Id<Ticket> id, std::string body) const;
@@ -71,7 +81,8 @@ class Tickets {
   /// a verdict other than accepted, left_for_person or rejected.
   Result<Message> review(Id<Message> suggestion, Review verdict) const;
 
-  /// To a status by its name. `not_found` for no such status, `conflict` for an illegal transition.
+  /// To a status by its name. `not_found` for no such status, `conflict` for an illegal transition:
+  /// also to open a closed ticket after the reopen window, and to merged, where only merge() leads.
   /// Not an error: the ticket has that status already.
   Result<Ticket> move(Id<Ticket> id, std::string_view status) const;
   /// `invalid` when the assignee is not in the team, or not active; `conflict` on a closed or
@@ -91,12 +102,48 @@ class Tickets {
   /// waits in the team, for anybody. Sets routed_at. `conflict` on a ticket that is not open.
   Result<Ticket> route(Id<Ticket> id) const;
 
+  /// Says that `a` is `type` of `b`: link(parent, LinkType::parent, child). Not an error: the link
+  /// is there. `invalid` for a ticket with itself, `conflict` when parents would go in a circle or
+  /// one of the two is merged. Needs sight of both.
+  Result<TicketLink> link(Id<Ticket> a, LinkType type, Id<Ticket> b) const;
+  /// Takes a link away: whoever might have made it may.
+  Result<void> unlink(Id<TicketLink> link) const;
+  /// Those of a ticket that are in sight, the oldest first, at most 1000.
+  Result<std::vector<TicketLink>> links(Id<Ticket> id) const;
+
+  /// Makes an open ticket part of another of the same customer: its messages go to the end of the
+  /// other's conversation, its links to the other; the history of both tells it; it becomes merged,
+  /// and what is written to it from then on goes to the other. A target that is merged itself
+  /// stands for the one it was merged into, in the end. Returns the target. `invalid` into itself
+  /// or for another customer, `conflict` in a circle, from a ticket that is not open, into a closed
+  /// one, or when links of the two would make parents go in a circle. Needs the right to change
+  /// both.
+  Result<Ticket> merge(Id<Ticket> source, Id<Ticket> target) const;
+  /// Makes a new ticket of some messages of another, for the same customer, team and person, linked
+  /// as related; the messages that stay close ranks. `not_found` for a message that is not the
+  /// ticket's, `invalid` for none, for all, or when the first is not a public one of the
+  /// customer's, `conflict` on a closed or merged ticket.
+  Result<Ticket> split(Id<Ticket> source, const SplitTicket& split) const;
+
+  /// Does the actions, in order, to many tickets with who acts' rights. Tickets that are named
+  /// twice are changed once. `exhausted` for more than bulk_max, `invalid` or `not_found` (field
+  /// "actions") for an action that is wrong in itself; else as the mode says.
+  Result<BulkReport> change_all(std::span<const Id<Ticket>> ids, std::vector<TicketAction> actions,
+                                BulkMode mode = BulkMode::all_or_none) const;
+  /// The same to those in sight for which the predicate holds when the call begins.
+  Result<BulkReport> change_where(const Predicate& where, std::vector<TicketAction> actions,
+                                  BulkMode mode = BulkMode::all_or_none) const;
+  /// The tickets that a saved view shows to who asks, a page at a time.
+  Result<Page<Ticket>> view(Id<SavedView> view, std::uint64_t limit = 100,
+                            std::string cursor = {}) const;
+
   [[nodiscard]] const Repository<Ticket>& repository() const { return tickets_; }
   [[nodiscard]] const Repository<Message>& messages() const { return messages_; }
 
  private:
   Repository<Ticket> tickets_;
   Repository<Message> messages_;
+  Repository<TicketLink> links_;
 };
 
 namespace support {
@@ -107,6 +154,12 @@ Result<void> create_default_statuses(const Session& session);
 /// One more status. `exists` when the name is taken, or when the state has its initial status.
 Result<TicketStatus> add_status(const Session& session, std::string_view name, TicketState state,
                                 bool initial = false);
+
+/// How long after it was closed a ticket may be opened again: 14 days unless the office says
+/// otherwise, in its tenant's settings ("reopen_window_s", in seconds).
+Result<Duration> reopen_window(const Session& session);
+/// `invalid` when it is negative. Zero: never.
+Result<void> set_reopen_window(const Session& session, Duration window);
 
 /// Makes the workloads of the session's tenant what its tickets say: after rows were put there by
 /// other ways than Tickets. Needs the system's session. Returns how many rows were wrong.
