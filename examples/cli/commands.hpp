@@ -39,6 +39,10 @@ void add_list_options(CLI::App& app, ListOptions& options, std::string_view exam
 /// Makes the callback of a command of what it does in an office that is open.
 using InOffice = std::function<std::function<void()>(std::function<bureau::Result<void>(Office&)>)>;
 
+/// `bureau tickets link|merge|split|bulk`, `bureau views|macros|triggers ...`.
+void add_tickets_commands(CLI::App& app, CLI::App& tickets, const InOffice& in_office);
+/// `bureau agents list|import`.
+void add_agents_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau deals ...`.
 void add_deals_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau inbox ...` and `bureau notifications ...`.

@@ -33,31 +33,6 @@ Result<void> show_task(const Office& office, const std::string& text) {
   });
 }
 
-Result<void> print_agents(const Office& office, Format format) {
-  BUREAU_TRY(auto agents, list_agents(office.engine->database(), office.tenant.id));
-  RowPrinter printer(
-      format, {"agent", "kinds", "operational", "running", "completed", "dead", "efficiency"});
-  for (const AgentInfo& agent : agents) {
-    const auto efficiency = agent.efficiency();
-    Json kinds = Json::array();
-    for (const auto& kind : agent.kinds) kinds.push_back(kind);
-    Json json = Json::object({{"agent", agent.name},
-                              {"kinds", kinds},
-                              {"operational", agent.nodes > 0},
-                              {"running", static_cast<std::int64_t>(agent.running)},
-                              {"completed", static_cast<std::int64_t>(agent.completed)},
-                              {"dead", static_cast<std::int64_t>(agent.dead)},
-                              {"efficiency", efficiency ? Json(*efficiency) : Json()}});
-    printer.add(
-        {agent.name, fmt::format("{}", fmt::join(agent.kinds, " ")), agent.nodes > 0 ? "yes" : "no",
-         std::to_string(agent.running), std::to_string(agent.completed), std::to_string(agent.dead),
-         efficiency ? fmt::format("{:.1f} %", *efficiency * 100) : "-"},
-        std::move(json));
-  }
-  printer.finish();
-  return {};
-}
-
 /// Rows of a table by the value of one column.
 Result<Json> count_by(const Office& office, const TableInfo& table, std::string_view column) {
   Json counts = Json::object();
@@ -249,6 +224,7 @@ int run(int argc, char** argv) {
                      {"number", "status", "priority", "category", "subject", "created_at"});
   }));
 
+  add_tickets_commands(app, *tickets, in_office);
   add_deals_commands(app, in_office);
   add_notify_commands(app, in_office);
 
@@ -262,11 +238,7 @@ int run(int argc, char** argv) {
   }));
 
   Format format = Format::table;
-  auto* agents = app.add_subcommand("agents", "the agents of this office");
-  agents->require_subcommand(1);
-  auto* agents_list = agents->add_subcommand("list", "which there are, and what they have done");
-  add_format_option(*agents_list, format);
-  agents_list->callback(in_office([&](Office& office) { return print_agents(office, format); }));
+  add_agents_commands(app, in_office);
 
   std::string watch_where;
   std::optional<std::int64_t> watch_after;
