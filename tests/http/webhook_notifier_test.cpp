@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "bureau/http/webhook_signature.hpp"
+#include "bureau/testing/exercise_notifier.hpp"
 #include "http/server.hpp"
 #include "notify/office.hpp"
 
@@ -260,6 +261,19 @@ TEST_CASE("Values cannot break out of their header") {
   delivery.event = "deal.won\r\nX-Evil: 1";
   must(ask(server.url(), local(), delivery));
   CHECK(header_of(server.requests().at(0), "X-Evil").empty());
+}
+
+TEST_CASE("It passes the suite for notifiers") {
+  const Server server(200);
+  const auto report = testing::exercise_notifier([&]() -> Result<std::shared_ptr<Notifier>> {
+    return http::WebhookNotifier::make(
+        [&](const Delivery&) -> Result<http::WebhookEndpoint> {
+          return http::WebhookEndpoint{server.url(), signing_key};
+        },
+        local());
+  });
+  INFO(report.summary());
+  CHECK(report.passed());
 }
 
 TEST_CASE("Bad options") {
