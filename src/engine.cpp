@@ -235,7 +235,7 @@ PollResult Engine::poll(const PollLimit& limit) {
   }
   if (database_->run_async_writes()) ++result.ran;
   if (feed_->pump()) ++result.ran;
-  for (std::size_t tasks = 0; tasks < limit.tasks && clock.monotonic() <= end; ++tasks) {
+  for (std::size_t tasks = 0; tasks < limit.tasks && clock.monotonic() < end; ++tasks) {
     auto ran = orchestrator_->step();
     if (!ran) {
       note("tasks", ran.error());

@@ -37,8 +37,9 @@ Result<void> list_rows(const Office& office, const TableInfo& table, const ListO
   BUREAU_TRY(query.where, parse_where(office, table, options.where));
   query.order = std::move(order);
   query.limit = options.limit;
+  BUREAU_TRY(const Session session, office.session());
   EntityPrinter printer(options.format, table, std::move(columns));
-  BUREAU_TRY_VOID(Rows(Scope(office.system()), table).list(query, [&](std::span<const Value> row) {
+  BUREAU_TRY_VOID(Rows(Scope(session), table).list(query, [&](std::span<const Value> row) {
     printer.add(row);
     return true;
   }));

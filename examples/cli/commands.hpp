@@ -47,5 +47,10 @@ void add_agents_commands(CLI::App& app, const InOffice& in_office);
 void add_deals_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau inbox ...` and `bureau notifications ...`.
 void add_notify_commands(CLI::App& app, const InOffice& in_office);
+/// `bureau tables|list|show|create|change|delete|export|import`: what every entity has.
+void add_rows_commands(CLI::App& app, const InOffice& in_office);
+/// `bureau completion|manual`: made of the commands that `app` has; the last to be added.
+void add_help_commands(CLI::App& app,
+                       std::function<void(std::function<bureau::Result<void>()>)> act);
 
 }  // namespace cli

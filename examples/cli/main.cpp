@@ -163,17 +163,20 @@ Result<void> watch(const Office& office, const TableInfo& table, const std::stri
   return {};
 }
 
-int run(int argc, char** argv) {
-  CLI::App app("bureau: the back office in a library, from the command line");
+int run(int argc, char** argv, const Program& program) {
+  CLI::App app(program.name + ": the back office in a library, from the command line",
+               program.name);
   app.require_subcommand(1);
   app.fallthrough();
   app.set_version_flag("--version", fmt::format("bureau {}.{}.{}", BUREAU_VERSION_MAJOR,
                                                 BUREAU_VERSION_MINOR, BUREAU_VERSION_PATCH));
   Settings settings;
+  settings.program = &program;
   app.add_option("--office", settings.office, "the office's file")
       ->envname("BUREAU_OFFICE")
       ->capture_default_str();
   app.add_option("--tenant", settings.tenant, "the tenant's name, where there are several");
+  app.add_option("--as", settings.as, "act with this user's rights: an id or an e-mail address");
 
   Result<void> outcome;
   // Each command stores what it does; it runs when the whole command line is known to be right.
@@ -227,6 +230,7 @@ int run(int argc, char** argv) {
   add_tickets_commands(app, *tickets, in_office);
   add_deals_commands(app, in_office);
   add_notify_commands(app, in_office);
+  add_rows_commands(app, in_office);
 
   auto* train_app = app.add_subcommand("train", "learn categories from labelled messages");
   train_app->add_option("FILE", file, "columns: text and category")->required();
@@ -305,6 +309,8 @@ int run(int argc, char** argv) {
   add_format_option(*stats, format);
   stats->callback(in_office([&](Office& office) { return print_stats(office, format); }));
 
+  add_help_commands(app, [&](auto f) { action = f; });
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -319,13 +325,13 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int cli::run_program(int argc, char** argv, const cli::Program& program) {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   try {
-    return run(argc, argv);
+    return run(argc, argv, program);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "bureau: %s\n", e.what());
+    std::fprintf(stderr, "%s: %s\n", program.name.c_str(), e.what());
     return failed;
   }
 }

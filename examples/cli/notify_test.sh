@@ -46,4 +46,4 @@ expect 1 'channels: "pigeon" is no channel of this office; there are in_app' tel
 expect 1 'nobody has the address "eve@example.com"' "$bureau" inbox list --user eve@example.com
 expect 1 "name one, or say --all" "$bureau" inbox read $ada
 expect 1 "inb" "$bureau" inbox read $ada inb_nonsense
-expect 1 "not_found" "$bureau" inbox read $ada inb_0000000000007
+expect 1 "no row" "$bureau" inbox read $ada inb_0000000000007

@@ -14,6 +14,10 @@ Result<std::unique_ptr<Engine>> open_engine(const Settings& settings, std::size_
   EngineOptions options;
   options.path = settings.office;
   options.threads = threads;
+  if (settings.program != nullptr) {
+    options.tables = settings.program->tables;
+    options.policies = settings.program->policies;
+  }
   return Engine::open(std::move(options));
 }
 
@@ -38,6 +42,30 @@ Result<Tenant> choose(const std::vector<Tenant>& tenants, const Settings& settin
 
 }  // namespace
 
+namespace {
+
+/// An id, or an e-mail address.
+Result<Id<User>> find_user(const Office& office, const std::string& who) {
+  if (who.find('@') == std::string::npos) {
+    auto value = id::from_text(schema<User>.prefix, who);
+    if (!value) {
+      return fail(Code::invalid,
+                  fmt::format("--as: \"{}\" is neither an id ({}_...) nor an e-mail "
+                              "address",
+                              who, schema<User>.prefix),
+                  "as");
+    }
+    return Id<User>(*value);
+  }
+  BUREAU_TRY(const auto user,
+             Repository<User>(office.system()).first(col(&User::email).equals_folded(who)));
+  if (!user)
+    return fail(Code::not_found, fmt::format("--as: nobody has the address {}", who), "as");
+  return user->id;
+}
+
+}  // namespace
+
 Result<Office> open_office(const Settings& settings, std::size_t threads) {
   std::error_code ignored;
   if (!std::filesystem::exists(settings.office, ignored)) {
@@ -51,6 +79,10 @@ Result<Office> open_office(const Settings& settings, std::size_t threads) {
   BUREAU_TRY(office.engine, open_engine(settings, threads));
   BUREAU_TRY(auto tenants, office.engine->access().tenants());
   BUREAU_TRY(office.tenant, choose(tenants, settings));
+  if (!settings.as.empty()) {
+    BUREAU_TRY(office.user, find_user(office, settings.as));
+    BUREAU_TRY_VOID(office.session());  // such a user may be disabled: said once, here
+  }
   return office;
 }
 

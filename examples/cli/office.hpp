@@ -1,7 +1,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "bureau/bureau.hpp"
 
@@ -11,16 +13,34 @@ namespace cli {
 inline constexpr int failed = 1;
 inline constexpr int misused = 2;
 
+/// What a host adds to the command line: its own entities are then listed, shown, made, changed,
+/// removed, imported, exported and watched as the library's are.
+struct Program {
+  std::string name = "bureau";
+  std::vector<const bureau::TableInfo*> tables = {};
+  bureau::Policies policies = {};
+};
+/// Runs a command line; returns the exit code. A host's main() is one call of it.
+int run_program(int argc, char** argv, const Program& program = {});
+
 struct Settings {
   std::string office = "office.db";
   std::string tenant;  ///< empty: the only one
+  std::string as;      ///< whose rights: an id or an e-mail address; empty: the system's
+  const Program* program = nullptr;
   bool colour = false;
 };
 
 struct Office {
   std::unique_ptr<bureau::Engine> engine;
   bureau::Tenant tenant;
+  std::optional<bureau::Id<bureau::User>> user;  ///< of --as
   [[nodiscard]] bureau::Session system() const { return engine->system(tenant.id); }
+  /// Of --as, else the system's.
+  [[nodiscard]] bureau::Result<bureau::Session> session() const {
+    if (user) return engine->session(tenant.id, *user);
+    return system();
+  }
 };
 
 /// Opens an office that is there.

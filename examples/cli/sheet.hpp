@@ -76,6 +76,7 @@ class Sheet {
             std::string(column)};
   }
   [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::vector<std::string>& column_names() const { return names_; }
   [[nodiscard]] std::string names() const { return fmt::format("{}", fmt::join(names_, ", ")); }
 
  private:

@@ -333,6 +333,16 @@ TableInfo make_table_info() {
     info.columns.push_back(make_member<M>(column.name, column.options));
   });
   finish_table(info, schema<T>.indexes);
+  const T row{};
+  Scratch scratch;
+  each_column(schema<T>.columns, [&](const auto& column) {
+    using M = typename std::remove_cvref_t<decltype(column)>::Member;
+    info.defaults.emplace_back(ColumnTraits<M>::to(row.*column.member, scratch));
+  });
+  while (info.defaults.size() < info.width()) {  // companions of folded columns
+    const bool null = info.columns[info.defaults.size()].nullable;
+    info.defaults.push_back(null ? OwnedValue() : OwnedValue::text(""));
+  }
   return info;
 }
 

@@ -58,6 +58,7 @@ struct TableInfo {
   journal::Mode journal = journal::Mode::none;
   std::vector<ColumnInfo> columns;
   std::vector<IndexInfo> indexes;
+  std::vector<OwnedValue> defaults;  ///< what a row's columns hold before anybody sets them
   int tenant = absent, version = absent, created_at = absent, updated_at = absent;  ///< positions
   int personal_subject = absent;  ///< the id column whose row the personal columns are about
   bool has_sealed = false;        ///< some column is secret or personal

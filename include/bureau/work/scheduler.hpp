@@ -12,7 +12,7 @@ BUREAU_BEGIN_NAMESPACE
 /// How much one poll may do.
 struct PollLimit {
   std::size_t tasks = 1;            ///< handlers to run at most
-  Duration time = Duration::max();  ///< nothing new is begun once it has passed
+  Duration time = Duration::max();  ///< no handler is begun once it has passed; 0: none
 };
 struct PollResult {
   std::size_t ran = 0;                      ///< pieces of work; 0: there was nothing to do
