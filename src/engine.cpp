@@ -57,6 +57,8 @@ struct Engine::Wake {
 namespace {
 /// While there are commits the storage is asked this often whether it wants maintenance.
 constexpr Duration maintenance_while_busy = std::chrono::milliseconds(100);
+/// And it looks this often whether a write holds everybody up.
+constexpr Duration between_looks = std::chrono::seconds(1);
 }  // namespace
 
 Engine::Engine(EngineOptions options)
@@ -135,6 +137,10 @@ Result<Session> Engine::session(Id<Tenant> tenant, Id<User> user) {
   return access_->session(tenant, user);
 }
 Session Engine::system(Id<Tenant> tenant) { return access_->system(tenant); }
+
+Result<SqlSummary> Engine::sql(const SqlQuery& query, SqlSink sink) {
+  return database_->storage().sql(database_->catalog(), query, sink);
+}
 
 Result<void> Engine::add(std::shared_ptr<Agent> agent) {
   return orchestrator_->add(std::move(agent));
@@ -221,6 +227,11 @@ PollResult Engine::poll(const PollLimit& limit) {
     result.next_due = std::min(result.next_due, clock.monotonic() + std::chrono::seconds(1));
   };
   if (wake_fd() >= 0 && database_->storage().drain_wake()) hint();
+  const std::int64_t now = clock.monotonic().since_start.count();
+  if (now >= next_look_.load(std::memory_order_relaxed)) {
+    next_look_.store(now + between_looks.count(), std::memory_order_relaxed);
+    database_->storage().observe();
+  }
   auto duties = orchestrator_->duties();
   if (duties) {
     result.next_due = std::min(result.next_due, *duties);

@@ -43,6 +43,13 @@ using InOffice = std::function<std::function<void()>(std::function<bureau::Resul
 void add_tickets_commands(CLI::App& app, CLI::App& tickets, const InOffice& in_office);
 /// `bureau agents list|import`.
 void add_agents_commands(CLI::App& app, const InOffice& in_office);
+/// Whether somebody wants the program to end: SIGINT or SIGTERM has come.
+[[nodiscard]] bool is_interrupted();
+
+/// `bureau sql`.
+void add_sql_commands(CLI::App& app, const InOffice& in_office);
+/// `bureau ps`, `top` and `doctor`.
+void add_health_commands(CLI::App& app, const InOffice& in_office, const Settings& settings);
 /// `bureau deals ...`.
 void add_deals_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau inbox ...` and `bureau notifications ...`.

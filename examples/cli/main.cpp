@@ -231,6 +231,8 @@ int run(int argc, char** argv, const Program& program) {
   add_deals_commands(app, in_office);
   add_notify_commands(app, in_office);
   add_rows_commands(app, in_office);
+  add_sql_commands(app, in_office);
+  add_health_commands(app, in_office, settings);
 
   auto* train_app = app.add_subcommand("train", "learn categories from labelled messages");
   train_app->add_option("FILE", file, "columns: text and category")->required();
@@ -324,6 +326,8 @@ int run(int argc, char** argv, const Program& program) {
 }  // namespace
 
 }  // namespace
+
+bool cli::is_interrupted() { return interrupted.load(); }
 
 int cli::run_program(int argc, char** argv, const cli::Program& program) {
   std::signal(SIGINT, on_signal);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,7 @@
 #include "bureau/store/sqlite_storage.hpp"
 #include "bureau/work/orchestrator.hpp"
 #include "bureau/work/scheduler.hpp"
+#include "bureau/work/snapshot.hpp"
 #include "bureau/work/tasks.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -47,6 +50,14 @@ class Engine final : private Runner {
   [[nodiscard]] Result<Session> session(Id<Tenant> tenant, Id<User> user);
   /// The host's own view of a tenant: no policies apply.
   [[nodiscard]] Session system(Id<Tenant> tenant);
+
+  /// Read-only SQL for the host itself: past all policies, over all tenants, but never of a secret
+  /// column; what a program would otherwise open the file for. The timeout ends a statement that
+  /// runs too long (`deadline`). More, and its errors: Storage::sql().
+  Result<SqlSummary> sql(const SqlQuery& query, SqlSink sink);
+
+  /// What is going on, and what is stuck.
+  [[nodiscard]] Result<Snapshot> snapshot();
 
   /// Registers an agent. Errors as Orchestrator::add.
   Result<void> add(std::shared_ptr<Agent> agent);
@@ -89,6 +100,7 @@ class Engine final : private Runner {
   Monotonic next_maintenance_{};
   std::uint64_t maintained_commits_ = 0;
   bool maintenance_rests_ = false;
+  std::atomic<std::int64_t> next_look_{0};  ///< of the storage's observe(), in microseconds
   bool started_ = false;
   std::uint32_t forks_ = 0;
 };

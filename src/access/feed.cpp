@@ -349,6 +349,21 @@ bool Feed::pump(std::size_t events) {
   return more;
 }
 
+Feed::Progress Feed::progress(std::int64_t head) const {
+  std::shared_ptr<const States> list;
+  {
+    const std::lock_guard lock(impl_->list_mutex);
+    list = impl_->list;
+  }
+  Progress progress{0, head};
+  for (const auto& state : *list) {
+    if (state->ended.load()) continue;
+    ++progress.subscriptions;
+    progress.slowest = std::min(progress.slowest, state->position.load());
+  }
+  return progress;
+}
+
 bool Feed::pending() const {
   return impl_->signals->wanted.load() != impl_->settled.load() &&
          impl_->signals->listening.load() != 0;

@@ -34,6 +34,8 @@ std::string_view to_string(Code code) noexcept {
       return "exhausted";
     case Code::internal:
       return "internal";
+    case Code::upgraded:
+      return "upgraded";
   }
   return "internal";
 }

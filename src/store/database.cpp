@@ -128,9 +128,11 @@ Result<void> Database::Impl::ensure_ids() {
 }
 
 Result<void> Database::Impl::take_node() {
-  const auto start = static_cast<int>(random.below(id::node_count));
+  const Storage::NodeRange range = storage->node_range();
+  const auto start = static_cast<int>(random.below(static_cast<std::uint64_t>(range.count)));
   for (int i = 0; i < id::node_count; ++i) {
-    const int number = (start + i) % id::node_count;
+    const int place = i < range.count ? (start + i) % range.count : i;
+    const int number = (range.first + place) % id::node_count;
     BUREAU_TRY(bool held, storage->hold_node(number));
     if (!held) continue;
     detail::NodeRow row;

@@ -16,6 +16,12 @@ Result<bool> Reader::find(const TableInfo& table, std::int64_t id, RowSink sink)
   return found;
 }
 
+Result<SqlSummary> Storage::sql(const Catalog&, const SqlQuery&, SqlSink) {
+  return fail(Code::invalid,
+              std::string(name()) + ": this storage has no SQL (Capabilities::sql); use predicates",
+              "storage");
+}
+
 void Storage::write_all(std::span<BatchedWrite> writes) {
   for (BatchedWrite& one : writes) one.result = write(one.options, one.closure);
 }

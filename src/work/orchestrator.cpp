@@ -28,6 +28,7 @@ struct Running {
   std::shared_ptr<Run> run;
   AgentEntry* agent = nullptr;
   Monotonic limit;
+  Monotonic began;
   bool expired = false;  // past its limit: its attempt has been ended in the database
 };
 
@@ -67,6 +68,8 @@ struct Orchestrator::Impl {
 
   std::mutex duty_mutex;
   Monotonic next_heartbeat{};
+  std::atomic<std::int64_t> last_heartbeat{-1};  // micros of the monotonic clock
+  std::atomic<bool> upgraded{false};  // the file is a newer program's now: nothing more to do here
   Monotonic next_rescue{};
 
   [[nodiscard]] Clock& clock() const { return database.clock(); }
@@ -87,6 +90,7 @@ struct Orchestrator::Impl {
   void hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent, Duration pause);
   void conclude(const std::shared_ptr<Run>& run, const KindInfo& kind, const Result<Json>& outcome,
                 AgentEntry& agent);
+  void retire(const Error& error);
   void expire_overdue(Monotonic now);
   void see_interrupts();
   Monotonic next_limit() const;
@@ -206,19 +210,36 @@ Result<bool> Orchestrator::Impl::fill() {
   return false;
 }
 
+/// A newer program has the file for itself: no task is claimed here any more, and what runs is
+/// asked to end. What is leased goes to others when this process ends.
+void Orchestrator::Impl::retire(const Error& error) {
+  if (upgraded.exchange(true, std::memory_order_acq_rel)) return;
+  works.store(false, std::memory_order_release);
+  log(database.log(), LogLevel::error, "orchestrator", "this program claims no more tasks",
+      {{"error", std::string_view(error.message)}});
+  std::lock_guard lock(mutex);
+  buffer.clear();
+  for (auto& entry : agents) entry->operational = false;
+  for (auto& [task_id, entry] : running) entry.run->stop_.store(true, std::memory_order_release);
+}
+
 Result<bool> Orchestrator::Impl::next(Task& out) {
   if (take_buffered(out)) return true;
   std::lock_guard claiming(claim_mutex);
   if (take_buffered(out)) return true;
   {
     std::lock_guard lock(mutex);
-    if (stopping || claims.empty()) return false;
+    if (stopping || claims.empty() || upgraded) return false;
   }
   if (clock().now().micros() >= next_scheduled.load(std::memory_order_acquire)) {
     noticed.store(true, std::memory_order_release);
   }
   if (!noticed.exchange(false, std::memory_order_acq_rel)) return false;
   auto filled = fill();
+  if (!filled && filled.error().code == Code::upgraded) {
+    retire(filled.error());
+    return false;
+  }
   if (!filled) {
     noticed.store(true, std::memory_order_release);  // the wish to look has not been met
     return bureau::fail(std::move(filled).error());
@@ -269,7 +290,8 @@ void Orchestrator::Impl::execute(Task task) {
     std::lock_guard lock(mutex);
     const Duration limit =
         run->task().time_limit > Duration(0) ? run->task().time_limit : kind.time_limit;
-    running[run->task().id.value] = {run, agent, clock().monotonic() + limit, false};
+    const Monotonic now = clock().monotonic();
+    running[run->task().id.value] = {run, agent, now + limit, now, false};
     --beginning;
     ++agent->running;
     if (stopping) run->stop_.store(true, std::memory_order_release);
@@ -450,6 +472,7 @@ Result<Monotonic> Orchestrator::duties() {
   const Monotonic now = self.clock().monotonic();
   if (!duty) return now + self.options.heartbeat;
   bool holds = false;
+  if (self.upgraded.load(std::memory_order_acquire)) return Monotonic::never();
   {
     std::lock_guard lock(self.mutex);
     if (!self.started) return Monotonic::never();
@@ -458,7 +481,10 @@ Result<Monotonic> Orchestrator::duties() {
   self.expire_overdue(now);
   if (holds && now >= self.next_heartbeat) {
     self.next_heartbeat = now + self.options.heartbeat;
-    BUREAU_TRY_VOID(self.queue.heartbeat());
+    auto beat = self.queue.heartbeat();
+    if (!beat && beat.error().code == Code::upgraded) self.retire(beat.error());
+    BUREAU_TRY_VOID(std::move(beat));
+    self.last_heartbeat.store(now.since_start.count(), std::memory_order_release);
   }
   if (now >= self.next_rescue) {
     self.next_rescue = now + self.options.heartbeat;
@@ -532,6 +558,43 @@ std::vector<AgentState> Orchestrator::agents() const {
                    entry->completed, entry->failed});
   }
   return out;
+}
+
+std::vector<HeldTask> Orchestrator::held() const {
+  const Monotonic now = impl_->clock().monotonic();
+  const Timestamp today = impl_->clock().now();
+  const auto describe = [](const Task& task) {
+    HeldTask held;
+    held.task = task.id;
+    held.tenant = task.tenant;
+    held.kind = task.kind;
+    held.queue = task.queue;
+    held.agent = task.agent;
+    held.attempt = task.attempt;
+    held.node = task.node;
+    held.here = true;
+    held.limit = task.time_limit;
+    return held;
+  };
+  std::lock_guard lock(impl_->mutex);
+  std::vector<HeldTask> out;
+  for (const auto& [task_id, entry] : impl_->running) {
+    HeldTask& held = out.emplace_back(describe(entry.run->task()));
+    held.age = now - entry.began;
+    held.limit = entry.limit - entry.began;
+  }
+  for (const Task& task : impl_->buffer) {
+    HeldTask& held = out.emplace_back(describe(task));
+    held.begun = false;
+    if (task.started_at) held.age = today - *task.started_at;
+  }
+  return out;
+}
+
+std::optional<Duration> Orchestrator::heartbeat_age() const {
+  const std::int64_t last = impl_->last_heartbeat.load(std::memory_order_acquire);
+  if (last < 0) return std::nullopt;
+  return impl_->clock().monotonic() - Monotonic{Duration(last)};
 }
 
 std::vector<std::string> Orchestrator::stuck() const {

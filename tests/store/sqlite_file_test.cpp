@@ -104,7 +104,7 @@ TEST_CASE(
   const fixture::Folder folder;
   fixture::open(folder.file()).reset();
   run_sql(folder.file(), "PRAGMA user_version=2; UPDATE bureau_meta SET value='2'");
-  check_refused(folder.file(), Code::conflict, "newer bureau");
+  check_refused(folder.file(), Code::upgraded, "newer bureau");
   CHECK(try_open(folder.file()).error().field == "format");
   run_sql(folder.file(), "UPDATE bureau_meta SET value='1' WHERE key='oldest_reader'");
   CHECK(try_open(folder.file()));

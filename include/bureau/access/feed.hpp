@@ -141,6 +141,14 @@ class Feed {
   /// The number of the newest change: where "from now" begins.
   [[nodiscard]] Result<std::int64_t> head() const;
 
+  struct Progress {
+    std::size_t subscriptions = 0;
+    /// After which change the slowest of them goes on; the newest change when there is none.
+    std::int64_t slowest = 0;
+  };
+  /// How far the subscriptions are.
+  [[nodiscard]] Progress progress(std::int64_t head) const;
+
   /// Delivers what is due, about `events` of them. True when more is left to do at once. Several
   /// threads may call it. Costs nothing to speak of when nothing was committed.
   bool pump(std::size_t events = 1024);

@@ -44,6 +44,9 @@ enum class Code {
   exhausted = 14,
   /// A defect in bureau or in a host's handler (an exception that escaped it).
   internal = 15,
+  /// A newer program has changed the file so that this one may not use it any more: end, and start
+  /// the newer one. Nothing was changed.
+  upgraded = 16,
 };
 
 /// The stable lower-case name of a code, as logs, JSON and the command line show it.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -26,12 +28,16 @@ struct SqliteOptions {
   std::int64_t checkpoint_bytes = 4 << 20;
   /// A closure that holds the write lock longer is named in the log.
   Duration slow_write = std::chrono::milliseconds(50);
+  /// What kind of file system a folder is on, as Linux's statfs() numbers them (for tests). Empty:
+  /// the system is asked.
+  std::function<std::int64_t(const std::string& folder)> file_system = {};
 };
 
 /// One SQLite file in WAL mode: one writer at a time with group commit, a pool of readers, several
 /// processes (docs/sqlite.md). Errors of open: `unavailable` (cannot be opened or is read-only),
 /// `busy` (locked by another program), `corrupt` (not a database, damaged, or another program's),
-/// `conflict` with field "format" (made by a newer bureau). Thread-safe.
+/// `invalid` with field "path" (on a network file system), `upgraded` with field "format" (made for
+/// newer bureaus only). A file that others may read is opened, and named in the log. Thread-safe.
 [[nodiscard]] Result<std::shared_ptr<Storage>> open_sqlite(SqliteOptions options);
 
 BUREAU_END_NAMESPACE

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "bureau/core/function_ref.hpp"
 #include "bureau/core/result.hpp"
 #include "bureau/store/select.hpp"
+#include "bureau/store/sql.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -52,6 +54,7 @@ struct Capabilities {
   bool durable = false;             ///< what was acknowledged survives the process
   bool shared = false;              ///< several processes may open it at a time
   bool concurrent_writers = false;  ///< several write closures may run at a time
+  bool sql = false;                 ///< it has SQL of its own
 };
 
 /// Where a call was made, for the log (std::source_location is not in Clang 14).
@@ -72,6 +75,25 @@ struct WriteOptions {
   /// hosts always run on the thread that called write().
   bool portable = false;
   CodeLocation where = CodeLocation::current();
+};
+
+/// What a storage is busy with. What it does not know stays empty.
+struct StorageState {
+  struct Writer {
+    bool here = true;      ///< this process; else another, as far as that said who it is
+    std::int64_t pid = 0;  ///< 0: not known
+    std::string file;      ///< where its write was called; empty: not known
+    int line = 0;
+    std::string function;
+    Duration held{};  ///< since it took the lock; zero when that is not known
+  };
+  std::optional<Writer> writer;     ///< who holds the write lock
+  std::size_t waiting_writers = 0;  ///< of this process
+  std::size_t readers = 0;          ///< that run in this process
+  Duration longest_reader{};        ///< since its snapshot was taken
+  std::int64_t file_bytes = 0;      ///< of the database
+  std::int64_t log_bytes = 0;       ///< of the log that are in use
+  std::int64_t log_file_bytes = 0;  ///< of the log's file
 };
 
 /// Ends with the object.
@@ -120,7 +142,7 @@ class Storage {
 
   /// Makes the tables and indexes of the catalog, or adds what is missing to those that exist
   /// (new tables, new columns that may be null or have a natural zero, indexes). `conflict` when a
-  /// change would lose data; `corrupt` when the file belongs to another program; `conflict` with
+  /// change would lose data; `corrupt` when the file belongs to another program; `upgraded` with
   /// field "format" when it was written by a newer bureau. Atomic.
   virtual Result<void> migrate(const Catalog& catalog) = 0;
 
@@ -128,6 +150,25 @@ class Storage {
   /// must not block or call back into the storage.
   virtual Result<Subscription> on_commit(std::function<void()> hint) = 0;
 
+  /// Runs a statement that only reads, in the storage's own SQL, past all policies: it sees all
+  /// tenants. Columns of the catalog that are secret, and tables that it does not have, cannot be
+  /// read. Errors: `invalid` (no SQL statement, or a storage without SQL, field "storage"),
+  /// `forbidden` (it would write, or read what is secret), `deadline`, those of the sink.
+  virtual Result<SqlSummary> sql(const Catalog& catalog, const SqlQuery& query, SqlSink sink);
+
+  /// What the storage does at this moment. Costs some system calls.
+  [[nodiscard]] virtual Result<StorageState> state() { return StorageState{}; }
+  /// Called by the engine every few seconds, also while a write hangs: whoever holds the lock for
+  /// long may leave word of it for other processes.
+  virtual void observe() {}
+
+  /// Which places a node should try first; the others come after. Two files of which one was copied
+  /// from the other have different ones, so that their ids differ.
+  struct NodeRange {
+    int first = 0;
+    int count = 1024;
+  };
+  [[nodiscard]] virtual NodeRange node_range() const { return {}; }
   /// Takes one of the 1,024 places of a node, so that nobody else has it until release or the end
   /// of this process. False when a live process (or another Storage object) has it.
   virtual Result<bool> hold_node(int node) = 0;
@@ -164,6 +205,12 @@ class StorageWrapper : public Storage {
   Result<Subscription> on_commit(std::function<void()> hint) override {
     return inner_->on_commit(std::move(hint));
   }
+  Result<SqlSummary> sql(const Catalog& catalog, const SqlQuery& query, SqlSink sink) override {
+    return inner_->sql(catalog, query, sink);
+  }
+  [[nodiscard]] Result<StorageState> state() override { return inner_->state(); }
+  void observe() override { inner_->observe(); }
+  [[nodiscard]] NodeRange node_range() const override { return inner_->node_range(); }
   Result<bool> hold_node(int node) override { return inner_->hold_node(node); }
   void release_node(int node) override { inner_->release_node(node); }
   Result<bool> node_is_alive(int node) override { return inner_->node_is_alive(node); }

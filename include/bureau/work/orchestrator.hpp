@@ -7,6 +7,7 @@
 
 #include "bureau/access/access.hpp"
 #include "bureau/work/agent.hpp"
+#include "bureau/work/snapshot.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -49,6 +50,9 @@ class Orchestrator {
   Result<void> stop(Monotonic deadline);
 
   [[nodiscard]] std::vector<AgentState> agents() const;
+  /// The tasks that this process holds, and when its node's heartbeat was last written.
+  [[nodiscard]] std::vector<HeldTask> held() const;
+  [[nodiscard]] std::optional<Duration> heartbeat_age() const;
   /// Handlers that are past their time limit and still hold their thread.
   [[nodiscard]] std::vector<std::string> stuck() const;
   /// Called when a handler got stuck and its thread is lost for now.

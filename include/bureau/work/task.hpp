@@ -137,6 +137,8 @@ inline constexpr auto schema<Task> =
           index("ready", "queue", "rank").where("status = \"ready\""),
           index("scheduled", "run_at").where("status = \"scheduled\""),
           index("running", "node").where("status = \"running\""),
+          index("in_doubt", "kind", "error_code").where("status = \"in_doubt\""),
+          index("dead", "kind", "error_code").where("status = \"dead\""),
           unique_index("unique_key", "tenant", "kind", "unique_key")
               .where("unique_key is not null and status < \"completed\""));
 

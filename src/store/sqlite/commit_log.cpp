@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "store/sqlite/file_format.hpp"
 #include "store/sqlite/log_repair.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -31,6 +32,10 @@ Result<void> CommitLog::begin() {
   }
   int code = connection_.run("BEGIN IMMEDIATE");
   if (code != SQLITE_OK) return fail(connection_.error(code, "beginning a write"));
+  if (auto well = look_for_upgrade(); !well) {
+    rollback();
+    return well;
+  }
   auto statement =
       connection_.prepare("SELECT id,writer,sequence FROM bureau_commits ORDER BY id DESC LIMIT 1");
   if (!statement) {
@@ -51,6 +56,19 @@ Result<void> CommitLog::begin() {
   if (any && last_writer_ != writer_) others_ = last_;
   sequence_begun_ = sequence_;
   changes_begun_ = connection_.changes();
+  return {};
+}
+
+/// Only after others have written: a look at SQLite's own count, which costs no statement.
+Result<void> CommitLog::look_for_upgrade() {
+  std::uint32_t version = 0;
+  sqlite3_file_control(connection_.handle(), "main", SQLITE_FCNTL_DATA_VERSION, &version);
+  if (version == data_version_) return {};
+  if (auto well = check_upgrade(connection_); !well) {
+    if (well.error().code == Code::upgraded) guard_.refuse(well.error());
+    return well;
+  }
+  data_version_ = version;
   return {};
 }
 

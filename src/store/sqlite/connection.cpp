@@ -95,7 +95,8 @@ Connection::~Connection() {
 
 Result<std::unique_ptr<Connection>> Connection::open(const SqliteOptions& options, Role role) {
   // NOMUTEX: one thread at a time is our own rule. EXRESCODE: errors say which I/O failed.
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+  const int flags = (role == Role::sql ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                     (role == Role::writer ? SQLITE_OPEN_CREATE : 0);
   std::unique_ptr<Connection> made;
   try {
@@ -106,7 +107,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const SqliteOptions& option
   }
   sqlite3* const handle = made->handle_;
   // Before the first look into the file, which would make files beside it.
-  if (sqlite3_db_readonly(handle, "main") == 1) {
+  if (role != Role::sql && sqlite3_db_readonly(handle, "main") == 1) {
     return fail(made->error(SQLITE_READONLY, "opening it"));
   }
   sqlite3_busy_handler(handle, &Connection::on_busy, made.get());
@@ -130,7 +131,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const SqliteOptions& option
       "PRAGMA trusted_schema=0; PRAGMA cell_size_check=1; PRAGMA mmap_size=0;"
       "PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=0; PRAGMA synchronous={};"
       "PRAGMA cache_size=-{}; PRAGMA secure_delete=FAST; PRAGMA query_only={};",
-      synced ? "FULL" : "NORMAL", std::max(options.cache_kib, 64), role == Role::reader ? 1 : 0);
+      synced ? "FULL" : "NORMAL", std::max(options.cache_kib, 64), role == Role::writer ? 0 : 1);
   BUREAU_TRY_VOID(made->execute(pragmas, "opening it"));
   return made;
 }

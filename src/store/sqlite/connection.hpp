@@ -51,7 +51,7 @@ class Statement {
 /// that knows SQLiteCpp; nothing it throws gets out. To be used by one thread at a time.
 class Connection {
  public:
-  enum class Role { writer, reader };
+  enum class Role { writer, reader, sql };  ///< sql: cannot write, whatever is asked of it
   /// Opens the file, and creates it when the role is writer. Sets what concerns the connection;
   /// what concerns the file is prepare_file()'s.
   static Result<std::unique_ptr<Connection>> open(const SqliteOptions& options, Role role);

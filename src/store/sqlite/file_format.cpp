@@ -11,6 +11,14 @@ namespace {
 
 constexpr std::string_view opening = "opening it";
 
+tl::unexpected<Error> newer(const Connection& connection, std::int64_t format) {
+  return fail(Code::upgraded,
+              fmt::format("{}: made by a newer bureau: its format is {}, this one reads up to {}; "
+                          "update the program",
+                          connection.path(), format, format_version),
+              "format");
+}
+
 Result<void> check_format(Connection& connection) {
   BUREAU_TRY(const std::int64_t format, connection.query_integer("PRAGMA user_version", opening));
   if (format <= format_version) return {};
@@ -19,12 +27,7 @@ Result<void> check_format(Connection& connection) {
       connection.query_integer(
           "SELECT CAST(value AS INTEGER) FROM bureau_meta WHERE key='oldest_reader'", opening));
   if (oldest <= format_version) return {};
-  return fail(Code::conflict,
-              fmt::format("{}: made by a newer bureau: its format is {}, this one reads up to {}; "
-                          "update the program",
-
-                          connection.path(), format, format_version),
-              "format");
+  return newer(connection, format);
 }
 
 Result<void> make_ours(Connection& connection) {
@@ -77,6 +80,17 @@ Result<bool> check_file(Connection& connection) {
   }
   if (!empty) BUREAU_TRY_VOID(check_format(connection));
   return empty;
+}
+
+Result<void> check_upgrade(Connection& connection) {
+  BUREAU_TRY(const auto statement,
+             connection.prepare(
+                 "SELECT CAST(value AS INTEGER) FROM bureau_meta WHERE key='oldest_reader'"));
+  const int code = statement.step();
+  if (code != SQLITE_ROW) return {};  // the statement that follows says what is wrong
+  const std::int64_t oldest = sqlite3_column_int64(statement.get(), 0);
+  if (oldest <= format_version) return {};
+  return newer(connection, oldest);
 }
 
 Result<void> prepare_file(Connection& connection, bool first) {

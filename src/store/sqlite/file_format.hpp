@@ -20,6 +20,10 @@ Result<bool> check_file(Connection& connection);
 /// on it. REQUIRES: the lock file is held.
 Result<void> prepare_file(Connection& connection, bool first);
 
+/// That no newer program has changed the file meanwhile so that this one may not use it any more
+/// (`upgraded`). REQUIRES: a transaction is open.
+Result<void> check_upgrade(Connection& connection);
+
 /// Storage::migrate() on an open connection. REQUIRES: a write transaction is open.
 Result<void> migrate_tables(Connection& connection, const Catalog& catalog);
 

@@ -159,7 +159,10 @@ Result<std::unique_ptr<FileGuard>> FileGuard::begin(Connection& writer, bool has
   std::unique_ptr<FileGuard> guard(new FileGuard);
   guard->path_ = writer.path();
   guard->forks_ = forks();
-  if (has_own_vfs) return guard;
+  if (has_own_vfs) {
+    guard->file_ = std::make_shared<File>();
+    return guard;
+  }
   BUREAU_TRY(guard->file_, attach(guard->path_));
   const char* const database = sqlite3_db_filename(writer.handle(), "main");
   guard->log_ = FileHandle(::open(sqlite3_filename_wal(database), O_PATH | O_CLOEXEC));
@@ -173,14 +176,17 @@ Result<std::unique_ptr<FileGuard>> FileGuard::begin(Connection& writer, bool has
 }
 
 FileGuard::~FileGuard() {
-  if (file_ && !is_forked()) detach(*file_);
+  if (file_ && file_->handle.is_open() && !is_forked()) detach(*file_);
 }
 
 bool FileGuard::is_forked() const { return forks_ != forks(); }
 
+std::int64_t FileGuard::log_bytes() const {
+  return mark_ == nullptr || !check() ? 0 : log_bytes_in_use(mark_);
+}
+
 bool FileGuard::is_well() const {
   if (is_forked()) return false;
-  if (!file_) return true;
   return !file_->lost.load(std::memory_order_acquire) &&
          (mark_ == nullptr || __atomic_load_n(mark_, __ATOMIC_RELAXED) == marked_);
 }
@@ -204,12 +210,16 @@ tl::unexpected<Error> FileGuard::lose(std::string_view how) const {
 }
 
 tl::unexpected<Error> FileGuard::give_up(std::string message) const {
+  refuse({Code::unavailable, std::move(message)});
   const std::lock_guard guard(file_->mutex);
-  if (!file_->lost.load(std::memory_order_relaxed)) {
-    file_->why = {Code::unavailable, std::move(message)};
-    file_->lost.store(true, std::memory_order_release);
-  }
   return fail(file_->why);
+}
+
+void FileGuard::refuse(Error why) const {
+  const std::lock_guard guard(file_->mutex);
+  if (file_->lost.load(std::memory_order_relaxed)) return;
+  file_->why = std::move(why);
+  file_->lost.store(true, std::memory_order_release);
 }
 
 // The order matters. Who removes the log makes a checkpoint first, with the exclusive lock, which
@@ -217,7 +227,7 @@ tl::unexpected<Error> FileGuard::give_up(std::string message) const {
 // checkpoint, one of the two must show.
 Result<void> FileGuard::verify() const {
   BUREAU_TRY_VOID(check());
-  if (!file_) return {};
+  if (!file_->handle.is_open()) return {};
   const int descriptor = file_->handle.get();
   auto lock = lock_range(F_RDLCK, sqlite_lock_start, sqlite_lock_length);
   if (control_lock(descriptor, F_OFD_GETLK, lock) == 0 && lock.l_type == F_WRLCK &&
@@ -237,7 +247,7 @@ Result<void> FileGuard::verify() const {
 
 Result<void> FileGuard::verify_name() const {
   BUREAU_TRY_VOID(check());
-  if (!file_) return {};
+  if (!file_->handle.is_open()) return {};
   struct stat status {};
   const bool there = ::stat(path_.c_str(), &status) == 0;
   if (there && status.st_dev == file_->device && status.st_ino == file_->inode) return {};

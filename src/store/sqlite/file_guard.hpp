@@ -46,7 +46,11 @@ class FileGuard {
   [[nodiscard]] Result<void> verify() const;
   /// That the path still leads to the file; to be asked now and then.
   [[nodiscard]] Result<void> verify_name() const;
+  /// Refuses everything from now on, for this reason.
+  void refuse(Error why) const;
   [[nodiscard]] bool is_forked() const;
+  /// Of the log, in use. 0 where it cannot be seen.
+  [[nodiscard]] std::int64_t log_bytes() const;
 
   struct File;
 
@@ -59,7 +63,7 @@ class FileGuard {
 
   std::string path_;
   std::uint32_t forks_ = 0;
-  std::shared_ptr<File> file_;  ///< null: of a VFS of the host's
+  std::shared_ptr<File> file_;  ///< without a descriptor: of a VFS of the host's
   FileHandle log_;              ///< only names the log; null: there was none
   /// In the shared memory; null: not used.
   const std::uint32_t* mark_ = nullptr;

@@ -116,9 +116,8 @@ Result<std::uint32_t*> log_mark(Connection& connection, std::string_view doing) 
   return reinterpret_cast<std::uint32_t*>(index + unused_at);
 }
 
-Result<std::int64_t> log_bytes_in_use(Connection& connection, std::string_view doing) {
-  BUREAU_TRY(const unsigned char* const index, index_of(connection, doing));
-  return index == nullptr ? 0 : log_bytes(index);
+std::int64_t log_bytes_in_use(const std::uint32_t* mark) {
+  return log_bytes(reinterpret_cast<const unsigned char*>(mark) - unused_at);
 }
 
 bool log_is_empty(Connection& connection) {

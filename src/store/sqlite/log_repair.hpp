@@ -22,8 +22,8 @@ Result<void> repair_log(Connection& connection, std::string_view doing);
 /// the connection.
 [[nodiscard]] Result<std::uint32_t*> log_mark(Connection& connection, std::string_view doing);
 
-/// How many bytes of the log are in use, as the shared memory has it.
-[[nodiscard]] Result<std::int64_t> log_bytes_in_use(Connection& connection, std::string_view doing);
+/// How many bytes of the log are in use, as the shared memory with this mark has it.
+[[nodiscard]] std::int64_t log_bytes_in_use(const std::uint32_t* mark);
 
 /// Whether there is nothing in the log.
 [[nodiscard]] bool log_is_empty(Connection& connection);

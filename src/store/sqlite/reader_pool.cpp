@@ -32,7 +32,7 @@ Result<Connection*> ReaderPool::take(Monotonic deadline) {
   if (!free_.empty()) {
     Connection* const taken = free_.back();
     free_.pop_back();
-    return taken;
+    return note(taken);
   }
   SqliteOptions options = options_;
   const bool first = running_ == 1 && all_.empty();
@@ -47,12 +47,28 @@ Result<Connection*> ReaderPool::take(Monotonic deadline) {
   }
   Connection* const made = opened->get();
   all_.insert(first ? all_.begin() : all_.end(), *std::move(opened));
-  return made;
+  return note(made);
+}
+
+/// REQUIRES: mutex_ is held.
+Connection* ReaderPool::note(Connection* connection) {
+  active_.emplace_back(connection, clock_.monotonic());
+  return connection;
+}
+
+Duration ReaderPool::longest() const {
+  const std::lock_guard guard(mutex_);
+  Duration longest{};
+  for (const auto& [connection, since] : active_) {
+    longest = std::max(longest, clock_.monotonic() - since);
+  }
+  return longest;
 }
 
 void ReaderPool::give_back(Connection* connection) {
   const std::lock_guard guard(mutex_);
   free_.push_back(connection);
+  std::erase_if(active_, [&](const auto& one) { return one.first == connection; });
   // One that reads alone always gets the first, with its larger cache.
   const std::size_t last = free_.size() - 1;
   if (last > 0 && free_[last - 1] == all_.front().get()) std::swap(free_[last], free_[last - 1]);

@@ -19,9 +19,12 @@ class ReaderPool {
   Result<void> read(Monotonic deadline, ReadClosure closure);
   /// How many reads run now.
   [[nodiscard]] int running() const;
+  /// And how long the oldest of them has run; zero when there is none.
+  [[nodiscard]] Duration longest() const;
 
  private:
   Result<Connection*> take(Monotonic deadline);
+  Connection* note(Connection* connection);
   void give_back(Connection* connection);
 
   SqliteOptions options_;
@@ -30,6 +33,7 @@ class ReaderPool {
   std::condition_variable freed_;
   std::vector<std::unique_ptr<Connection>> all_;
   std::vector<Connection*> free_;  ///< the last used is the next to be used: its cache is warm
+  std::vector<std::pair<Connection*, Monotonic>> active_;  ///< since when each reads
   int running_ = 0;
   int waiting_ = 0;
 };

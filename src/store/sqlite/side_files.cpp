@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <sstream>
 
 #include "store/sqlite/failure.hpp"
 
@@ -21,6 +22,9 @@ constexpr off_t audience_byte = 8;
 /// who have the database open share.
 constexpr off_t writer_byte = 0;
 constexpr off_t joined_byte = 1;
+/// Where its holder leaves word: lines of text, to the next zero.
+constexpr off_t word_at = 16;
+constexpr std::size_t longest_word = 496;
 
 bool is_contention(int number) { return number == EAGAIN || number == EACCES; }
 
@@ -93,8 +97,40 @@ Result<void> LockFile::lock(Clock& clock, Monotonic deadline) {
 }
 
 void LockFile::unlock() {
+  take_word_away();
   auto lock = lock_range(F_UNLCK, writer_byte, 1);
   control_lock(file_.get(), F_OFD_SETLK, lock);
+}
+
+void LockFile::leave_word(const Word& word) {
+  std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n", word.pid, word.since, word.line,
+                                 word.function, word.file);
+  text.resize(longest_word);
+  has_word_ = true;
+  [[maybe_unused]] const auto written = ::pwrite(file_.get(), text.data(), text.size(), word_at);
+}
+
+void LockFile::take_word_away() {
+  if (!has_word_.load(std::memory_order_relaxed)) return;
+  has_word_ = false;
+  const char zero = 0;
+  [[maybe_unused]] const auto written = ::pwrite(file_.get(), &zero, 1, word_at);
+}
+
+std::optional<LockFile::Word> LockFile::other_holder() const {
+  auto lock = lock_range(F_WRLCK, writer_byte, 1);
+  if (control_lock(file_.get(), F_OFD_GETLK, lock) != 0 || lock.l_type == F_UNLCK) {
+    return std::nullopt;
+  }
+  Word word;
+  std::array<char, longest_word + 1> text{};
+  if (::pread(file_.get(), text.data(), longest_word, word_at) <= 0) return word;
+  std::istringstream lines{std::string(text.data())};
+  if (!(lines >> word.pid >> word.since >> word.line)) return Word{};
+  lines.ignore();
+  std::getline(lines, word.function);
+  std::getline(lines, word.file);
+  return word;
 }
 
 Result<bool> LockFile::join() {

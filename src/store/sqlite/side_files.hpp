@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "bureau/core/clock.hpp"
@@ -66,12 +67,26 @@ class LockFile {
   void set_mark(bool marked);
   [[nodiscard]] bool is_marked() const;
 
+  /// Who holds it and where, for those who ask in other processes. A call that holds it for long
+  /// leaves it (any thread); unlock() takes it away.
+  struct Word {
+    std::int64_t pid = 0;
+    std::int64_t since = 0;  ///< microseconds UTC
+    int line = 0;
+    std::string file, function;
+  };
+  void leave_word(const Word& word);
+  void take_word_away();
+  /// The word of whoever else holds it; empty fields where he left none. None: nobody does.
+  [[nodiscard]] std::optional<Word> other_holder() const;
+
  private:
   explicit LockFile(FileHandle file, std::string path)
       : file_(std::move(file)), path_(std::move(path)) {}
   FileHandle file_;
   std::string path_;
   bool marked_ = false;
+  std::atomic<bool> has_word_{false};
 };
 
 /// `<file>-nodes`: one byte for each node, locked by the storage that has the node. The kernel

@@ -14,9 +14,12 @@
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/file_format.hpp"
 #include "store/sqlite/file_guard.hpp"
+#include "store/sqlite/file_identity.hpp"
+#include "store/sqlite/file_place.hpp"
 #include "store/sqlite/log_repair.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/side_files.hpp"
+#include "store/sqlite/sql_reader.hpp"
 #include "store/sqlite/write_queue.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -71,7 +74,7 @@ class SqliteStorage final : public Storage {
 
   [[nodiscard]] std::string_view name() const override { return "sqlite"; }
   [[nodiscard]] Capabilities capabilities() const override {
-    return {.durable = true, .shared = true, .concurrent_writers = false};
+    return {.durable = true, .shared = true, .concurrent_writers = false, .sql = true};
   }
 
   Result<void> read(Monotonic deadline, ReadClosure closure) override;
@@ -79,6 +82,12 @@ class SqliteStorage final : public Storage {
     BUREAU_TRY_VOID(guard_->check());
     return queue_->write(options, closure);
   }
+  Result<SqlSummary> sql(const Catalog& catalog, const SqlQuery& query, SqlSink sink) override {
+    BUREAU_TRY_VOID(guard_->check());
+    return sql_->run(catalog, query, sink);
+  }
+  [[nodiscard]] Result<StorageState> state() override;
+  void observe() override;
   void write_all(std::span<BatchedWrite> writes) override {
     if (auto well = guard_->check(); !well) {
       for (BatchedWrite& one : writes) one.result = well;
@@ -90,6 +99,7 @@ class SqliteStorage final : public Storage {
   Result<Subscription> on_commit(std::function<void()> hint) override {
     return hints_->subscribe(std::move(hint));
   }
+  [[nodiscard]] NodeRange node_range() const override { return range_; }
   Result<bool> hold_node(int node) override {
     BUREAU_TRY_VOID(guard_->check());
     return nodes_->hold(node);
@@ -116,6 +126,7 @@ class SqliteStorage final : public Storage {
   Result<void> prepare();
 
   SqliteOptions options_;
+  NodeRange range_;
   std::shared_ptr<CommitHints> hints_ = std::make_shared<CommitHints>();
   std::unique_ptr<LockFile> lock_file_;
   std::unique_ptr<NodeFile> nodes_;
@@ -127,6 +138,7 @@ class SqliteStorage final : public Storage {
   std::unique_ptr<Checkpointer> checkpointer_;
   std::unique_ptr<WriteQueue> queue_;
   std::unique_ptr<ReaderPool> readers_;
+  std::unique_ptr<SqlReader> sql_;
 };
 
 Result<std::shared_ptr<Storage>> SqliteStorage::open(SqliteOptions options) {
@@ -142,7 +154,11 @@ Result<std::shared_ptr<Storage>> SqliteStorage::open(SqliteOptions options) {
 
 Result<void> SqliteStorage::open_files() {
   const bool own_vfs = !options_.vfs.empty();
-  if (!own_vfs) BUREAU_TRY_VOID(FileGuard::may_open(options_.path));
+  if (!own_vfs) {
+    options_.path = resolve(options_.path);
+    BUREAU_TRY_VOID(check_file_system(options_));
+    BUREAU_TRY_VOID(FileGuard::may_open(options_.path));
+  }
   BUREAU_TRY(writer_, open_writer(options_));
   // Before anything is made beside a file that is not ours.
   BUREAU_TRY_VOID(check_file(*writer_));
@@ -167,6 +183,7 @@ Result<void> SqliteStorage::open_files() {
   commits_ = std::make_unique<CommitLog>(*writer_, *lock_file_, *guard_, identity);
   checkpointer_ = std::make_unique<Checkpointer>(*writer_, *lock_file_, options_.log);
   readers_ = std::make_unique<ReaderPool>(options_);
+  sql_ = std::make_unique<SqlReader>(options_);
   queue_ = std::make_unique<WriteQueue>(
       *writer_, *commits_, *lock_file_,
       WriteQueue::Settings{.clock = options_.clock,
@@ -192,6 +209,16 @@ Result<void> SqliteStorage::prepare() {
   BUREAU_TRY(const bool first, lock_file_->join());
   BUREAU_TRY_VOID(prepare_file(*writer_, first));
   if (first) lock_file_->set_mark(false);
+  if (!options_.vfs.empty()) return {};
+  look_at_mode(options_);
+  BUREAU_TRY(const FileIdentity identity, settle_identity(*writer_, first));
+  range_ = {identity.home * home_size, home_size};
+  if (identity.copied) {
+    log(options_.log, LogLevel::warning, "sqlite",
+        "the office is a copy of another file: its leases were made void, and its ids differ from "
+        "that one's from now on",
+        {{"path", std::string_view(options_.path)}});
+  }
   return {};
 }
 
@@ -200,6 +227,7 @@ SqliteStorage::~SqliteStorage() {
     leave_to_parent();
     return;
   }
+  sql_.reset();
   readers_.reset();
   if (queue_ && guard_->verify() && lock_file_->try_lock() && !lock_file_->is_marked()) {
     writer_->checkpoint_on_close();
@@ -213,6 +241,7 @@ SqliteStorage::~SqliteStorage() {
 void SqliteStorage::leave_to_parent() {
   static_cast<void>(queue_.release());
   static_cast<void>(readers_.release());
+  static_cast<void>(sql_.release());
   static_cast<void>(commits_.release());
   static_cast<void>(checkpointer_.release());
   static_cast<void>(writer_.release());
@@ -251,6 +280,48 @@ Result<void> SqliteStorage::migrate(const Catalog& catalog) {
     hints_->call();
   }
   return done;
+}
+
+Result<StorageState> SqliteStorage::state() {
+  BUREAU_TRY_VOID(guard_->check());
+  StorageState state;
+  const Clock& clock = *options_.clock;
+  if (const auto holder = queue_->holder(); holder.any) {
+    StorageState::Writer& writer = state.writer.emplace();
+    writer.pid = ::getpid();
+    writer.file = holder.where.file;
+    writer.line = holder.where.line;
+    writer.function = holder.where.function;
+    writer.held = clock.monotonic() - holder.since;
+  } else if (const auto word = lock_file_->other_holder()) {
+    StorageState::Writer& writer = state.writer.emplace();
+    writer.here = word->pid == ::getpid();
+    writer.pid = word->pid;
+    writer.file = word->file;
+    writer.line = word->line;
+    writer.function = word->function;
+    if (word->since != 0) writer.held = clock.now() - Timestamp::from_micros(word->since);
+  }
+  state.waiting_writers = queue_->waiting();
+  state.readers = static_cast<std::size_t>(readers_->running());
+  state.longest_reader = readers_->longest();
+  state.log_bytes = guard_->log_bytes();
+  struct stat status {};
+  if (::stat(options_.path.c_str(), &status) == 0) state.file_bytes = status.st_size;
+  if (::stat((options_.path + "-wal").c_str(), &status) == 0) state.log_file_bytes = status.st_size;
+  return state;
+}
+
+void SqliteStorage::observe() {
+  const auto holder = queue_->holder();
+  const Clock& clock = *options_.clock;
+  if (!holder.any || guard_->is_forked()) return;
+  const Duration held = clock.monotonic() - holder.since;
+  if (held < options_.slow_write) return;
+  lock_file_->leave_word({::getpid(), (clock.now() - held).micros(), holder.where.line,
+                          holder.where.file, holder.where.function});
+  // It may have come to its end meanwhile.
+  if (queue_->holder().since != holder.since) lock_file_->take_word_away();
 }
 
 Result<Duration> SqliteStorage::maintain() {

@@ -101,10 +101,11 @@ WriteQueue::Ticket& WriteQueue::new_ticket() {
 Result<void> WriteQueue::refuse_nested(const WriteOptions& options) const {
   if (!runs_here(this)) return {};
   const CodeLocation& where = options.where;  // none where a repository wrote
-  return fail(Code::invalid,
-              fmt::format("{}: a write inside a write{}; pass the writer or unit on instead",
-                          settings_.path,
-                          where.line == 0 ? "" : fmt::format(", at {}:{}", where.file, where.line)));
+  return fail(
+      Code::invalid,
+      fmt::format("{}: a write inside a write{}; pass the writer or unit on instead",
+                  settings_.path,
+                  where.line == 0 ? "" : fmt::format(", at {}:{}", where.file, where.line)));
 }
 
 Result<void> WriteQueue::write(const WriteOptions& options, WriteClosure closure) {
@@ -393,6 +394,7 @@ void WriteQueue::run_work(Ticket& ticket) {
   }
   Running frame{this, running};
   running = &frame;
+  show_holder({"", 0, "a migration or a checkpoint"}, settings_.clock->monotonic());
   ticket.result = guarded(*ticket.work);
   running = frame.outer;
   commits_.rollback();
@@ -412,11 +414,39 @@ bool WriteQueue::open_transaction(Ticket& ticket) {
   return false;
 }
 
+/// REQUIRES: the turn.
+void WriteQueue::show_holder(const CodeLocation& where, Monotonic begun) {
+  const std::int64_t moment = std::max<std::int64_t>(begun.since_start.count(), 1);
+  begun_.store(0, std::memory_order_relaxed);
+  if (since_.load(std::memory_order_relaxed) == 0) {
+    since_.store(moment, std::memory_order_relaxed);
+  }
+  file_.store(where.file, std::memory_order_relaxed);
+  function_.store(where.function, std::memory_order_relaxed);
+  line_.store(where.line, std::memory_order_relaxed);
+  begun_.store(moment, std::memory_order_release);
+}
+
+WriteQueue::Holder WriteQueue::holder() const {
+  Holder holder;
+  for (int i = 0; i < 100; ++i) {
+    const std::int64_t begun = begun_.load(std::memory_order_acquire);
+    holder = {begun != 0,
+              {file_.load(std::memory_order_relaxed), line_.load(std::memory_order_relaxed),
+               function_.load(std::memory_order_relaxed)},
+              {Duration(since_.load(std::memory_order_relaxed))},
+              {Duration(begun)}};
+    if (begun_.load(std::memory_order_acquire) == begun) break;
+  }
+  return holder;
+}
+
 Result<void> WriteQueue::call(Ticket& ticket, std::optional<Error>& doom) {
   TransactionWriter writer(connection_, commits_.sequence(), ticket.deadline, ticket.careful);
   Running frame{this, running};
   running = &frame;
   const Monotonic begun = settings_.clock->monotonic();
+  show_holder(ticket.options->where, begun);
   Result<void> result = guarded([&] { return (*ticket.closure)(writer); });
   const Duration held = settings_.clock->monotonic() - begun;
   running = frame.outer;
@@ -526,6 +556,8 @@ void WriteQueue::end_transaction() {
 /// group is on its way meanwhile.
 void WriteQueue::finish() {
   if (committed_) settings_.before_unlock();
+  begun_.store(0, std::memory_order_relaxed);
+  since_.store(0, std::memory_order_relaxed);
   if (std::exchange(file_locked_, false)) lock_file_.unlock();
   std::vector<Ticket*> finished = std::exchange(finished_, {});
   const bool committed = std::exchange(committed_, false);

@@ -46,6 +46,16 @@ class WriteQueue {
   Result<void> run_alone(Monotonic deadline, FunctionRef<Result<void>()> work);
   /// Whether the outcome of an earlier commit is still unknown. run_alone() settles it, or fails.
   [[nodiscard]] bool is_unsettled() const { return unsettled_.load(std::memory_order_acquire); }
+  /// The write that has the lock now, to be asked by any thread.
+  struct Holder {
+    bool any = false;
+    CodeLocation where;
+    Monotonic since;  ///< the lock was taken
+    Monotonic begun;  ///< by this closure; a group's have one lock
+  };
+  [[nodiscard]] Holder holder() const;
+  /// How many wait for their turn.
+  [[nodiscard]] std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
   /// The number of the last commit of another storage that a write here has met; 0: none.
   [[nodiscard]] std::int64_t others_commit() const {
     return others_commit_.load(std::memory_order_acquire);
@@ -91,6 +101,12 @@ class WriteQueue {
   Settings settings_;
   std::atomic<bool> unsettled_{false};
   std::atomic<std::int64_t> others_commit_{0};
+  void show_holder(const CodeLocation& where, Monotonic begun);
+
+  // What holder() tells. begun_ is 0 while the others change or nobody holds the lock.
+  std::atomic<std::int64_t> begun_{0}, since_{0};
+  std::atomic<const char*> file_{""}, function_{""};
+  std::atomic<int> line_{0};
 
   std::mutex mutex_;  ///< guards what follows, up to the next comment
   std::deque<Ticket*> queue_;
