@@ -1,6 +1,7 @@
 // What is stuck: Engine::snapshot(), and SQL for the host.
 
 #include <doctest/doctest.h>
+#include <sqlite3.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -163,4 +164,27 @@ TEST_CASE("an office without SQL takes snapshots all the same") {
       [](std::span<const std::string>, std::span<const Value>) -> Result<bool> { return true; });
   REQUIRE_FALSE(refused);
   CHECK(refused.error().field == "storage");
+}
+
+TEST_CASE("a program that is too old for the file claims no more tasks") {
+  Office office;
+  must(office.engine->add(std::make_shared<Failer>()));
+  must(office.engine->start_polled());
+  const Tasks tasks(office.engine->system(office.tenant.id));
+  must(tasks.enqueue(fail_kind, Nothing{}));
+  REQUIRE(office.engine->agents()[0].operational);
+  sqlite3* newer = nullptr;
+  REQUIRE(sqlite3_open((office.folder + "/office.db").c_str(), &newer) == SQLITE_OK);
+  CHECK(sqlite3_exec(newer,
+                     "PRAGMA user_version=2;"
+                     "UPDATE bureau_meta SET value='2' WHERE key='oldest_reader'",
+                     nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(newer);
+  for (int i = 0; i < 3; ++i) static_cast<void>(office.engine->poll({10, Duration::max()}));
+  CHECK_FALSE(office.engine->agents()[0].operational);
+  CHECK(office.engine->agents()[0].failed == 0);
+  const auto refused = tasks.enqueue(fail_kind, Nothing{});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Code::upgraded);
+  CHECK(refused.error().field == "format");
 }
