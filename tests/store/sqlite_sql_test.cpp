@@ -142,7 +142,9 @@ TEST_CASE("SQL that would write, open another file or read a secret is forbidden
       {"SELECT password FROM exercise_items", "secret"},
       {"SELECT data FROM sqlite_dbpage", ""},
   };
-  for (const auto& [text, word] : refused) {
+  for (const auto& one : refused) {
+    const char* const text = one.first;
+    const char* const word = one.second;
     const auto answer = ask(*office.storage, text);
     CAPTURE(text);
     CAPTURE(message_of(answer));
