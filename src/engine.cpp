@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "bureau/notify/notifications.hpp"
+#include "bureau/rewards/rewards.hpp"
 #include "bureau/sales/deals.hpp"
 #include "bureau/support/tickets.hpp"
 #include "bureau/work/agent_network.hpp"
@@ -90,6 +91,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   BUREAU_TRY_VOID(support::add_tables(database.catalog));
   BUREAU_TRY_VOID(sales::add_tables(database.catalog));
   BUREAU_TRY_VOID(notify::add_tables(database.catalog));
+  BUREAU_TRY_VOID(rewards::add_tables(database.catalog));
   for (const TableInfo* table : o.tables) {
     if (table == nullptr) return fail(Code::invalid, "tables: one of them is null", "tables");
     BUREAU_TRY_VOID(database.catalog.add(*table));
@@ -102,6 +104,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   BUREAU_TRY_VOID(support::add_policies(policies));
   BUREAU_TRY_VOID(sales::add_policies(policies));
   BUREAU_TRY_VOID(notify::add_policies(policies));
+  BUREAU_TRY_VOID(rewards::add_policies(policies));
   BUREAU_TRY(engine->access_, Access::open(*engine->database_, policies));
   engine->database_->on_async_write([wake = engine->wake_] { wake->ring(); });
   engine->feed_ =

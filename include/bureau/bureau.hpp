@@ -7,6 +7,7 @@
 #include "bureau/core/money.hpp"
 #include "bureau/engine.hpp"
 #include "bureau/notify/notify.hpp"
+#include "bureau/rewards/rewards.hpp"
 #include "bureau/sales/sales.hpp"
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/support/support.hpp"

@@ -331,6 +331,65 @@ Result<std::int64_t> Database::last_change(Reader& reader, std::span<const Right
 
 Result<std::int64_t> Database::read_journal(Reader& reader, std::int64_t after, std::size_t limit,
                                             FunctionRef<Result<bool>(JournalRecord&&)> sink) {
+  return give_records(reader, after, limit, {}, sink);
+}
+
+Result<std::int64_t> Database::read_journal(Reader& reader, std::int64_t after, std::size_t limit,
+                                            const JournalFilter& filter,
+                                            FunctionRef<Result<bool>(JournalRecord&&)> sink) {
+  std::vector<std::int64_t> shapes;
+  BUREAU_TRY_VOID(
+      reader.scan(select<detail::ShapeRow>(), [&](std::span<const Value> values) -> Result<bool> {
+        detail::ShapeRow row;
+        from_values(values, row);
+        const bool wanted = std::any_of(filter.tables.begin(), filter.tables.end(),
+                                        [&](const auto* t) { return t->name == row.table_name; });
+        if (wanted) shapes.push_back(row.id.value);
+        return true;
+      }));
+  using Row = detail::JournalRow;
+  Predicate which = col(&Row::shape).in(shapes);
+  if (filter.tenant != 0) which = which && col(&Row::tenant) == filter.tenant;
+  bool stopped = false;
+  std::size_t found = 0;
+  const auto give = [&](JournalRecord&& record) -> Result<bool> {
+    BUREAU_TRY(const bool more, sink(std::move(record)));
+    stopped = !more;
+    return more;
+  };
+  BUREAU_TRY(const std::int64_t through, give_records(reader, after, limit, which, give, &found));
+  if (stopped || found >= limit) return through;
+  return journal_head(reader);  // the rest is of others
+}
+
+Result<std::vector<Database::ChangedTable>> Database::changed_tables(Reader& reader,
+                                                                     std::int64_t after) {
+  using Row = detail::JournalRow;
+  struct Group {
+    std::int64_t tenant, shape, last;
+  };
+  std::vector<Group> groups;
+  Aggregate newest;
+  newest.table = &table_of<Row>();
+  newest.where = beyond(after);
+  newest.group_by = {&col(&Row::tenant).info(), &col(&Row::shape).info()};
+  newest.measures = {{Aggregate::Function::maximum, &newest.table->columns[0]}};
+  BUREAU_TRY_VOID(reader.aggregate(newest, [&](std::span<const Value> row) -> Result<bool> {
+    groups.push_back({row[0].as_integer(), row[1].as_integer(), row[2].as_integer()});
+    return true;
+  }));
+  std::vector<ChangedTable> changed;
+  for (const Group& group : groups) {
+    BUREAU_TRY(const auto shape, impl_->shape(reader, group.shape));
+    if (shape->table != nullptr) changed.push_back({shape->table, group.tenant, group.last});
+  }
+  return changed;
+}
+
+Result<std::int64_t> Database::give_records(Reader& reader, std::int64_t after, std::size_t limit,
+                                            const Predicate& which,
+                                            FunctionRef<Result<bool>(JournalRecord&&)> sink,
+                                            std::size_t* found) {
   BUREAU_TRY(std::int64_t tail, journal_tail(reader));
   if (after + 1 < tail) {
     return fail(
@@ -340,12 +399,13 @@ Result<std::int64_t> Database::read_journal(Reader& reader, std::int64_t after, 
   }
   // Rows are taken out of the scan first: decoding may read shapes and keys through `reader`.
   const TableInfo& table = table_of<detail::JournalRow>();
-  Select select{&table, beyond(after), {}, limit, {}, false};
+  Select select{&table, beyond(after) && which, {}, limit, {}, false};
   std::vector<detail::JournalRow> rows;
   BUREAU_TRY_VOID(reader.scan(select, [&](std::span<const Value> row) -> Result<bool> {
     from_values(row, rows.emplace_back());
     return true;
   }));
+  if (found != nullptr) *found = rows.size();
   detail::JournalDecoder decoder(*impl_, reader);
   std::int64_t through = after;
   for (const auto& row : rows) {

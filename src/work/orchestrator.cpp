@@ -34,6 +34,8 @@ struct Running {
 
 /// How long a task that its agent does not take waits before it is offered again.
 constexpr Duration refused_pause = std::chrono::seconds(5);
+/// How long agents are not told of further commits.
+constexpr Duration telling_pause = std::chrono::milliseconds(100);
 /// And one of a tenant that is suspended.
 constexpr Duration suspended_pause = std::chrono::minutes(1);
 
@@ -66,10 +68,13 @@ struct Orchestrator::Impl {
   std::atomic<bool> look_for_interrupts{false};
   std::atomic<std::int64_t> next_scheduled{INT64_MAX};  // micros; when one becomes due
 
+  std::atomic<bool> committed{false};  // since agents were told of commits
+
   std::mutex duty_mutex;
   Monotonic next_heartbeat{};
   std::atomic<std::int64_t> last_heartbeat{-1};  // micros of the monotonic clock
   std::atomic<bool> upgraded{false};  // the file is a newer program's now: nothing more to do here
+  Monotonic next_telling{};
   Monotonic next_rescue{};
 
   [[nodiscard]] Clock& clock() const { return database.clock(); }
@@ -93,6 +98,7 @@ struct Orchestrator::Impl {
   void retire(const Error& error);
   void expire_overdue(Monotonic now);
   void see_interrupts();
+  void tell_of_commits(Monotonic now);
   Monotonic next_limit() const;
 };
 
@@ -185,6 +191,7 @@ Result<void> Orchestrator::start() {
 bool Orchestrator::notice() {
   impl_->noticed.store(true, std::memory_order_release);
   impl_->look_for_interrupts.store(true, std::memory_order_release);
+  impl_->committed.store(true, std::memory_order_release);
   return impl_->works.load(std::memory_order_acquire);
 }
 
@@ -457,6 +464,33 @@ void Orchestrator::Impl::see_interrupts() {
   }
 }
 
+void Orchestrator::Impl::tell_of_commits(Monotonic now) {
+  std::vector<std::shared_ptr<Agent>> told;
+  {
+    std::lock_guard lock(mutex);
+    if (stopping) return;
+    for (const auto& entry : agents) {
+      if (entry->operational) told.push_back(entry->agent);
+    }
+  }
+  next_telling = now + telling_pause;
+  for (const auto& agent : told) {
+    Result<void> outcome;
+    try {
+      outcome = agent->on_commits();
+    } catch (const std::exception& e) {
+      outcome = bureau::fail(Code::internal, fmt::format("on_commits threw: {}", e.what()));
+    } catch (...) {
+      outcome = bureau::fail(Code::internal, "on_commits threw what is no std::exception");
+    }
+    if (outcome) continue;
+    log(database.log(), LogLevel::error, "orchestrator", "an agent could not see to commits",
+        {{"agent", agent->name()}, {"error", std::string_view(outcome.error().message)}});
+    next_telling = now + std::chrono::seconds(1);
+    committed.store(true, std::memory_order_release);
+  }
+}
+
 Monotonic Orchestrator::Impl::next_limit() const {
   Monotonic limit = Monotonic::never();
   std::lock_guard lock(mutex);
@@ -470,7 +504,10 @@ Result<Monotonic> Orchestrator::duties() {
   Impl& self = *impl_;
   std::unique_lock duty(self.duty_mutex, std::try_to_lock);
   const Monotonic now = self.clock().monotonic();
-  if (!duty) return now + self.options.heartbeat;
+  if (!duty) {
+    const bool due = self.committed.load(std::memory_order_acquire);
+    return now + (due ? std::min(telling_pause, self.options.heartbeat) : self.options.heartbeat);
+  }
   bool holds = false;
   if (self.upgraded.load(std::memory_order_acquire)) return Monotonic::never();
   {
@@ -494,7 +531,11 @@ Result<Monotonic> Orchestrator::duties() {
   if (holds && self.look_for_interrupts.exchange(false, std::memory_order_acq_rel)) {
     self.see_interrupts();
   }
+  if (now >= self.next_telling && self.committed.exchange(false, std::memory_order_acq_rel)) {
+    self.tell_of_commits(now);
+  }
   Monotonic next = std::min(self.next_rescue, self.next_limit());
+  if (self.committed.load(std::memory_order_acquire)) next = std::min(next, self.next_telling);
   if (holds) next = std::min(next, self.next_heartbeat);
   const std::int64_t due = self.next_scheduled.load(std::memory_order_acquire);
   if (due != INT64_MAX) {

@@ -163,6 +163,23 @@ class Database {
   /// `after` are no longer kept.
   Result<std::int64_t> read_journal(Reader& reader, std::int64_t after, std::size_t limit,
                                     FunctionRef<Result<bool>(JournalRecord&&)> sink);
+  /// Of these tables and this tenant alone (0: of all): other records are passed over unread.
+  struct JournalFilter {
+    std::span<const TableInfo* const> tables;
+    std::int64_t tenant = 0;
+  };
+  Result<std::int64_t> read_journal(Reader& reader, std::int64_t after, std::size_t limit,
+                                    const JournalFilter& filter,
+                                    FunctionRef<Result<bool>(JournalRecord&&)> sink);
+  /// Which tables changed after number `after`, by tenant (0: none). Looks at every record after
+  /// it, but not at what it says.
+  struct ChangedTable {
+    const TableInfo* table = nullptr;
+    std::int64_t tenant = 0;
+    std::int64_t last = 0;  ///< the number of the newest such change
+  };
+  [[nodiscard]] Result<std::vector<ChangedTable>> changed_tables(Reader& reader,
+                                                                 std::int64_t after);
   /// The number of the newest change after `after` of one of these tables: of the tenant, or of any
   /// for a table that has none; inserts only where they count. `after` when there was none. Looks
   /// at every record after `after`.
@@ -191,6 +208,10 @@ class Database {
   Result<void> run_closure(Writer& writer, const Attribution& attribution,
                            FunctionRef<Result<void>(Transaction&)> closure, Afterwards& after);
   void committed(const Afterwards& after);
+  Result<std::int64_t> give_records(Reader& reader, std::int64_t after, std::size_t limit,
+                                    const Predicate& which,
+                                    FunctionRef<Result<bool>(JournalRecord&&)> sink,
+                                    std::size_t* found = nullptr);
   std::vector<Result<void>> make_writes(std::span<const detail::AsyncWriteJob> jobs);
   std::unique_ptr<Impl> impl_;
 };

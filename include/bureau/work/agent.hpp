@@ -103,6 +103,10 @@ class Agent {
   virtual Result<void> on_initialize() { return {}; }  ///< once, when it is registered
   virtual Result<void> on_start() { return {}; }       ///< before its first task
   virtual Result<void> on_stop() { return {}; }        ///< after its last
+  /// Soon after on_start(), and after commits of this process or another, at most ten times a
+  /// second and never two at a time: for agents that make tasks of what has changed. It must be
+  /// quick; an error is logged, and it is called again.
+  virtual Result<void> on_commits() { return {}; }
 };
 
 /// An agent of one kind with typed payload and result:
