@@ -59,5 +59,7 @@ void add_rows_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau completion|manual`: made of the commands that `app` has; the last to be added.
 void add_help_commands(CLI::App& app,
                        std::function<void(std::function<bureau::Result<void>()>)> act);
+/// `bureau achievements ...`, `bureau points` and `bureau leaderboard`.
+void add_rewards_commands(CLI::App& app, const InOffice& in_office);
 
 }  // namespace cli

@@ -92,6 +92,7 @@ Result<void> work(const Settings& settings, std::size_t threads, bool until_idle
   BUREAU_TRY_VOID(office.engine->add(std::make_shared<RoutingAgent>()));
   BUREAU_TRY_VOID(
       office.engine->add(std::make_shared<ResponderAgent>(col(&Message::confidence) >= accept)));
+  BUREAU_TRY_VOID(office.engine->add(std::make_shared<RewardsAgent>(office.engine->access())));
   const Tasks tasks(office.system());
   const Predicate dead = col(&Task::status) == TaskStatus::dead;
   BUREAU_TRY(const auto dead_before, tasks.count(dead));
@@ -233,6 +234,7 @@ int run(int argc, char** argv, const Program& program) {
   add_rows_commands(app, in_office);
   add_sql_commands(app, in_office);
   add_health_commands(app, in_office, settings);
+  add_rewards_commands(app, in_office);
 
   auto* train_app = app.add_subcommand("train", "learn categories from labelled messages");
   train_app->add_option("FILE", file, "columns: text and category")->required();

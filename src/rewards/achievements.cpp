@@ -91,11 +91,10 @@ Result<Achievement> Achievements::save(const NewAchievement& given) const {
     BUREAU_TRY(const auto present, rows.first(col(&Achievement::key) == given.key));
     Achievement row = made;
     if (!present) {
-      BUREAU_TRY(row, rows.insert(row));
-      if (!row.source_table) return row;
-      BUREAU_TRY(const std::int64_t after, begin_counting(unit, given.history));
-      row.counts_after = after;
-      return rows.update(std::move(row));
+      if (row.source_table) {
+        BUREAU_TRY(row.counts_after, begin_counting(unit, given.history));
+      }
+      return rows.insert(std::move(row));
     }
     BUREAU_TRY_VOID(check_same(*present, made));
     row.id = present->id;

@@ -53,9 +53,8 @@ Result<PointRule> Points::save_rule(const NewPointRule& given) const {
     BUREAU_TRY(const auto present, rows.first(col(&PointRule::key) == given.key));
     PointRule row = made;
     if (!present) {
-      BUREAU_TRY(row, rows.insert(row));
       BUREAU_TRY(row.counts_after, begin_counting(unit, given.history));
-      return rows.update(std::move(row));
+      return rows.insert(std::move(row));
     }
     if (present->source_table != row.source_table || present->change != row.change ||
         !(present->predicate == row.predicate) || present->user_column != row.user_column) {
