@@ -12,6 +12,7 @@ namespace rewards::inside {
 namespace {
 
 constexpr std::size_t lines_a_commit = 5'000;
+constexpr std::int64_t numbers_unwritten = 10'000;
 
 /// The credits that a batch is about.
 class Credits {
@@ -238,7 +239,10 @@ Result<RewardsEvaluated> apply_batch(Unit& unit, const Batch& batch) {
     if (all) cursor.day = date_of_days(today);
     done.more = !all;
   }
-  BUREAU_TRY_VOID(replace_row(tx, *stored, cursor));
+  // Where nothing was counted, how far it is need not be written each time.
+  const bool idle = batch.changes == 0 && batch.missed == 0 && cursor.day == stored->day &&
+                    cursor.position - stored->position < numbers_unwritten;
+  if (!idle || done.more) BUREAU_TRY_VOID(replace_row(tx, *stored, cursor));
   return done;
 }
 

@@ -15,6 +15,8 @@ namespace {
 /// for.
 constexpr std::int64_t changes_a_batch = 4096;
 constexpr std::size_t records_a_look = 128;
+/// Nor does it look at more numbers than that when almost all are of other tables.
+constexpr std::int64_t numbers_a_batch = 500'000;
 
 bool is_among(std::span<const std::uint16_t> changed, const std::vector<std::uint16_t>& asked) {
   return std::any_of(changed.begin(), changed.end(), [&](std::uint16_t column) {
@@ -128,6 +130,7 @@ Result<void> read_changes(Reader& reader, Database& database, Id<Tenant> tenant,
     BUREAU_TRY(const std::int64_t read,
                database.read_journal(reader, batch.through, records_a_look, filter, take));
     if (!full) batch.through = read;
+    full = full || batch.through - batch.cursor->position > numbers_a_batch;
   }
   batch.drained = batch.through >= head;
   return {};

@@ -89,16 +89,13 @@ Result<void> RewardsAgent::on_commits() {
     seen.tables = watch_->tables;
     BUREAU_TRY(const std::int64_t head, database.journal_head(reader));
     if (!watch_->known) {
-      seen.looked = head;
+      // What was there before is for the tasks to look through.
       BUREAU_TRY(const auto cursors, rows_of<Cursor>(reader, select<Cursor>()));
       for (const Cursor& cursor : cursors) {
-        seen.looked = std::min(seen.looked, cursor.position);
         BUREAU_TRY_VOID(seen.learn(reader, database, cursor.tenant));
+        if (cursor.position < head) due.insert(cursor.tenant.value);
       }
-      BUREAU_TRY(const std::int64_t tail, database.journal_tail(reader));
-      if (seen.looked + 1 < tail) {  // what is gone may have concerned any of them
-        for (const Cursor& cursor : cursors) due.insert(cursor.tenant.value);
-      }
+      seen.looked = head;
     }
     if (seen.looked >= head) return {};
     BUREAU_TRY(const auto changed, database.changed_tables(reader, seen.looked));
