@@ -425,10 +425,10 @@ TEST_CASE("what is awarded by hand is taken back by hand, with what it gave") {
 
 TEST_CASE("who sees what") {
   Office office;
-  NewAchievement secret = visitor(1);
-  secret.key = "secret";
-  secret.secret = true;
-  must(office.achievements().save(secret));
+  NewAchievement hidden = visitor(1);
+  hidden.key = "secret";
+  hidden.secret = true;
+  must(office.achievements().save(hidden));
   must(office.achievements().save(visitor(1)));
   must(office.points().save_rule(visit_rule()));
   office.visit("ada");
