@@ -332,8 +332,13 @@ EntityRules rules_of(const TableInfo& table) {
     return kept_by_library("tasks live by their own rules: `bureau tasks retry|cancel`");
   }
   for (const std::string_view name :
-       {"agents", "workloads", "ticket_counters", "deal_stage_history"}) {
+       {"agents", "workloads", "ticket_counters", "deal_stage_history", "user_achievements",
+        "point_entries", "user_stats", "streak_days", "leaderboard_scores", "leaderboard_snapshots",
+        "reward_credits", "point_usage", "reward_cursors"}) {
     if (table.name == name) return kept_by_library("its rows follow from what happens");
+  }
+  if (table.name == "achievements" || table.name == "point_rules") {
+    return kept_by_library("criteria are checked: `bureau achievements import`");
   }
   if (table.name == "trained_models") return kept_by_library("models come from `bureau train`");
   if (table.name == "tenants") return kept_by_library("tenants come from `bureau init --name`");
