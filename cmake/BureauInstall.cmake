@@ -42,6 +42,11 @@ install(FILES "${PROJECT_BINARY_DIR}/package/bureauConfig.cmake"
               "${CMAKE_CURRENT_LIST_DIR}/FindBureauSodium.cmake"
         DESTINATION "${bureau_cmake_dir}")
 
+include("${CMAKE_CURRENT_LIST_DIR}/BureauSbom.cmake")
+install(FILES "${PROJECT_BINARY_DIR}/package/bureau.spdx" "${PROJECT_SOURCE_DIR}/LICENSE"
+              "${PROJECT_SOURCE_DIR}/docs/licences.md"
+        DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+
 # Relative to the file itself, so that the installed tree may be moved.
 file(RELATIVE_PATH bureau_pc_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 configure_file("${CMAKE_CURRENT_LIST_DIR}/bureau.pc.in"

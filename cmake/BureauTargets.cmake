@@ -12,6 +12,7 @@ function(bureau_find package)
   endforeach()
   if(missing)
     find_package(${package} REQUIRED)
+    set(${package}_VERSION "${${package}_VERSION}" PARENT_SCOPE)  # for the SBOM
     set_target_properties(${missing} PROPERTIES IMPORTED_GLOBAL TRUE)
   endif()
 endfunction()

@@ -77,9 +77,11 @@ class IdSource {
 
 BUREAU_END_NAMESPACE
 
+/// \cond
 template <class T>
 struct std::hash<bureau::Id<T>> {
   std::size_t operator()(const bureau::Id<T>& id) const noexcept {
     return std::hash<std::int64_t>{}(id.value);
   }
 };
+/// \endcond

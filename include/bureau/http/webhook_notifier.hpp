@@ -40,7 +40,7 @@ struct WebhookOptions {
 
 /// Carries the channel "webhook": one POST of JSON for each message, signed and with its key.
 ///
-///   POST <url>                       {"body": ..., "created_at": ..., "data": ..., "event": ...,
+///   POST URL                         {"body": ..., "created_at": ..., "data": ..., "event": ...,
 ///   Content-Type: application/json    "id": "ntf_...", "title": ...}
 ///   Bureau-Event: ticket.assigned
 ///   Bureau-Signature: t=...,v1=...
