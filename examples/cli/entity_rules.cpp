@@ -290,11 +290,99 @@ EntityRules deal_rules() {
   return rules;
 }
 
-EntityRules kept_by_library(std::string_view instead) {
+EntityRules activity_rules() {
+  const TableInfo& table = table_of<DealActivity>();
   EntityRules rules;
-  rules.refuse_create = rules.refuse_change = rules.refuse_remove = instead;
+  rules.create_columns = columns(table, {"deal", "kind", "body", "contact", "due_at"});
+  rules.create = [](Unit& unit, const Fields& fields) -> Result<std::int64_t> {
+    const auto deal = reference<Deal>(fields, "deal");
+    if (!deal) return fail(Code::invalid, "deal: it is required", "deal");
+    NewActivity activity;
+    if (const auto v = integer(fields, "kind")) activity.kind = static_cast<ActivityKind>(*v);
+    activity.body = text(fields, "body");
+    activity.contact = reference<Contact>(fields, "contact");
+    activity.due_at = moment(fields, "due_at");
+    BUREAU_TRY(const DealActivity made, Deals(Scope(unit)).add_activity(*deal, activity));
+    return made.id.value;
+  };
+  rules.change_columns = columns(table, {"status"});
+  rules.change = [](Unit& unit, std::int64_t id, const Fields& fields) -> Result<void> {
+    const auto status = integer(fields, "status");
+    if (!status) return {};
+    BUREAU_TRY_VOID(Deals(Scope(unit))
+                        .end_activity(Id<DealActivity>(id), static_cast<ActivityStatus>(*status)));
+    return {};
+  };
+  rules.refuse_remove = "what was done on a deal stays";
   return rules;
 }
+
+EntityRules canned_reply_rules() {
+  const TableInfo& table = table_of<CannedReply>();
+  EntityRules rules;
+  rules.create_columns = columns(table, {"name", "body", "scope", "team"});
+  rules.create = [](Unit& unit, const Fields& fields) -> Result<std::int64_t> {
+    NewCannedReply reply;
+    reply.name = text(fields, "name");
+    reply.body = text(fields, "body");
+    if (const auto v = integer(fields, "scope")) reply.scope = static_cast<Sharing>(*v);
+    reply.team = reference<Team>(fields, "team");
+    BUREAU_TRY(const CannedReply saved, CannedReplies(Scope(unit)).save(reply));
+    return saved.id.value;
+  };
+  rules.refuse_change =
+      "`bureau create canned_responses name=... body=...` replaces the one of that "
+      "name";
+  rules.remove = [](Unit& unit, std::int64_t id) {
+    return CannedReplies(Scope(unit)).remove(Id<CannedReply>(id));
+  };
+  return rules;
+}
+
+/// Tables whose rows follow from others, or are made by commands or calls of their own, which check
+/// more than a row's columns.
+struct OwnWay {
+  std::string_view table;
+  std::string_view instead;
+  bool may_remove = false;
+};
+constexpr std::string_view follows = "its rows follow from what happens";
+constexpr OwnWay own_ways[] = {
+    {"tasks", "tasks live by their own rules: `bureau tasks retry|cancel`"},
+    {"tenants", "tenants come from `bureau init --name`"},
+    {"trained_models", "models come from `bureau train`"},
+    {"agents", follows},
+    {"configured_agents", "they come from `bureau agents import`", true},
+    {"agent_interactions", "a program's AgentNetwork records them"},
+    {"agent_connections", "a program's AgentNetwork connects agents", true},
+    {"network_nodes", "a program's AgentNetwork places them", true},
+    {"workloads", follows},
+    {"ticket_counters", follows},
+    {"ticket_links", "`bureau tickets link`"},
+    {"presences", follows},
+    {"views", "`bureau views save`", true},
+    {"macros", "`bureau macros save`", true},
+    {"triggers", "`bureau triggers save`", true},
+    {"deal_stage_history", follows},
+    {"pipelines", "a program's sales::create_pipeline() makes one with its stages"},
+    {"stages", "a program's sales::create_pipeline() makes a pipeline with its stages"},
+    {"notifications", "`bureau notifications send`"},
+    {"notification_deliveries", follows},
+    {"notification_preferences", "a program's Preferences keep them"},
+    {"inbox_items", "`bureau inbox`"},
+    {"webhooks", "a program's Webhooks add one, and show its secret once", true},
+    {"achievements", "criteria are checked: `bureau achievements import`"},
+    {"point_rules", "criteria are checked: `bureau achievements import`"},
+    {"user_achievements", follows},
+    {"point_entries", follows},
+    {"user_stats", follows},
+    {"streak_days", follows},
+    {"leaderboard_scores", follows},
+    {"leaderboard_snapshots", follows},
+    {"reward_credits", follows},
+    {"point_usage", follows},
+    {"reward_cursors", follows},
+};
 
 Result<const ColumnInfo*> column_of(const TableInfo& table,
                                     const std::vector<const ColumnInfo*>& allowed,
@@ -328,21 +416,15 @@ EntityRules rules_of(const TableInfo& table) {
   if (&table == &table_of<Ticket>()) return ticket_rules();
   if (&table == &table_of<Message>()) return message_rules();
   if (&table == &table_of<Deal>()) return deal_rules();
-  if (&table == &table_of<Task>()) {
-    return kept_by_library("tasks live by their own rules: `bureau tasks retry|cancel`");
+  if (&table == &table_of<DealActivity>()) return activity_rules();
+  if (&table == &table_of<CannedReply>()) return canned_reply_rules();
+  EntityRules rules;
+  for (const OwnWay& way : own_ways) {
+    if (table.name != way.table) continue;
+    rules.refuse_create = rules.refuse_change = way.instead;
+    if (!way.may_remove) rules.refuse_remove = way.instead;
   }
-  for (const std::string_view name :
-       {"agents", "workloads", "ticket_counters", "deal_stage_history", "user_achievements",
-        "point_entries", "user_stats", "streak_days", "leaderboard_scores", "leaderboard_snapshots",
-        "reward_credits", "point_usage", "reward_cursors"}) {
-    if (table.name == name) return kept_by_library("its rows follow from what happens");
-  }
-  if (table.name == "achievements" || table.name == "point_rules") {
-    return kept_by_library("criteria are checked: `bureau achievements import`");
-  }
-  if (table.name == "trained_models") return kept_by_library("models come from `bureau train`");
-  if (table.name == "tenants") return kept_by_library("tenants come from `bureau init --name`");
-  return {};
+  return rules;
 }
 
 Result<const ColumnInfo*> column_to_create(const TableInfo& table, const EntityRules& rules,
