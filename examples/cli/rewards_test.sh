@@ -35,7 +35,7 @@ expect 0 "Closer" "$bureau" achievements list --where 'rarity >= "rare"'
 expect 0 '"key":"medal"' "$bureau" achievements list --format json
 # What was won before counts, with --history: S001 and S002, or who owns them.
 expect 0 "first_deal" "$bureau" points "Ines Okafor"
-expect 0 '"points":240' "$bureau" points "Ines Okafor" --format json
+expect 0 '"points":140' "$bureau" points "Ines Okafor" --format json
 expect 0 '1,Ines Okafor,' "$bureau" leaderboard --format csv
 expect 0 '"rank":1' "$bureau" leaderboard --period week --format json
 expect 0 " to " "$bureau" leaderboard --period month
