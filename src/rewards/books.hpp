@@ -19,7 +19,8 @@ struct PairKey {
 };
 struct PairHash {
   std::size_t operator()(const PairKey& k) const {
-    return std::hash<std::int64_t>{}(k.a * 1'000'003) ^ std::hash<std::int64_t>{}(k.b);
+    return static_cast<std::size_t>(static_cast<std::uint64_t>(k.a) * 1'000'003U ^
+                                    static_cast<std::uint64_t>(k.b));
   }
 };
 
