@@ -287,20 +287,22 @@ Result<StorageState> SqliteStorage::state() {
   StorageState state;
   const Clock& clock = *options_.clock;
   if (const auto holder = queue_->holder(); holder.any) {
-    StorageState::Writer& writer = state.writer.emplace();
+    StorageState::Writer writer;
     writer.pid = ::getpid();
     writer.file = holder.where.file;
     writer.line = holder.where.line;
     writer.function = holder.where.function;
     writer.held = clock.monotonic() - holder.since;
+    state.writer = std::move(writer);
   } else if (const auto word = lock_file_->other_holder()) {
-    StorageState::Writer& writer = state.writer.emplace();
+    StorageState::Writer writer;
     writer.here = word->pid == ::getpid();
     writer.pid = word->pid;
     writer.file = word->file;
     writer.line = word->line;
     writer.function = word->function;
     if (word->since != 0) writer.held = clock.now() - Timestamp::from_micros(word->since);
+    state.writer = std::move(writer);
   }
   state.waiting_writers = queue_->waiting();
   state.readers = static_cast<std::size_t>(readers_->running());
