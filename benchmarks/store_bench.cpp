@@ -277,7 +277,7 @@ double write_with_threads(const bench::Office& office, int threads, int writes,
     });
   }
   for (auto& worker : workers) worker.join();
-  return (writes / threads * threads) / (bench::seconds_now() - start);
+  return static_cast<double>(writes - writes % threads) / (bench::seconds_now() - start);
 }
 
 /// 64 threads, each write durable when it returns, beside the usual way to share a connection: a

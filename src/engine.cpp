@@ -120,9 +120,11 @@ Engine::~Engine() {
   if (forks_ != detail::forks()) {
     // The threads are the parent's, and a lock that one of them held is held for good here: nothing
     // is ended, nothing given back.
+    // NOLINTBEGIN(bugprone-unhandled-exception-at-new): without memory, a forked child may end.
     static_cast<void>(new EngineOptions(std::move(options_)));
     static_cast<void>(new Subscription(std::move(commits_)));
     static_cast<void>(new std::shared_ptr<Wake>(std::move(wake_)));
+    // NOLINTEND(bugprone-unhandled-exception-at-new)
     static_cast<void>(orchestrator_.release());
     static_cast<void>(feed_.release());
     static_cast<void>(access_.release());

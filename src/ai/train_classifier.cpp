@@ -15,7 +15,6 @@ BUREAU_BEGIN_NAMESPACE
 namespace {
 
 using detail::ClassifierModel;
-using detail::GramKind;
 using detail::no_feature;
 
 constexpr std::uint32_t folds = 5;

@@ -58,11 +58,12 @@ Predicate leased(Id<Task> id, std::int64_t attempt, const Database::Node& node) 
 
 constexpr std::size_t max_error_code_points = 4000;
 std::string shortened(std::string_view said) {
-  const std::string text = detail::to_valid_text(said);
+  std::string text = detail::to_valid_text(said);
   if (count_code_points(text) <= max_error_code_points) return text;
   std::size_t end = max_error_code_points;  // bytes: never more code points than that
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end);
+  text.resize(end);
+  return text;
 }
 
 WriteOptions portable() {

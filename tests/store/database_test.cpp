@@ -58,7 +58,7 @@ class Twice final : public StorageWrapper {
  public:
   using StorageWrapper::StorageWrapper;
   Result<void> write(const WriteOptions& options, WriteClosure closure) override {
-    const auto first = StorageWrapper::write(options, [&](Writer& writer) -> Result<void> {
+    auto first = StorageWrapper::write(options, [&](Writer& writer) -> Result<void> {
       BUREAU_TRY_VOID(closure(writer));
       return fail(Code::cancelled, "once more");
     });

@@ -15,7 +15,6 @@ using bureau::Reader;
 using bureau::Result;
 using bureau::Storage;
 using bureau::Truth;
-using bureau::Value;
 using bureau::Writer;
 using bureau::testing::Check;
 using bureau::testing::exercise_storage;

@@ -17,7 +17,6 @@
 
 using bureau::Code;
 using bureau::ColumnInfo;
-using bureau::IndexInfo;
 using bureau::Monotonic;
 using bureau::Reader;
 using bureau::Result;

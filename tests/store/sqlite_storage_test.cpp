@@ -161,7 +161,7 @@ std::string difference(const Rows& a, const Rows& b) {
 /// One random step on both, which must answer the same.
 void step_on_both(Storage& a, Storage& b, bureau::Random& random) {
   const auto both = [&](auto step) {
-    const Answer left = step(a);
+    Answer left = step(a);
     const Answer right = step(b);
     CHECK(left.outcome == right.outcome);
     CHECK(left.count == right.count);

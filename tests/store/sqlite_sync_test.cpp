@@ -11,7 +11,6 @@
 
 using bureau::Durability;
 using bureau::Monotonic;
-using bureau::Random;
 using bureau::Reader;
 using bureau::Result;
 using bureau::SeededRandom;

@@ -13,7 +13,6 @@ using bureau::Catalog;
 using bureau::Code;
 using bureau::ColumnInfo;
 using bureau::Json;
-using bureau::OwnedValue;
 using bureau::TableInfo;
 using bureau::Type;
 using bureau::Value;

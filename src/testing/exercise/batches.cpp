@@ -276,8 +276,9 @@ Result<void> begun_writes_of_threads(Bench& bench) {
           if (--left == 0) changed.notify_all();
         });
         const std::lock_guard lock(mutex);
-        if (!begun && outcome) outcome = std::move(begun);
-        if (!begun && --left == 0) changed.notify_all();
+        if (begun) continue;
+        if (outcome) outcome = std::move(begun);
+        if (--left == 0) changed.notify_all();
       }
     });
   }
