@@ -191,7 +191,7 @@ Result<void> follow(Unit& unit, Running& running, const Running::Happened& happe
 
 Result<void> run_triggers(Unit& unit, Id<Ticket> ticket, TicketEvent event,
                           const Message* message) {
-  Running& running = unit.transaction().slots().of<Running>();
+  Running& running = unit.transaction().typed_slots().of<Running>();
   if (!running.set || (!running.busy && unit.transaction().changed_rights())) {
     BUREAU_TRY(running.set, triggers_of(unit));
   }
@@ -212,7 +212,7 @@ Result<void> run_triggers(Unit& unit, Id<Ticket> ticket, TicketEvent event,
 
 Result<Ticket> told(Unit& unit, Ticket saved, TicketEvent event) {
   const Id<Ticket> id = saved.id;
-  Running& running = unit.transaction().slots().of<Running>();
+  Running& running = unit.transaction().typed_slots().of<Running>();
   const std::size_t before = running.acted.size();
   BUREAU_TRY_VOID(run_triggers(unit, id, event, nullptr));
   if (running.acted.size() == before) return as_seen(unit, std::move(saved));

@@ -57,7 +57,7 @@ class Transaction {
   [[nodiscard]] bool changed_rights() const { return recorder_.touched_rights(); }
   /// What a layer above keeps for as long as this transaction: gone with it, also when its closure
   /// is run again.
-  [[nodiscard]] detail::TypedSlots& slots() { return slots_; }
+  [[nodiscard]] detail::TypedSlots& typed_slots() { return slots_; }
 
  private:
   friend class Database;
