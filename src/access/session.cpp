@@ -43,9 +43,9 @@ Result<Predicate> Session::rule_check(Reader& reader, const TableInfo& table,
   return rule->predicate;
 }
 
-Result<void> Session::run_write(FunctionRef<Result<void>(Unit&)> closure,
-                                CodeLocation where) const {
-  return detail::SessionDoor::write(*this, closure, where, false);
+Result<void> Session::run_write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation where,
+                                bool portable) const {
+  return detail::SessionDoor::write(*this, closure, where, portable);
 }
 
 bool Unit::hides(const TableInfo& table) const {

@@ -286,7 +286,7 @@ Result<Json> DeliveryAgent::execute(Run& run, const Task& task) {
 
 /// Wants and rights of the moment: what was wanted when it was enqueued may not be now.
 Result<Json> DeliveryAgent::skip(Run& run, const Message& message) {
-  BUREAU_TRY(const auto done, run.complete([&](Unit& unit) -> Result<DeliveryResult> {
+  BUREAU_TRY(const auto done, run.complete(any_thread, [&](Unit& unit) -> Result<DeliveryResult> {
     BUREAU_TRY(const auto before, current(unit, message.delivery));
     NotificationDelivery after = before;
     after.status = DeliveryStatus::skipped;
@@ -300,7 +300,7 @@ Result<Json> DeliveryAgent::skip(Run& run, const Message& message) {
 }
 
 Result<Json> DeliveryAgent::conclude(Run& run, const Message& message, const Receipt& receipt) {
-  auto done = run.complete([&](Unit& unit) -> Result<DeliveryResult> {
+  auto done = run.complete(any_thread, [&](Unit& unit) -> Result<DeliveryResult> {
     BUREAU_TRY(const auto status,
                write_receipt(unit, message.delivery, message.notification, receipt));
     return DeliveryResult{status};

@@ -97,7 +97,7 @@ Result<TriageResult> TriageAgent::execute(Run& run, const TicketPayload& payload
   }));
   const Prediction seen = classifier_->predict(text);
   const auto priority = priorities_.find(seen.label);
-  return run.complete([&](Unit& unit) -> Result<TriageResult> {
+  return run.complete(any_thread, [&](Unit& unit) -> Result<TriageResult> {
     const Tickets tickets{unit};
     BUREAU_TRY(const Ticket ticket, tickets.find(payload.ticket));
     const TriageResult result{seen.label, seen.confidence, seen.unsure};
@@ -113,7 +113,7 @@ Result<TriageResult> TriageAgent::execute(Run& run, const TicketPayload& payload
 }
 
 Result<RouteResult> RoutingAgent::execute(Run& run, const TicketPayload& payload) {
-  return run.complete([&](Unit& unit) -> Result<RouteResult> {
+  return run.complete(any_thread, [&](Unit& unit) -> Result<RouteResult> {
     const Tickets tickets{unit};
     BUREAU_TRY(Ticket ticket, tickets.find(payload.ticket));
     if (!is_open(ticket.state)) return RouteResult{ticket.team, ticket.assignee};
@@ -162,7 +162,7 @@ Result<DraftResult> ResponderAgent::execute(Run& run, const TicketPayload& paylo
     BUREAU_TRY(auto text, detail::render_for(Scope(view), ticket.id, found->body));
     return Draft{std::move(text), confidence};
   }));
-  return run.complete([&](Unit& unit) -> Result<DraftResult> {
+  return run.complete(any_thread, [&](Unit& unit) -> Result<DraftResult> {
     const Tickets tickets{unit};
     BUREAU_TRY(const Ticket ticket, tickets.find(payload.ticket));
     if (!is_open(ticket.state)) return DraftResult{};

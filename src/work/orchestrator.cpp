@@ -79,9 +79,10 @@ struct Orchestrator::Impl {
 
   [[nodiscard]] Clock& clock() const { return database.clock(); }
 
-  bool take_buffered(Task& out) {
+  /// Takes the first of the buffer, if it leaves at least so many behind.
+  bool take_buffered(Task& out, std::size_t left = 0) {
     std::lock_guard lock(mutex);
-    if (buffer.empty() || stopping) return false;
+    if (buffer.size() <= left || stopping) return false;
     out = std::move(buffer.front());
     buffer.pop_front();
     ++beginning;
@@ -89,6 +90,7 @@ struct Orchestrator::Impl {
   }
   Result<bool> fill();
   Result<bool> next(Task& out);
+  Result<void> look();
   void execute(Task task);
   Result<Session> session_for(const Task& task, const Agent& agent) const;
   bool is_suspended(const Task& task) const;
@@ -230,22 +232,38 @@ void Orchestrator::Impl::retire(const Error& error) {
   for (auto& [task_id, entry] : running) entry.run->stop_.store(true, std::memory_order_release);
 }
 
+/// The next task to begin. A claim waits for its commit as every write does, so the next batch is
+/// claimed when half of the last is left, by one thread, while the others go on with that half.
+/// With 32 threads that all waited for each claim, the main job was 7 % slower.
 Result<bool> Orchestrator::Impl::next(Task& out) {
+  if (take_buffered(out, options.batch / 2)) return true;
+  std::unique_lock claiming(claim_mutex, std::try_to_lock);
+  if (!claiming) {
+    if (take_buffered(out)) return true;
+    claiming.lock();
+    if (take_buffered(out)) return true;
+  }
+  auto filled = look();
+  claiming.unlock();
   if (take_buffered(out)) return true;
-  std::lock_guard claiming(claim_mutex);
-  if (take_buffered(out)) return true;
+  if (!filled) return bureau::fail(std::move(filled).error());
+  return false;
+}
+
+/// Fills the buffer when there may be something to claim. REQUIRES: claim_mutex.
+Result<void> Orchestrator::Impl::look() {
   {
     std::lock_guard lock(mutex);
-    if (stopping || claims.empty() || upgraded) return false;
+    if (stopping || claims.empty() || upgraded) return {};
   }
   if (clock().now().micros() >= next_scheduled.load(std::memory_order_acquire)) {
     noticed.store(true, std::memory_order_release);
   }
-  if (!noticed.exchange(false, std::memory_order_acq_rel)) return false;
+  if (!noticed.exchange(false, std::memory_order_acq_rel)) return {};
   auto filled = fill();
   if (!filled && filled.error().code == Code::upgraded) {
     retire(filled.error());
-    return false;
+    return {};
   }
   if (!filled) {
     noticed.store(true, std::memory_order_release);  // the wish to look has not been met
@@ -253,11 +271,11 @@ Result<bool> Orchestrator::Impl::next(Task& out) {
   }
   if (*filled) {
     noticed.store(true, std::memory_order_release);  // there may be more
-    return take_buffered(out);
+    return {};
   }
   BUREAU_TRY(auto due, queue.next_due());
   next_scheduled.store(due.micros(), std::memory_order_release);
-  return false;
+  return {};
 }
 
 // Running --------------------------------------------------------------------------------------

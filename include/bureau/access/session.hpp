@@ -74,6 +74,13 @@ class Unit {
   std::shared_ptr<const detail::Rights> rights_;  // as of the transaction's start
 };
 
+/// Says of a write's closure that it may run on another thread of this process that is writing just
+/// then, while its own waits for the outcome. With many writers that saves waking a thread for each
+/// write. The closure must be quick, and must not depend on its thread: no thread-local state, no
+/// lock that its thread holds, no interpreter bound to it.
+struct AnyThread {};
+inline constexpr AnyThread any_thread;
+
 /// A principal's view of one tenant. Cheap to copy; thread-safe; valid while its Access lives.
 /// Rights are judged by what each snapshot says of the user, his role and his teams: once he is no
 /// longer active, or his tenant is suspended, every call is `forbidden`.
@@ -91,17 +98,12 @@ class Session {
   template <class F>
   auto write(F&& f, CodeLocation where = CodeLocation::current()) const
       -> std::invoke_result_t<F&, Unit&> {
-    using R = std::invoke_result_t<F&, Unit&>;
-    std::optional<R> result;
-    auto outcome = run_write(
-        [&](Unit& unit) -> Result<void> {
-          result.emplace(f(unit));
-          if (!*result) return fail(result->error());
-          return {};
-        },
-        where);
-    if (!outcome) return fail(std::move(outcome).error());
-    return std::move(*result);
+    return write(f, where, false);
+  }
+  template <class F>
+  auto write(AnyThread, F&& f, CodeLocation where = CodeLocation::current()) const
+      -> std::invoke_result_t<F&, Unit&> {
+    return write(f, where, true);
   }
 
   /// Begins such a write and returns: it never waits for the storage. `f(Unit&)` and `done(Result)`
@@ -165,7 +167,22 @@ class Session {
 
  private:
   friend struct detail::SessionDoor;
-  Result<void> run_write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation where) const;
+  template <class F>
+  auto write(F& f, CodeLocation where, bool portable) const -> std::invoke_result_t<F&, Unit&> {
+    using R = std::invoke_result_t<F&, Unit&>;
+    std::optional<R> result;
+    auto outcome = run_write(
+        [&](Unit& unit) -> Result<void> {
+          result.emplace(f(unit));
+          if (!*result) return fail(result->error());
+          return {};
+        },
+        where, portable);
+    if (!outcome) return fail(std::move(outcome).error());
+    return std::move(*result);
+  }
+  Result<void> run_write(FunctionRef<Result<void>(Unit&)> closure, CodeLocation where,
+                         bool portable) const;
   Result<void> begin_write(std::function<Result<void>(Unit&)> closure,
                            std::function<void(Result<void>)> done, CodeLocation where) const;
   Result<void> run_read(FunctionRef<Result<void>(View&)> closure) const;

@@ -71,8 +71,8 @@ struct CodeLocation {
 
 struct WriteOptions {
   Monotonic deadline = Monotonic::never();
-  /// The closure is the library's own and quick: any thread that is writing may run it. Closures of
-  /// hosts always run on the thread that called write().
+  /// The closure is quick and may run on any thread that is writing, while the one that called
+  /// write() waits: nobody need be woken for it. Otherwise it runs on the thread that called.
   bool portable = false;
   CodeLocation where = CodeLocation::current();
 };

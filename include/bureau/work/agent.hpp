@@ -41,15 +41,15 @@ class Run {
   /// then.
   template <class F>
   auto complete(F&& effects) -> std::invoke_result_t<F&, Unit&> {
-    using R = std::invoke_result_t<F&, Unit&>;
     BUREAU_TRY_VOID(may_go_on());
-    auto outcome = session_.write([&](Unit& unit) -> R {
-      R made = effects(unit);
-      if (!made) return made;
-      BUREAU_TRY_VOID(queue_.complete(unit.transaction(), task_, record_to_json(*made)));
-      return made;
-    });
-    return settle(std::move(outcome));
+    return settle(session_.write(ending_with(effects)));
+  }
+  /// The same where `effects` may run on another thread: what an office with many agents that write
+  /// little is fastest with (session.hpp, docs/tasks.md).
+  template <class F>
+  auto complete(AnyThread, F&& effects) -> std::invoke_result_t<F&, Unit&> {
+    BUREAU_TRY_VOID(may_go_on());
+    return settle(session_.write(any_thread, ending_with(effects)));
   }
 
   /// How far the handler is (0 to 1), for those who watch. Liveness, not a change: not journalled.
@@ -62,6 +62,16 @@ class Run {
       : queue_(queue), session_(std::move(session)), task_(std::move(task)) {}
   Result<void> may_go_on() const;
   void ended(Error error);
+  template <class F>
+  auto ending_with(F& effects) {
+    return [this, &effects](Unit& unit) {
+      auto made = effects(unit);
+      if (!made) return made;
+      auto done = queue_.complete(unit.transaction(), task_, record_to_json(*made));
+      if (!done) made = fail(std::move(done).error());
+      return made;
+    };
+  }
   template <class R>
   R settle(R outcome) {
     if (outcome) {

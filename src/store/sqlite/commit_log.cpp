@@ -59,10 +59,16 @@ Result<void> CommitLog::begin() {
   return {};
 }
 
-/// Only after others have written: a look at SQLite's own count, which costs no statement.
-Result<void> CommitLog::look_for_upgrade() {
+/// SQLite's count of the commits that this connection has seen, its own among them.
+std::uint32_t CommitLog::data_version() const {
   std::uint32_t version = 0;
   sqlite3_file_control(connection_.handle(), "main", SQLITE_FCNTL_DATA_VERSION, &version);
+  return version;
+}
+
+/// Only after others have written, which a look at data_version() tells without a statement.
+Result<void> CommitLog::look_for_upgrade() {
+  const std::uint32_t version = data_version();
   if (version == data_version_) return {};
   if (auto well = check_upgrade(connection_); !well) {
     if (well.error().code == Code::upgraded) guard_.refuse(well.error());
@@ -131,6 +137,7 @@ CommitLog::Ending CommitLog::commit() {
       unclear_ = last_ + 1;
       return {Outcome::unclear, std::move(well).error()};
     }
+    data_version_ = data_version();
     ++last_;
     last_writer_ = writer_;
     unclear_ = 0;

@@ -52,6 +52,7 @@ class CommitLog {
 
  private:
   [[nodiscard]] bool changed() const;
+  [[nodiscard]] std::uint32_t data_version() const;
   Result<void> look_for_upgrade();
   int append_row();
   [[nodiscard]] Outcome judge(int code) const;
@@ -68,7 +69,7 @@ class CommitLog {
   std::int64_t changes_begun_ = 0;
   std::int64_t unclear_ = 0;  ///< the number of a commit that is not settled; 0: none
   std::int64_t others_ = 0;
-  std::uint32_t data_version_ = 0;  ///< SQLite's: it differs once another connection has committed
+  std::uint32_t data_version_ = 0;  ///< after the last commit here; another since then changes it
 };
 
 }  // namespace detail::sqlite
