@@ -5,9 +5,11 @@ include(CMakePackageConfigHelpers)
 
 set(bureau_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/bureau")
 set(bureau_installed bureau)
-if(TARGET bureau_testing)
-  list(APPEND bureau_installed bureau_testing)
-endif()
+foreach(target IN ITEMS bureau_testing bureau_sqlite)
+  if(TARGET ${target})
+    list(APPEND bureau_installed ${target})
+  endif()
+endforeach()
 
 install(TARGETS ${bureau_installed} EXPORT bureauTargets
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
