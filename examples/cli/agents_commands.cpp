@@ -62,7 +62,7 @@ Result<void> import_agents(const Office& office, const std::string& file) {
     return fail(
         Error(entries.error().code, file + ": " + entries.error().message, entries.error().field));
   }
-  BUREAU_TRY(const auto report, import_roster(office.system(), *entries));
+  BUREAU_TRY(const auto report, import_roster(office.session(), *entries));
   fmt::print("{} added, {} changed, {} as they were\n", report.added, report.changed,
              report.unchanged);
   return {};
@@ -77,7 +77,8 @@ void add_agents_commands(CLI::App& app, const InOffice& in_office) {
   agents->require_subcommand(1);
   auto* list = agents->add_subcommand("list", "which there are, and what they have done");
   add_format_option(*list, *format);
-  list->callback(in_office([format](Office& office) { return print_agents(office, *format); }));
+  list->callback(for_whole_office(in_office)(
+      [format](Office& office) { return print_agents(office, *format); }));
   auto* import = agents->add_subcommand("import", "take the office's agents from a roster");
   import->add_option("FILE", *file, "JSON or CSV: name; optional: squad, role, kinds")->required();
   import->callback(in_office([file](Office& office) { return import_agents(office, *file);

@@ -1,27 +1,16 @@
 #!/bin/sh
 # Offices that cannot be used, as their user meets them: every command ends with exit code 1, says
 # which file, what is wrong with it and what to do, and leaves it as it was. Argument: the program.
-set -eu
-bureau=$1
-scratch=$(mktemp -d)
+. "$(dirname -- "$0")/test_shell.sh"
 locker=
-cleanup() {
+clean_up() {
   [ -z "$locker" ] || kill "$locker" 2>/dev/null || true
   chmod -R u+w "$scratch" 2>/dev/null || true
   rm -rf "$scratch"
 }
-trap cleanup EXIT
 chmod 755 "$scratch"
-cd "$scratch"
-unset BUREAU_OFFICE || true
 printf 'id,text\na1,My card was stolen\n' >inbox.csv
 printf 'text,category\nstolen,card\n' >train.csv
-
-fail() {
-  echo "$*" >&2
-  cat out err >&2
-  exit 1
-}
 
 contents() { if [ -f "$1" ]; then cksum <"$1"; else ls -d "$1" 2>/dev/null || true; fi; }
 

@@ -1,24 +1,7 @@
 #!/bin/sh
 # The command line as its user meets it. Argument: the program.
-set -eu
-bureau=$1
-data=$(CDPATH='' cd -- "$(dirname -- "$0")/../helpdesk/data" && pwd)
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
-unset BUREAU_OFFICE || true
-
-expect() { # expect CODE TEXT COMMAND...: the exit code, and a text in what it prints
-  code=$1 text=$2
-  shift 2
-  status=0
-  "$@" >out 2>err || status=$?
-  if [ "$status" != "$code" ] || { [ -n "$text" ] && ! cat out err | grep -qF -- "$text"; }; then
-    echo "expected exit code $code and \"$text\", got $status from: $*" >&2
-    cat out err >&2
-    exit 1
-  fi
-}
+. "$(dirname -- "$0")/test_shell.sh"
+data=$here/../helpdesk/data
 
 expect 0 "tickets" "$bureau" --help
 for command in init train agents work tasks stats watch "watch tickets" "tickets import" "tickets list" "tasks show" "tasks retry" "tasks cancel"; do

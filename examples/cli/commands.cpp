@@ -23,6 +23,23 @@ void add_list_options(CLI::App& app, ListOptions& options, std::string_view exam
       ->check(CLI::Range(0, 1'000'000'000));
 }
 
+Result<void> refuse_as(bool given) {
+  if (!given) return {};
+  return fail(Code::forbidden,
+              "--as: this command is about the whole office, which no user's rights are for; give "
+              "it without --as",
+              "as");
+}
+
+InOffice for_whole_office(const InOffice& in_office) {
+  return [in_office](std::function<Result<void>(Office&)> f) {
+    return in_office([f = std::move(f)](Office& office) -> Result<void> {
+      BUREAU_TRY_VOID(refuse_as(office.as.has_value()));
+      return f(office);
+    });
+  };
+}
+
 Result<Predicate> parse_where(const Office& office, const TableInfo& table,
                               const std::string& where) {
   if (where.empty()) return Predicate();
@@ -37,7 +54,7 @@ Result<void> list_rows(const Office& office, const TableInfo& table, const ListO
   BUREAU_TRY(query.where, parse_where(office, table, options.where));
   query.order = std::move(order);
   query.limit = options.limit;
-  BUREAU_TRY(const Session session, office.session());
+  const Session session = office.session();
   EntityPrinter printer(options.format, table, std::move(columns));
   BUREAU_TRY_VOID(Rows(Scope(session), table).list(query, [&](std::span<const Value> row) {
     printer.add(row);

@@ -39,6 +39,10 @@ void add_list_options(CLI::App& app, ListOptions& options, std::string_view exam
 /// Makes the callback of a command of what it does in an office that is open.
 using InOffice = std::function<std::function<void()>(std::function<bureau::Result<void>(Office&)>)>;
 
+/// The same for what shows or runs the whole office, whatever its users may see: refused with --as.
+[[nodiscard]] InOffice for_whole_office(const InOffice& in_office);
+[[nodiscard]] bureau::Result<void> refuse_as(bool given);
+
 /// `bureau tickets link|merge|split|bulk`, `bureau views|macros|triggers ...`.
 void add_tickets_commands(CLI::App& app, CLI::App& tickets, const InOffice& in_office);
 /// `bureau agents list|import`.
@@ -52,7 +56,7 @@ void add_sql_commands(CLI::App& app, const InOffice& in_office);
 void add_health_commands(CLI::App& app, const InOffice& in_office, const Settings& settings);
 /// `bureau deals ...`.
 void add_deals_commands(CLI::App& app, const InOffice& in_office);
-/// `bureau inbox ...` and `bureau notifications ...`.
+/// `bureau inbox`, `notifications`, `preferences` and `webhooks`.
 void add_notify_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau tables|list|show|create|change|delete|export|import`: what every entity has.
 void add_rows_commands(CLI::App& app, const InOffice& in_office);

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
+
 #include "commands.hpp"
 #include "deals_import.hpp"
 
@@ -109,8 +112,8 @@ Result<void> print_forecast(const Office& office, const ForecastOptions& options
     BUREAU_TRY(const Currency currency, Currency::parse(options.currency));
     query.where = query.where && col(&Deal::currency) == std::string(currency.code());
   }
-  BUREAU_TRY(const Forecast forecast, Deals{office.system()}.forecast(query));
-  BUREAU_TRY(const LineNames names, LineNames::read(office.system(), query.by));
+  BUREAU_TRY(const Forecast forecast, Deals{office.session()}.forecast(query));
+  BUREAU_TRY(const LineNames names, LineNames::read(office.session(), query.by));
   if (options.format == Format::json) return forecast_json(forecast, names, options.by);
   RowPrinter printer(options.format, {options.by, "won", "won_value", "lost", "lost_value", "open",
                                       "open_value", "weighted", "commit", "best_case"});
@@ -132,7 +135,7 @@ Json json_or_null(const std::optional<std::int64_t>& number) {
 }
 
 Result<void> print_funnel(const Office& office, const std::string& pipeline, Format format) {
-  BUREAU_TRY(const Funnel funnel, Deals{office.system()}.funnel(pipeline));
+  BUREAU_TRY(const Funnel funnel, Deals{office.session()}.funnel(pipeline));
   RowPrinter printer(
       format, {"stage", "entered", "entered_value", "reached", "reached_value", "conversion"});
   for (const FunnelOf& of : funnel.currencies) {
@@ -181,11 +184,80 @@ Result<void> print_deal(const Deal& deal, Format format) {
 
 /// What the commands were given; lives as long as they do.
 struct DealsOptions {
+  std::vector<std::string> open_stages, won_stages, lost_stages;
   std::string folder, currency = "USD", deal, stage, reason, value, pipeline;
   Format format = Format::table;
   ListOptions list;
   ForecastOptions forecast;
 };
+
+tl::unexpected<Error> bad_stage(const std::string& text) {
+  return fail(Code::invalid,
+              fmt::format("--open: \"{}\" is not NAME=PERCENT or NAME=PERCENT,DAYSd, such as "
+                          "\"Offer=60%,30d\"",
+                          text),
+              "open");
+}
+
+/// "Offer=60%,30d": a name, how likely it is won, and after how many days without activity it rots.
+Result<sales::NewStage> parse_open_stage(const std::string& text) {
+  const std::size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0) return bad_stage(text);
+  sales::NewStage stage{text.substr(0, equals), StageCategory::open, 0, {}};
+  std::string rest = text.substr(equals + 1);
+  if (const std::size_t comma = rest.find(','); comma != std::string::npos) {
+    const std::string days = rest.substr(comma + 1);
+    rest.resize(comma);
+    unsigned number = 0;
+    const auto [end, wrong] = std::from_chars(days.data(), days.data() + days.size(), number);
+    if (wrong != std::errc() || number == 0 || number > 36500 ||
+        std::string_view(end, days.data() + days.size()) != "d") {
+      return bad_stage(text);
+    }
+    stage.rot_after = std::chrono::hours(24) * number;
+  }
+  if (rest.empty() || rest.back() != '%') return bad_stage(text);
+  rest.pop_back();
+  double percent = 0;
+  const auto [end, wrong] = std::from_chars(rest.data(), rest.data() + rest.size(), percent);
+  if (wrong != std::errc() || end != rest.data() + rest.size() ||
+      !(percent >= 0 && percent <= 100)) {
+    return bad_stage(text);
+  }
+  stage.probability_bp = std::llround(percent * 100);
+  return stage;
+}
+
+Result<void> make_pipeline(const Office& office, const DealsOptions& given) {
+  std::vector<sales::NewStage> stages;
+  for (const std::string& text : given.open_stages) {
+    BUREAU_TRY(auto stage, parse_open_stage(text));
+    stages.push_back(std::move(stage));
+  }
+  for (const std::string& name : given.won_stages) {
+    stages.push_back({name, StageCategory::won, 0, {}});
+  }
+  for (const std::string& name : given.lost_stages) {
+    stages.push_back({name, StageCategory::lost, 0, {}});
+  }
+  BUREAU_TRY(const Pipeline made, sales::create_pipeline(office.session(), given.pipeline, stages));
+  fmt::print("{}: {} stages\n", made.name, stages.size());
+  return {};
+}
+
+void add_pipeline(CLI::App& deals, const InOffice& in_office,
+                  const std::shared_ptr<DealsOptions>& given) {
+  auto* pipeline = deals.add_subcommand("pipeline", "make a pipeline with its stages, in order");
+  pipeline->add_option("NAME", given->pipeline, "a name of its own")->required();
+  pipeline
+      ->add_option("--open", given->open_stages,
+                   "an open stage, such as \"Offer=60%,30d\": how likely it is won, and after how "
+                   "many days without activity it rots")
+      ->required();
+  pipeline->add_option("--won", given->won_stages, "the stage of what is won")->required();
+  pipeline->add_option("--lost", given->lost_stages, "a stage of what is lost")->required();
+  pipeline->callback(in_office([given](Office& office) { return make_pipeline(office, *given); }));
+}
 
 /// A command that changes one deal and prints it.
 CLI::App* add_change(CLI::App& deals, const InOffice& in_office,
@@ -195,7 +267,7 @@ CLI::App* add_change(CLI::App& deals, const InOffice& in_office,
   command->add_option("DEAL", given->deal, "its id, or its external id")->required();
   add_format_option(*command, given->format);
   command->callback(in_office([given, change](Office& office) -> Result<void> {
-    const Deals desk{office.system()};
+    const Deals desk{office.session()};
     BUREAU_TRY(const auto id, find_deal(desk, given->deal));
     BUREAU_TRY(const Deal deal, change(desk, id));
     return print_deal(deal, given->format);
@@ -275,6 +347,7 @@ void add_deals_commands(CLI::App& app, const InOffice& in_office) {
     const TableInfo& table = table_of<Deal>();
     return list_rows(office, table, given->list, {{&table.columns[0], true}}, shown);
   }));
+  add_pipeline(*deals, in_office, given);
   add_figures(*deals, in_office, given);
   add_changes(*deals, in_office, given);
 }

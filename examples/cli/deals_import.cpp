@@ -409,8 +409,8 @@ Result<DealsReport> import_deals(const Office& office, const std::string& folder
                                  const std::string& currency_code) {
   BUREAU_TRY(const Currency currency, Currency::parse(currency_code));
   BUREAU_TRY(const Files files, read_files(folder));
-  BUREAU_TRY_VOID(sales::create_default_pipeline(office.system()));
-  return office.system().write([&](Unit& unit) { return DealsImport(unit, currency).run(files); });
+  BUREAU_TRY_VOID(sales::create_default_pipeline(office.session()));
+  return office.session().write([&](Unit& unit) { return DealsImport(unit, currency).run(files); });
 }
 
 }  // namespace cli

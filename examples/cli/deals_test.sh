@@ -1,26 +1,9 @@
 #!/bin/sh
 # `bureau deals` as its user meets it. Arguments: the program, and the folder with the real data or,
 # for the sample beside this script, nothing.
-set -eu
-bureau=$1
+. "$(dirname -- "$0")/test_shell.sh"
 real=${2-}
-sample=$(CDPATH='' cd -- "$(dirname -- "$0")/data/deals" && pwd)
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
-unset BUREAU_OFFICE || true
-
-expect() { # expect CODE TEXT COMMAND...: the exit code, and a text in what it prints
-  code=$1 text=$2
-  shift 2
-  status=0
-  "$@" >out 2>err || status=$?
-  if [ "$status" != "$code" ] || { [ -n "$text" ] && ! cat out err | grep -qF -- "$text"; }; then
-    echo "expected exit code $code and \"$text\", got $status from: $*" >&2
-    head -c 2000 out err >&2
-    exit 1
-  fi
-}
+sample=$here/data/deals
 
 if [ -n "$real" ]; then
   if [ ! -d "$real" ]; then

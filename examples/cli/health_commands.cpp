@@ -400,7 +400,8 @@ Result<void> run_doctor(const Office& office, const Settings& settings,
 
 }  // namespace
 
-void add_health_commands(CLI::App& app, const InOffice& in_office, const Settings& settings) {
+void add_health_commands(CLI::App& app, const InOffice& any, const Settings& settings) {
+  const InOffice in_office = for_whole_office(any);
   auto format = std::make_shared<Format>(Format::table);
   auto* ps = app.add_subcommand("ps", "what runs, what waits, who holds the write lock");
   add_table_or_json(*ps, *format);

@@ -1,19 +1,9 @@
 #!/bin/sh
 # `bureau sql`, `ps`, `top` and `doctor`, as their user meets them. Argument: the program.
-set -eu
-bureau=$1
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
-unset BUREAU_OFFICE || true
+. "$(dirname -- "$0")/test_shell.sh"
 umask 022
 printf 'id,text\na1,My card was stolen\na2,Where is my money\n' >inbox.csv
 
-fail() {
-  echo "$*" >&2
-  cat out err >&2
-  exit 1
-}
 runs() {
   "$bureau" "$@" >out 2>err || fail "bureau $*: exit code $?"
 }

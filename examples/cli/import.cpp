@@ -120,7 +120,7 @@ Result<ImportReport> import_tickets(const Office& office, const std::string& pat
       return fail(row.error());
     }
   }
-  return office.system().write([&](Unit& unit) -> Result<ImportReport> {
+  return office.session().write([&](Unit& unit) -> Result<ImportReport> {
     ImportReport now = report;
     Customers customers(unit);
     const Tickets tickets{Scope(unit)};

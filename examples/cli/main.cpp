@@ -25,7 +25,7 @@ void on_signal(int) { interrupted.store(true); }
 Result<void> show_task(const Office& office, const std::string& text) {
   BUREAU_TRY(auto id, parse_task(text));
   const TableInfo& table = table_of<Task>();
-  return Rows(Scope(office.system()), table).find(id.value, [&](std::span<const Value> row) {
+  return Rows(Scope(office.session()), table).find(id.value, [&](std::span<const Value> row) {
     for (const ColumnInfo& c : table.columns) {
       const std::string value = to_text(c, row[c.index]);
       if (!value.empty()) fmt::print("{:<18}{}\n", c.name, without_controls(value));
@@ -40,7 +40,7 @@ Result<Json> count_by(const Office& office, const TableInfo& table, std::string_
   Aggregate aggregate;
   aggregate.group_by = {by};
   aggregate.measures = {{Aggregate::Function::count, nullptr}};
-  BUREAU_TRY_VOID(Rows(Scope(office.system()), table)
+  BUREAU_TRY_VOID(Rows(Scope(office.session()), table)
                       .aggregate(aggregate, [&](std::span<const Value> row) -> Result<bool> {
                         counts.set(to_text(*by, row[0]), Json(row[1].as_integer()));
                         return true;
@@ -139,7 +139,7 @@ Result<void> watch(const Office& office, const TableInfo& table, const std::stri
   std::mutex mutex;
   std::condition_variable never;
   while (!interrupted.load()) {
-    BUREAU_TRY(auto page, feed.poll_changes(office.system(), table, where, position, 256));
+    BUREAU_TRY(auto page, feed.poll_changes(office.session(), table, where, position, 256));
     position = page.next;
     for (const OwnedFeedEvent& event : page.events) {
       Json row;
@@ -196,6 +196,7 @@ int run(int argc, char** argv, const Program& program) {
   init->add_option("--name", name, "the tenant's name")->capture_default_str();
   init->callback([&] {
     action = [&]() -> Result<void> {
+      BUREAU_TRY_VOID(refuse_as(!settings.as.empty()));
       BUREAU_TRY(Office office, create_office(settings, name));
       BUREAU_TRY(const auto tenants, office.engine->access().tenants());
       fmt::print("{}: {} the tenant \"{}\"\n", settings.office,
@@ -238,7 +239,7 @@ int run(int argc, char** argv, const Program& program) {
 
   auto* train_app = app.add_subcommand("train", "learn categories from labelled messages");
   train_app->add_option("FILE", file, "columns: text and category")->required();
-  train_app->callback(in_office([&](Office& office) -> Result<void> {
+  train_app->callback(for_whole_office(in_office)([&](Office& office) -> Result<void> {
     BUREAU_TRY(auto report, train(office, file));
     fmt::print("version {}: learned from {} messages; {:.1f} % right in cross-validation\n",
                report.version, report.examples, report.accuracy * 100);
@@ -276,7 +277,12 @@ int run(int argc, char** argv, const Program& program) {
   work_app->add_option("--accept", accept, "accept drafts of at least this confidence")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
-  work_app->callback([&] { action = [&] { return work(settings, threads, until_idle, accept); }; });
+  work_app->callback([&] {
+    action = [&]() -> Result<void> {
+      BUREAU_TRY_VOID(refuse_as(!settings.as.empty()));
+      return work(settings, threads, until_idle, accept);
+    };
+  });
 
   std::string task, reason = "cancelled from the command line";
   auto* tasks = app.add_subcommand("tasks", "the durable work of this office");
@@ -295,7 +301,7 @@ int run(int argc, char** argv, const Program& program) {
   retry_app->add_option("TASK", task, "its id")->required();
   retry_app->callback(in_office([&](Office& office) -> Result<void> {
     BUREAU_TRY(auto id, parse_task(task));
-    BUREAU_TRY_VOID(Tasks(office.system()).redrive(id));
+    BUREAU_TRY_VOID(Tasks(office.session()).redrive(id));
     fmt::print("{}: ready\n", task);
     return {};
   }));
@@ -304,14 +310,15 @@ int run(int argc, char** argv, const Program& program) {
   cancel->add_option("--reason", reason, "why")->capture_default_str();
   cancel->callback(in_office([&](Office& office) -> Result<void> {
     BUREAU_TRY(auto id, parse_task(task));
-    BUREAU_TRY(auto now, Tasks(office.system()).cancel(id, reason));
+    BUREAU_TRY(auto now, Tasks(office.session()).cancel(id, reason));
     fmt::print("{}: {}\n", task, now.status == TaskStatus::running ? "asked to stop" : "cancelled");
     return {};
   }));
 
   auto* stats = app.add_subcommand("stats", "how much there is of what");
   add_format_option(*stats, format);
-  stats->callback(in_office([&](Office& office) { return print_stats(office, format); }));
+  stats->callback(
+      for_whole_office(in_office)([&](Office& office) { return print_stats(office, format); }));
 
   add_help_commands(app, [&](auto f) { action = f; });
 
@@ -325,7 +332,7 @@ int run(int argc, char** argv, const Program& program) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
   fmt::print(stderr, "bureau: what was to be printed could not be written\n");
   return failed;
-}  // namespace
+}
 
 }  // namespace
 

@@ -1,23 +1,7 @@
 #!/bin/sh
 # `bureau inbox` and `bureau notifications` as their user meets them. Argument: the program.
-set -eu
-bureau=$1
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
-unset BUREAU_OFFICE || true
+. "$(dirname -- "$0")/test_shell.sh"
 
-expect() { # expect CODE TEXT COMMAND...: the exit code, and a text in what it prints
-  code=$1 text=$2
-  shift 2
-  status=0
-  "$@" >out 2>err || status=$?
-  if [ "$status" != "$code" ] || { [ -n "$text" ] && ! cat out err | grep -qF -- "$text"; }; then
-    echo "expected exit code $code and \"$text\", got $status from: $*" >&2
-    head -c 2000 out err >&2
-    exit 1
-  fi
-}
 ada="--user ada@example.com"
 tell() { "$bureau" notifications send $ada --event ticket.assigned --title "Ticket 7 is yours" "$@"; }
 
@@ -47,3 +31,40 @@ expect 1 'nobody has the address "eve@example.com"' "$bureau" inbox list --user 
 expect 1 "name one, or say --all" "$bureau" inbox read $ada
 expect 1 "inb" "$bureau" inbox read $ada inb_nonsense
 expect 1 "no row" "$bureau" inbox read $ada inb_0000000000007
+
+# What a user wants to be told of.
+expect 0 "ticket.assigned on in_app: off" "$bureau" preferences set $ada --event ticket.assigned --channel in_app --off
+expect 0 "ticket.assigned,in_app,false" "$bureau" preferences list $ada --format csv
+expect 0 ": skipped" tell --key 5
+expect 0 "as what is more general says" "$bureau" preferences clear $ada --event ticket.assigned --channel in_app
+expect 0 ": completed" tell --key 6
+expect 1 "say either --on or --off" "$bureau" preferences set $ada
+expect 1 '"pigeon"' "$bureau" preferences set $ada --channel pigeon --off
+expect 1 "name one with --user EMAIL, or be one with --as" "$bureau" preferences list
+expect 0 "* on in_app: off" "$bureau" --as ada@example.com preferences set --channel in_app --off
+expect 1 "" "$bureau" --as ada@example.com preferences set --user eve@example.com --off
+
+# Webhooks. A secret is shown once.
+expect 0 "shop: secret whsec_" "$bureau" webhooks add shop https://example.com/hook --event ticket.assigned
+secret=$(sed 's/.*secret //' out)
+expect 1 "shop" "$bureau" webhooks add shop https://example.com/other
+expect 1 "http" "$bureau" webhooks add door ftp://example.com/
+for format in table csv json; do
+  expect 0 "https://example.com/hook" "$bureau" webhooks list --format $format
+  ! grep -qF "$secret" out || fail "the secret is listed"
+done
+expect 0 "shop: disabled" "$bureau" webhooks disable shop --reason "moving house"
+expect 0 "moving house" "$bureau" webhooks list --where 'enabled = false'
+expect 0 "shop: enabled" "$bureau" webhooks enable shop
+expect 0 "shop: secret " "$bureau" webhooks renew-secret shop
+[ "$secret" != "$(sed 's/.*secret //' out)" ] || fail "the secret stayed"
+expect 1 'there is none named "ship"' "$bureau" webhooks enable ship
+expect 1 "" "$bureau" --as ada@example.com webhooks add mine https://example.com/mine
+expect 0 "" "$bureau" webhooks remove shop
+expect 1 "there is none named" "$bureau" webhooks remove shop
+
+# What is the whole office's is nobody's own.
+for command in "sql select+1" stats ps doctor "agents list" "work --until-idle" init; do
+  # shellcheck disable=SC2086
+  expect 1 "about the whole office" "$bureau" --as ada@example.com $command
+done

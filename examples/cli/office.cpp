@@ -80,8 +80,8 @@ Result<Office> open_office(const Settings& settings, std::size_t threads) {
   BUREAU_TRY(auto tenants, office.engine->access().tenants());
   BUREAU_TRY(office.tenant, choose(tenants, settings));
   if (!settings.as.empty()) {
-    BUREAU_TRY(office.user, find_user(office, settings.as));
-    BUREAU_TRY_VOID(office.session());  // such a user may be disabled: said once, here
+    BUREAU_TRY(const auto user, find_user(office, settings.as));
+    BUREAU_TRY(office.as, office.engine->session(office.tenant.id, user));
   }
   return office;
 }

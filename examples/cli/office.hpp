@@ -34,13 +34,12 @@ struct Settings {
 struct Office {
   std::unique_ptr<bureau::Engine> engine;
   bureau::Tenant tenant;
-  std::optional<bureau::Id<bureau::User>> user;  ///< of --as
+  std::optional<bureau::Session> as;  ///< of --as
+  /// For what is done for the whole office; what a command does for its user goes through
+  /// session().
   [[nodiscard]] bureau::Session system() const { return engine->system(tenant.id); }
   /// Of --as, else the system's.
-  [[nodiscard]] bureau::Result<bureau::Session> session() const {
-    if (user) return engine->session(tenant.id, *user);
-    return system();
-  }
+  [[nodiscard]] bureau::Session session() const { return as ? *as : system(); }
 };
 
 /// Opens an office that is there.

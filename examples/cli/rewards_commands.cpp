@@ -56,7 +56,10 @@ class UserNames {
   Result<std::string> of(Id<User> id) const {
     auto found = users_.find(id);
     if (found) return found->name;
-    if (found.error().code == Code::not_found) return id::to_text(schema<User>.prefix, id.value);
+    const Code code = found.error().code;
+    if (code == Code::not_found || code == Code::forbidden) {
+      return id::to_text(schema<User>.prefix, id.value);
+    }
     return fail(std::move(found).error());
   }
 
@@ -67,10 +70,10 @@ class UserNames {
 Json date_json(const std::optional<Timestamp>& at) { return at ? Json(at->to_string()) : Json(); }
 
 Result<void> print_achievement(const Office& office, const Given& given) {
-  const Achievements desk{office.system()};
+  const Achievements desk{office.session()};
   BUREAU_TRY(const Achievement row, desk.find(given->key));
   BUREAU_TRY(const auto holders, desk.holders(row.key, given->limit));
-  const UserNames users(office.system());
+  const UserNames users(office.session());
   if (given->format == Format::table) {
     const TableInfo& table = table_of<Achievement>();
     std::vector<Value> values(table.width());
@@ -96,8 +99,8 @@ Result<void> print_achievement(const Office& office, const Given& given) {
 }
 
 Result<void> set_by_hand(const Office& office, const Given& given, bool has) {
-  const Achievements desk{office.system()};
-  BUREAU_TRY(const User user, find_user(office.system(), given->user));
+  const Achievements desk{office.session()};
+  BUREAU_TRY(const User user, find_user(office.session(), given->user));
   const auto done = has ? desk.award(given->key, user.id) : desk.revoke(given->key, user.id);
   if (!done) return fail(done.error());
   fmt::print("{}: {} {}\n", without_controls(user.name), has ? "has" : "no longer has", given->key);
@@ -105,8 +108,8 @@ Result<void> set_by_hand(const Office& office, const Given& given, bool has) {
 }
 
 Result<Json> achievements_of(const Office& office, Id<User> user, std::string& text) {
-  BUREAU_TRY(const auto rows, Achievements{office.system()}.of(user));
-  const Repository<Achievement> achievements{office.system()};
+  BUREAU_TRY(const auto rows, Achievements{office.session()}.of(user));
+  const Repository<Achievement> achievements{office.session()};
   Json list = Json::array();
   for (const UserAchievement& row : rows) {
     BUREAU_TRY(const Achievement achievement, achievements.find(row.achievement));
@@ -124,8 +127,8 @@ Result<Json> achievements_of(const Office& office, Id<User> user, std::string& t
 
 /// Points, level, streak and achievements of one user, and the newest lines of his ledger.
 Result<void> print_points(const Office& office, const Given& given) {
-  BUREAU_TRY(const User user, find_user(office.system(), given->user));
-  const Points points{office.system()};
+  BUREAU_TRY(const User user, find_user(office.session(), given->user));
+  const Points points{office.session()};
   BUREAU_TRY(const auto entries, points.entries(user.id, given->limit));
   if (given->format == Format::csv) {
     EntityPrinter printer(Format::csv, table_of<PointEntry>(), {});
@@ -139,7 +142,7 @@ Result<void> print_points(const Office& office, const Given& given) {
     return {};
   }
   BUREAU_TRY(const UserStats stats, points.of(user.id));
-  BUREAU_TRY(const auto streak, Streaks{office.system()}.of(user.id));
+  BUREAU_TRY(const auto streak, Streaks{office.session()}.of(user.id));
   std::string text;
   BUREAU_TRY(Json achievements, achievements_of(office, user.id, text));
   if (given->format == Format::json) {
@@ -188,14 +191,14 @@ Result<void> print_leaderboard(const Office& office, const Given& given) {
     BUREAU_TRY(day, CivilDate::parse(given->day));
   }
   BUREAU_TRY(const Leaderboard board,
-             Leaderboards{office.system()}.board(
+             Leaderboards{office.session()}.board(
                  static_cast<LeaderboardPeriod>(found - known.begin()), day, given->limit));
   if (given->format == Format::table && board.period != LeaderboardPeriod::all_time) {
     fmt::print("{} to {}{}\n", board.start.to_string(),
                CivilDate::from_days(board.end.days() - 1).to_string(),
                board.frozen ? ", over" : "");
   }
-  const UserNames users(office.system());
+  const UserNames users(office.session());
   RowPrinter printer(given->format, {"rank", "user", "points", "reached_at"});
   for (const LeaderboardLine& line : board.lines) {
     BUREAU_TRY(const std::string name, users.of(line.user));
@@ -227,7 +230,7 @@ void add_achievements(CLI::App& app, const InOffice& in_office, const Given& giv
     if (!json) {
       return fail(Code::invalid, fmt::format("{}: {}", given->file, json.error().message), "file");
     }
-    auto imported = rewards::import_rewards(office.system(), *json, given->history);
+    auto imported = rewards::import_rewards(office.session(), *json, given->history);
     if (!imported) {
       Error error = imported.error();
       error.message = given->file + ": " + error.message;

@@ -153,7 +153,7 @@ Result<void> list(const Office& office, Given& given) {
 }
 
 Result<void> show(const Office& office, const std::vector<std::string>& ids, Format format) {
-  BUREAU_TRY(const Session session, office.session());
+  const Session session = office.session();
   Json all = Json::array();
   for (const std::string& text : ids) {
     BUREAU_TRY(const Row row, parse_id(office, text));
@@ -178,7 +178,7 @@ Result<void> create(const Office& office, const Given& given) {
   BUREAU_TRY(const Fields fields, parse_fields(given.fields, [&](std::string_view name) {
                return column_to_create(*table, rules, name);
              }));
-  BUREAU_TRY(const Session session, office.session());
+  const Session session = office.session();
   BUREAU_TRY(const std::int64_t id, session.write([&](Unit& unit) -> Result<std::int64_t> {
     return create_row(unit, *table, rules, fields);
   }));
@@ -195,7 +195,7 @@ Result<void> change(const Office& office, const Given& given) {
   BUREAU_TRY(const Fields fields, parse_fields(given.fields, [&](std::string_view name) {
                return column_to_change(*row.table, rules, name);
              }));
-  BUREAU_TRY(const Session session, office.session());
+  const Session session = office.session();
   BUREAU_TRY_VOID(session.write([&](Unit& unit) -> Result<void> {
     return change_row(unit, *row.table, rules, row.id, fields);
   }));
@@ -210,7 +210,7 @@ Result<void> remove(const Office& office, const Given& given) {
     BUREAU_TRY(const Row row, parse_id(office, text));
     rows.push_back(row);
   }
-  BUREAU_TRY(const Session session, office.session());
+  const Session session = office.session();
   BUREAU_TRY_VOID(session.write([&](Unit& unit) -> Result<void> {
     for (const Row& row : rows) {
       BUREAU_TRY_VOID(remove_row(unit, *row.table, rules_of(*row.table), row.id));

@@ -1,10 +1,6 @@
 #!/bin/sh
 # What every entity has: list, show, create, change, delete, export, import. Argument: the program.
-set -eu
-bureau=$1
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
+. "$(dirname -- "$0")/test_shell.sh"
 export BUREAU_OFFICE="$scratch/office.db"
 
 say() { printf 'rows_test: %s\n' "$*" >&2; }

@@ -121,7 +121,8 @@ void add_sql_commands(CLI::App& app, const InOffice& in_office) {
       ->capture_default_str()
       ->check(CLI::Range(0.001, 3600.0));
   add_format_option(*sql, options->format);
-  sql->callback(in_office([options](Office& office) { return run_sql(office, *options); }));
+  sql->callback(
+      for_whole_office(in_office)([options](Office& office) { return run_sql(office, *options); }));
 }
 
 }  // namespace cli

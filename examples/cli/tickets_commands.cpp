@@ -137,7 +137,7 @@ Result<void> print_report(const BulkReport& report) {
 }
 
 Result<std::vector<Id<Ticket>>> chosen(const Office& office, const Given& given) {
-  const Tickets tickets(office.system());
+  const Tickets tickets(office.session());
   BUREAU_TRY(auto ids, find_tickets(tickets, given.tickets));
   if (given.where.empty()) return ids;
   BUREAU_TRY(const auto where, parse_where(office, table_of<Ticket>(), given.where));
@@ -152,7 +152,7 @@ void print_ticket(const char* what, const Ticket& ticket) {
 }
 
 Result<void> split_ticket(const Office& office, const Given& given) {
-  const Tickets tickets(office.system());
+  const Tickets tickets(office.session());
   BUREAU_TRY(const Id<Ticket> source, find_ticket(tickets, given.a));
   SplitTicket split;
   split.subject = given.subject;
@@ -175,7 +175,7 @@ Result<void> split_ticket(const Office& office, const Given& given) {
 }
 
 Result<void> show_view(const Office& office, const Given& given) {
-  const Session session = office.system();
+  const Session session = office.session();
   BUREAU_TRY(const SavedView view, SavedViews{session}.named(given.name));
   BUREAU_TRY(const auto page, Tickets{session}.view(view.id, given.list.limit));
   std::vector<std::string_view> columns(view.columns.begin(), view.columns.end());
@@ -219,7 +219,7 @@ void add_views(CLI::App& app, const InOffice& in_office) {
   save->add_option("--sort", given->sort, "such as \"priority desc, number\"");
   save->add_option("--columns", given->columns, "what is shown, with commas between");
   save->callback(in_office([given](Office& office) -> Result<void> {
-    BUREAU_TRY(const SavedView saved, SavedViews{office.system()}.save(
+    BUREAU_TRY(const SavedView saved, SavedViews{office.session()}.save(
                                           {given->name, given->where, given->sort,
                                            split_at_commas(given->columns), Sharing::office}));
     fmt::print("{}: saved\n", saved.name);
@@ -233,7 +233,7 @@ void add_views(CLI::App& app, const InOffice& in_office) {
   auto* remove = sub(*views, "remove", "forget it");
   remove->add_option("NAME", given->name)->required();
   remove->callback(in_office([given](Office& office) -> Result<void> {
-    const SavedViews all(office.system());
+    const SavedViews all(office.session());
     BUREAU_TRY(const SavedView view, all.named(given->name));
     return all.remove(view.id);
   }));
@@ -249,7 +249,7 @@ void add_macros(CLI::App& app, const InOffice& in_office) {
   add_actions_option(*save, *given);
   save->callback(in_office([given](Office& office) -> Result<void> {
     BUREAU_TRY(auto actions, parse_actions(given->actions));
-    BUREAU_TRY(const Macro saved, Macros{office.system()}.save({given->name, std::move(actions)}));
+    BUREAU_TRY(const Macro saved, Macros{office.session()}.save({given->name, std::move(actions)}));
     fmt::print("{}: saved\n", saved.name);
     return {};
   }));
@@ -257,7 +257,7 @@ void add_macros(CLI::App& app, const InOffice& in_office) {
   apply->add_option("NAME", given->name)->required();
   add_choice_options(*apply, *given);
   apply->callback(in_office([given](Office& office) -> Result<void> {
-    const Macros all(office.system());
+    const Macros all(office.session());
     BUREAU_TRY(const Macro macro, all.named(given->name));
     BUREAU_TRY(const auto ids, chosen(office, *given));
     BUREAU_TRY(const auto report,
@@ -291,14 +291,14 @@ void add_triggers(CLI::App& app, const InOffice& in_office) {
       trigger.events.push_back(event);
     }
     BUREAU_TRY(trigger.actions, parse_actions(given->actions));
-    BUREAU_TRY(const Trigger saved, Triggers{office.system()}.save(trigger));
+    BUREAU_TRY(const Trigger saved, Triggers{office.session()}.save(trigger));
     fmt::print("{}: saved\n", saved.name);
     return {};
   }));
   auto* remove = sub(*triggers, "remove", "forget it");
   remove->add_option("NAME", given->name)->required();
   remove->callback(in_office([given](Office& office) -> Result<void> {
-    const Triggers all(office.system());
+    const Triggers all(office.session());
     BUREAU_TRY(const auto found, all.repository().first(col(&Trigger::name) == given->name));
     if (found) return all.remove(found->id);
     return fail(Code::not_found, fmt::format("trigger: there is no \"{}\"", given->name),
@@ -313,7 +313,7 @@ void add_of_tickets(CLI::App& tickets, const InOffice& in_office) {
   link->add_option("TYPE", given->type, "parent, child, related, duplicate or causes")->required();
   link->add_option("B", given->b, "of which it is that")->required();
   link->callback(in_office([given](Office& office) -> Result<void> {
-    const Tickets desk(office.system());
+    const Tickets desk(office.session());
     BUREAU_TRY(const LinkType type, enum_named<LinkType>("type", given->type));
     BUREAU_TRY(const Id<Ticket> a, find_ticket(desk, given->a));
     BUREAU_TRY(const Id<Ticket> b, find_ticket(desk, given->b));
@@ -325,7 +325,7 @@ void add_of_tickets(CLI::App& tickets, const InOffice& in_office) {
   merge->add_option("SOURCE", given->a, "a ticket's number or id")->required();
   merge->add_option("TARGET", given->b, "that it goes into")->required();
   merge->callback(in_office([given](Office& office) -> Result<void> {
-    const Tickets desk(office.system());
+    const Tickets desk(office.session());
     BUREAU_TRY(const Id<Ticket> source, find_ticket(desk, given->a));
     BUREAU_TRY(const Id<Ticket> target, find_ticket(desk, given->b));
     BUREAU_TRY(const Ticket grown, desk.merge(source, target));
@@ -344,7 +344,7 @@ void add_of_tickets(CLI::App& tickets, const InOffice& in_office) {
     BUREAU_TRY(auto actions, parse_actions(given->actions));
     BUREAU_TRY(const auto ids, chosen(office, *given));
     BUREAU_TRY(const auto report,
-               Tickets{office.system()}.change_all(
+               Tickets{office.session()}.change_all(
                    ids, std::move(actions), given->each ? BulkMode::each : BulkMode::all_or_none));
     return print_report(report);
   }));

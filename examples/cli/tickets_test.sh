@@ -1,25 +1,8 @@
 #!/bin/sh
 # `bureau tickets link|merge|split|bulk`, `views`, `macros`, `triggers` and `agents` as their user
 # meets them. Argument: the program.
-set -eu
-bureau=$1
-roster=$(CDPATH='' cd -- "$(dirname -- "$0")/data/agents" && pwd)/roster.csv
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
-unset BUREAU_OFFICE || true
-
-expect() { # expect CODE TEXT COMMAND...: the exit code, and a text in what it prints
-  code=$1 text=$2
-  shift 2
-  status=0
-  "$@" >out 2>err || status=$?
-  if [ "$status" != "$code" ] || { [ -n "$text" ] && ! cat out err | grep -qF -- "$text"; }; then
-    echo "expected exit code $code and \"$text\", got $status from: $*" >&2
-    head -c 2000 out err >&2
-    exit 1
-  fi
-}
+. "$(dirname -- "$0")/test_shell.sh"
+roster=$here/data/agents/roster.csv
 
 expect 0 "made" "$bureau" init
 {

@@ -204,7 +204,7 @@ Result<bool> import_one(Unit& unit, const TableInfo& table, const EntityRules& r
 Result<void> export_rows(const Office& office, const std::string& name, const std::string& where,
                          bool csv) {
   BUREAU_TRY(const TableInfo* table, find_table(office, name));
-  BUREAU_TRY(const Session session, office.session());
+  const Session session = office.session();
   Query query;
   BUREAU_TRY(query.where, parse_where(office, *table, where));
   query.order = {{&table->columns[0], false}};
@@ -255,7 +255,7 @@ Result<void> import_rows(const Office& office, const std::string& name, const st
   }
   std::vector<std::string> bad;
   BUREAU_TRY(const auto rows, RowFile(*table, rules, path).read(skip_bad ? &bad : nullptr));
-  BUREAU_TRY(const Session session, office.session());
+  const Session session = office.session();
   Imported report;
   if (!skip_bad) {
     BUREAU_TRY(report, session.write([&](Unit& unit) -> Result<Imported> {
