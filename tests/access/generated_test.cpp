@@ -533,18 +533,16 @@ TEST_CASE("G9_G10_generated policies, queries and histories agree with the model
 }
 
 TEST_CASE("G9_G10_generated policies, queries and histories agree with the model on SQLite") {
-  std::string folder = (std::filesystem::temp_directory_path() / "bureau-access-XXXXXX").string();
-  REQUIRE(mkdtemp(folder.data()) != nullptr);
+  const Folder folder;
   const int plays = counts::cases(200, 5'000);
   for (int seed = 1; seed <= plays; ++seed) {
-    const std::string path = folder + "/" + std::to_string(seed) + ".db";
+    const std::string path = folder.file(std::to_string(seed) + ".db");
     const std::string mismatch =
         Play(static_cast<std::uint64_t>(seed), Broken::nothing, path).run(steps_a_play);
     for (const char* suffix : {"", "-wal", "-shm", "-lock", "-nodes", "-wake"})
       std::filesystem::remove(path + suffix);
     if (!mismatch.empty()) FAIL("seed " << seed << ": " << mismatch);
   }
-  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("G9_G10_a library that were wrong would be found out") {

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "basics.hpp"
 #include "bureau/access/access.hpp"
 #include "bureau/access/feed.hpp"
 #include "bureau/access/repository.hpp"
@@ -97,15 +98,6 @@ using Rooms = Repository<Room>;
 using Notes = Repository<Note>;
 using Users = Repository<User>;
 
-/// The value, or the test fails with the error.
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-inline void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
 template <class T>
 Code code_of(const Result<T>& result) {
   return result ? static_cast<Code>(0) : result.error().code;

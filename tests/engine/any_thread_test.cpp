@@ -2,29 +2,17 @@
 
 #include <array>
 #include <atomic>
-#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "basics.hpp"
 #include "bureau/engine.hpp"
 
 using namespace bureau;
 
 namespace {
-
-struct Folder {
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "bureau-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::filesystem::path path;
-};
 
 /// What one thread's writes came to.
 struct Tally {
@@ -36,12 +24,9 @@ struct Tally {
 TEST_CASE("Whoever runs a closure, its outcome reaches the thread that called") {
   const Folder folder;
   EngineOptions options;
-  options.path = (folder.path / "office.db").string();
-  auto engine = Engine::open(std::move(options));
-  REQUIRE(engine.has_value());
-  const auto tenant = (*engine)->access().create_tenant("Larkfield");
-  REQUIRE(tenant.has_value());
-  const Session session = (*engine)->system(tenant->id);
+  options.path = folder.file();
+  const auto engine = must(Engine::open(std::move(options)));
+  const Session session = engine->system(must(engine->access().create_tenant("Larkfield")).id);
 
   constexpr int threads = 8, writes = 60;
   std::array<Tally, threads> tallies;
@@ -88,7 +73,5 @@ TEST_CASE("Whoever runs a closure, its outcome reaches the thread that called") 
     CHECK(tally.made == writes - tally.refused - tally.threw);
     made += tally.made;
   }
-  const auto count = Repository<Team>(session).count();
-  REQUIRE(count.has_value());
-  CHECK(*count == made);
+  CHECK(must(Repository<Team>(session).count()) == made);
 }

@@ -10,21 +10,13 @@
 #include <filesystem>
 #include <functional>
 
+#include "basics.hpp"
 #include "bureau/store/memory_storage.hpp"
 
 using namespace bureau;
 using namespace std::chrono_literals;
 
 namespace {
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-inline void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
 
 bool is_readable(int fd) {
   pollfd one{fd, POLLIN, 0};
@@ -249,10 +241,9 @@ TEST_CASE("a null table or agent, and what an agent throws at its beginning, are
 }
 
 TEST_CASE("an engine that runs does not go through a fork") {
-  std::string folder = (std::filesystem::temp_directory_path() / "bureau-fork-XXXXXX").string();
-  REQUIRE(mkdtemp(folder.data()) != nullptr);
+  const Folder folder;
   EngineOptions options;
-  options.path = folder + "/office.db";
+  options.path = folder.file();
   auto engine = must(Engine::open(options));
   const Tenant tenant = must(engine->access().create_tenant("Larkfield"));
   must(engine->start());
@@ -277,5 +268,4 @@ TEST_CASE("an engine that runs does not go through a fork") {
   CHECK(teams.insert(team));
   must(engine->stop());
   engine.reset();
-  std::filesystem::remove_all(folder);
 }

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "basics.hpp"
 #include "bureau/engine.hpp"
 #include "bureau/support/support.hpp"
 #include "bureau/work/agent_registry.hpp"
@@ -15,24 +16,6 @@
 using namespace bureau;
 
 namespace {
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-inline void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
-
-struct Folder {
-  std::string path = (std::filesystem::temp_directory_path() / "bureau-roster-XXXXXX").string();
-  Folder() { REQUIRE(mkdtemp(path.data()) != nullptr); }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-};
 
 struct Counted {
   std::size_t configured = 0;
@@ -51,10 +34,10 @@ Counted count(Engine& engine, Id<Tenant> tenant) {
 }  // namespace
 
 TEST_CASE("139 agents are configured, none is operational, and then exactly those that run") {
-  Folder folder;
+  const Folder folder;
   const auto open = [&] {
     EngineOptions options;
-    options.path = folder.path + "/office.db";
+    options.path = folder.file();
     options.threads = 1;
     return must(Engine::open(std::move(options)));
   };

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <future>
 
+#include "basics.hpp"
 #include "bureau/engine.hpp"
 #include "bureau/store/memory_storage.hpp"
 
@@ -14,15 +15,6 @@ using namespace bureau;
 using namespace std::chrono_literals;
 
 namespace {
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
 
 inline constexpr auto wait_kind =
     task_kind<Nothing, Nothing>("wait", Effect::database, retry::never);
@@ -48,20 +40,13 @@ class Failer : public AgentOf<fail_kind> {
 
 struct Office {
   explicit Office(std::shared_ptr<Storage> storage = {}) {
-    std::string name = (std::filesystem::temp_directory_path() / "bureau-snap-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    folder = name;
     EngineOptions options;
-    options.path = folder + "/office.db";
+    options.path = folder.file();
     options.storage = std::move(storage);
     engine = must(Engine::open(std::move(options)));
     tenant = must(engine->access().create_tenant("Larkfield"));
   }
-  ~Office() {
-    engine.reset();
-    std::filesystem::remove_all(folder);
-  }
-  std::string folder;
+  Folder folder;
   std::unique_ptr<Engine> engine;
   Tenant tenant;
 };
@@ -174,7 +159,7 @@ TEST_CASE("a program that is too old for the file claims no more tasks") {
   must(tasks.enqueue(fail_kind, Nothing{}));
   REQUIRE(office.engine->agents()[0].operational);
   sqlite3* newer = nullptr;
-  REQUIRE(sqlite3_open((office.folder + "/office.db").c_str(), &newer) == SQLITE_OK);
+  REQUIRE(sqlite3_open(office.folder.file().c_str(), &newer) == SQLITE_OK);
   CHECK(sqlite3_exec(newer,
                      "PRAGMA user_version=2;"
                      "UPDATE bureau_meta SET value='2' WHERE key='oldest_reader'",

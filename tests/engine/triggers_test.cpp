@@ -4,39 +4,20 @@
 
 #include <filesystem>
 
+#include "basics.hpp"
 #include "bureau/engine.hpp"
 #include "bureau/support/support.hpp"
 
 using namespace bureau;
 
-namespace {
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-inline void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
-
-struct Folder {
-  std::string path = (std::filesystem::temp_directory_path() / "bureau-triggers-XXXXXX").string();
-  Folder() { REQUIRE(mkdtemp(path.data()) != nullptr); }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-};
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE(
     "a trigger that one engine saves acts in another on the same file, and no longer once gone") {
-  Folder folder;
+  const Folder folder;
   const auto open = [&] {
     EngineOptions options;
-    options.path = folder.path + "/office.db";
+    options.path = folder.file();
     return must(Engine::open(std::move(options)));
   };
   auto first = open(), second = open();

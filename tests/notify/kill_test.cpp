@@ -31,23 +31,13 @@ class FileNotifier final : public Notifier {
   bool takes_key_, dies_;
 };
 
-struct Folder {
-  std::filesystem::path path;
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "bureau-notify-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
-
 std::unique_ptr<Engine> open(const Folder& folder, bool takes_key, bool dies) {
   EngineOptions options;
-  options.path = (folder.path / "office.db").string();
+  options.path = folder.file();
   auto engine = must(Engine::open(std::move(options)));
   must(engine->add(std::make_shared<DeliveryAgent>(
       engine->access(), std::vector<std::shared_ptr<Notifier>>{std::make_shared<FileNotifier>(
-                            (folder.path / "sent").string(), takes_key, dies)})));
+                            folder.file("sent"), takes_key, dies)})));
   return engine;
 }
 
@@ -72,7 +62,7 @@ void live_and_die(const Folder& folder, bool takes_key) {
 }
 
 std::vector<std::string> sent(const Folder& folder) {
-  std::ifstream in(folder.path / "sent");
+  std::ifstream in(folder.file("sent"));
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   return lines;

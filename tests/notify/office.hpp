@@ -10,22 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "basics.hpp"
 #include "bureau/bureau.hpp"
 
 namespace notify_office {
 
 using namespace bureau;
 using namespace std::chrono_literals;
-
-/// The value, or a failed test that shows the error.
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-inline void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
 
 class ScriptedNotifier final : public Notifier {
  public:

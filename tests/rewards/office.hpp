@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "basics.hpp"
 #include "bureau/access/access.hpp"
 #include "bureau/rewards/rewards.hpp"
 #include "bureau/sales/sales.hpp"
@@ -19,16 +20,6 @@
 namespace rewards_test {
 
 using namespace bureau;
-
-/// The value, or a failed test that shows the error.
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-inline void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
 
 inline Timestamp at(const char* text) { return must(Timestamp::parse(text)); }
 inline CivilDate day(const char* text) { return must(CivilDate::parse(text)); }

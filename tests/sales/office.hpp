@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "basics.hpp"
 #include "bureau/access/access.hpp"
 #include "bureau/sales/sales.hpp"
 #include "bureau/store/memory_storage.hpp"
@@ -14,16 +15,6 @@
 namespace office {
 
 using namespace bureau;
-
-/// The value, or a failed test that shows the error.
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-inline void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
 
 inline Money money(const char* text) { return must(Money::parse(text)); }
 inline Timestamp at(const char* text) { return must(Timestamp::parse(text)); }

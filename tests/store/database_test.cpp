@@ -5,21 +5,13 @@
 #include <set>
 #include <thread>
 
+#include "basics.hpp"
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/store/schema.hpp"
 
 using namespace bureau;
 
 namespace {
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
 
 std::unique_ptr<Database> open(const std::shared_ptr<Storage>& storage, Clock& clock,
                                Random& random) {

@@ -8,7 +8,7 @@
 namespace {
 
 void exercise_sqlite(bureau::Durability durability) {
-  const fixture::Folder folder;
+  const Folder folder;
   int files = 0;
   const auto open = [&](int file) -> bureau::Result<std::shared_ptr<bureau::Storage>> {
     bureau::SqliteOptions options;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "basics.hpp"
 #include "bureau/store/database.hpp"
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/store/schema.hpp"
@@ -59,15 +60,6 @@ inline constexpr auto bureau::schema<Stamp> = bureau::table("stamps", "sta", bur
                                                             bureau::column("value", &Stamp::value));
 
 namespace {
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
 
 struct Books {
   explicit Books(std::vector<const TableInfo*> tables = {&table_of<Parcel>(), &table_of<Stamp>()},

@@ -82,7 +82,7 @@ struct Version {
 }  // namespace
 
 TEST_CASE("a file that is not ours is refused, named and left as it was") {
-  const fixture::Folder folder;
+  const Folder folder;
   const std::string text = folder.file("notes.txt");
   std::ofstream(text) << std::string(5000, 'n');
   check_refused(text, Code::corrupt, "not a database");
@@ -100,7 +100,7 @@ TEST_CASE("a file that is not ours is refused, named and left as it was") {
 
 TEST_CASE(
     "a file of a newer bureau is refused with field format, unless it says that we can read it") {
-  const fixture::Folder folder;
+  const Folder folder;
   fixture::open(folder.file()).reset();
   run_sql(folder.file(), "PRAGMA user_version=2; UPDATE bureau_meta SET value='2'");
   check_refused(folder.file(), Code::upgraded, "newer bureau");
@@ -110,7 +110,7 @@ TEST_CASE(
 }
 
 TEST_CASE("folders and files that cannot be written") {
-  const fixture::Folder folder;
+  const Folder folder;
   check_refused(folder.file("no/such/office.db"), Code::unavailable, "folder");
   check_refused("/sys/office.db", Code::unavailable, "folder");
   CHECK(code_of(try_open("")) == "invalid");
@@ -120,7 +120,7 @@ TEST_CASE("folders and files that cannot be written") {
 }
 
 TEST_CASE("a foreign file in WAL mode is refused with its log as it was, and no file beside it") {
-  const fixture::Folder folder;
+  const Folder folder;
   const std::string idle = folder.file("idle.db");
   run_sql(idle, "PRAGMA journal_mode=WAL; CREATE TABLE t(a)");
   check_refused(idle, Code::corrupt, "another program");
@@ -144,7 +144,7 @@ TEST_CASE("a foreign file in WAL mode is refused with its log as it was, and no 
 }
 
 TEST_CASE("damaged and shortened files say so") {
-  const fixture::Folder folder;
+  const Folder folder;
   fixture::open(folder.file()).reset();
   const auto damaged = [&](const char* name, std::uintmax_t size) {
     std::filesystem::copy(folder.file(), folder.file(name));
@@ -162,7 +162,7 @@ TEST_CASE("a disk without room for a new file: nothing half made, and made wholl
   for (std::uint64_t room = 0; room < 200'000; room += 3000) {
     CAPTURE(room);
     bureau::testing::FaultVfs vfs;
-    const fixture::Folder folder;
+    const Folder folder;
     vfs.set_disk_capacity(room);
     bureau::SqliteOptions options;
     options.path = folder.file();
@@ -184,7 +184,7 @@ TEST_CASE("a disk without room for a new file: nothing half made, and made wholl
 }
 
 TEST_CASE("a file that another program has locked is busy") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   sqlite3* other = nullptr;
   REQUIRE(sqlite3_open(folder.file().c_str(), &other) == SQLITE_OK);
@@ -202,7 +202,7 @@ TEST_CASE("a file that another program has locked is busy") {
 }
 
 TEST_CASE("a damaged page is an error when it is read, and nothing is made up") {
-  const fixture::Folder folder;
+  const Folder folder;
   {
     const auto storage = fixture::open(folder.file());
     REQUIRE(storage->write({}, [](Writer& writer) -> Result<void> {
@@ -228,7 +228,7 @@ TEST_CASE("a damaged page is an error when it is read, and nothing is made up") 
 }
 
 TEST_CASE("the file and those beside it are their owner's alone") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   REQUIRE(fixture::add_crew(*storage, 1, "a"));
   for (const char* suffix : {"", "-wal", "-shm", "-lock", "-nodes", "-wake"}) {
@@ -240,7 +240,7 @@ TEST_CASE("the file and those beside it are their owner's alone") {
 }
 
 TEST_CASE("two storages on one file: both write, each sees the other's, and is told of them") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto a = fixture::open(folder.file());
   const auto b = fixture::open(folder.file());
   const int wake = a->wake_fd();
@@ -269,7 +269,7 @@ TEST_CASE("two storages on one file: both write, each sees the other's, and is t
 }
 
 TEST_CASE("a node is held by one storage at a time, until it lets go or is gone") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto a = fixture::open(folder.file());
   auto b = fixture::open(folder.file());
   CHECK(*b->hold_node(5));
@@ -290,7 +290,7 @@ TEST_CASE("a node is held by one storage at a time, until it lets go or is gone"
 
 TEST_CASE(
     "G1: a process that is killed leaves what it acknowledged, and its node is known to be free") {
-  const fixture::Folder folder;
+  const Folder folder;
   fixture::open(folder.file()).reset();
   const int rounds = counts::cases(8, 100);
   for (int round = 0; round < rounds; ++round) {
@@ -328,7 +328,7 @@ TEST_CASE(
 }
 
 TEST_CASE("maintain moves the log into the file, and shortens it when nobody reads") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   const auto grow = [&](std::int64_t first) {
     REQUIRE(storage->write({}, [&](Writer& writer) -> Result<void> {
@@ -357,7 +357,7 @@ TEST_CASE("maintain moves the log into the file, and shortens it when nobody rea
 }
 
 TEST_CASE("a writer that nobody maintains keeps its log in bounds") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   for (std::int64_t round = 0; round < 30; ++round) {
     REQUIRE(storage->write({}, [&](Writer& writer) -> Result<void> {
@@ -371,7 +371,7 @@ TEST_CASE("a writer that nobody maintains keeps its log in bounds") {
 }
 
 TEST_CASE("migrations add tables, columns and indexes, and keep the rows") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = *try_open(folder.file());
   const Version first;
   REQUIRE(first.migrate(*storage));
@@ -403,7 +403,7 @@ TEST_CASE("migrations add tables, columns and indexes, and keep the rows") {
 }
 
 TEST_CASE("migrations that would lose data are refused wholly and name the column") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = *try_open(folder.file());
   static constexpr std::string_view names[] = {"low", "high"};
   static constexpr std::string_view other_names[] = {"low", "middle", "high"};
@@ -442,7 +442,7 @@ TEST_CASE("migrations that would lose data are refused wholly and name the colum
 }
 
 TEST_CASE("a unique index over values that are there twice is refused") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = *try_open(folder.file());
   Version first;
   REQUIRE(first.migrate(*storage));

@@ -10,34 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "basics.hpp"
 #include "bureau/store/sqlite_storage.hpp"
 #include "store/sample.hpp"
 
 namespace fixture {
 
 using bureau::Result;
-
-/// A folder of this test's own, removed at its end.
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "bureau-test-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  [[nodiscard]] std::string file(const std::string& name = "office.db") const {
-    return path_ + "/" + name;
-  }
-
- private:
-  std::string path_;
-};
 
 inline const bureau::Catalog& catalog() {
   static const bureau::Catalog made = [] {

@@ -33,7 +33,7 @@ using sample::Crew;
 namespace {
 
 /// On a clock that stands still, a group never closes for being late, however slow the machine is.
-std::shared_ptr<Storage> open_on(const FaultVfs& vfs, const fixture::Folder& folder) {
+std::shared_ptr<Storage> open_on(const FaultVfs& vfs, const Folder& folder) {
   static bureau::ManualClock still;
   bureau::SqliteOptions options;
   options.clock = &still;
@@ -95,7 +95,7 @@ std::function<Result<void>(Writer&)> adds(std::int64_t id) {
 
 TEST_CASE("64 threads count to the same number, in far fewer commits than writes") {
   FaultVfs vfs;
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = open_on(vfs, folder);
   sample::Item counter;
   counter.id.value = 1;
@@ -137,7 +137,7 @@ TEST_CASE("64 threads count to the same number, in far fewer commits than writes
 }
 
 TEST_CASE("closures of hosts run on the thread that called write; others may run elsewhere") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   Group group(*storage);
   std::set<std::thread::id> threads;
@@ -153,7 +153,7 @@ TEST_CASE("closures of hosts run on the thread that called write; others may run
 }
 
 TEST_CASE("one closure that fails among many is undone alone, whatever it failed of") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   REQUIRE(fixture::add_crew(*storage, 100, "taken"));
   Group group(*storage);
@@ -181,7 +181,7 @@ TEST_CASE("one closure that fails among many is undone alone, whatever it failed
 }
 
 TEST_CASE("a sink that fails in one closure of a group: that statement is undone, the rest stays") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   REQUIRE(fixture::add_crew(*storage, 500, "was there"));
   Group group(*storage);
@@ -201,7 +201,7 @@ TEST_CASE("a sink that fails in one closure of a group: that statement is undone
 }
 
 TEST_CASE("journal numbers stay consecutive when closures of the group fail") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   Group group(*storage);
   std::mutex mutex;
@@ -221,7 +221,7 @@ TEST_CASE("journal numbers stay consecutive when closures of the group fail") {
 
 TEST_CASE("SQLite gives the transaction up in the middle of a group: the others are run again") {
   FaultVfs vfs;
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = open_on(vfs, folder);
   std::atomic<int> runs{0};
   Group group(*storage);
@@ -255,7 +255,7 @@ TEST_CASE("a commit that fails in a group: each closure is run again, alone") {
   for (const auto operation : {DiskOperation::write, DiskOperation::sync}) {
     for (const auto failed_sync : {FailedSync::lost, FailedSync::waiting, FailedSync::durable}) {
       FaultVfs vfs;
-      const fixture::Folder folder;
+      const Folder folder;
       const auto storage = open_on(vfs, folder);
       REQUIRE(fixture::add_crew(*storage, 100, "before"));
       Group group(*storage);
@@ -280,7 +280,7 @@ TEST_CASE("G2: a commit that fails alone is not there, now or after a restart") 
   for (const auto operation : {DiskOperation::write, DiskOperation::sync}) {
     for (const auto failed_sync : {FailedSync::lost, FailedSync::waiting, FailedSync::durable}) {
       FaultVfs vfs;
-      const fixture::Folder folder;
+      const Folder folder;
       auto storage = open_on(vfs, folder);
       REQUIRE(fixture::add_crew(*storage, 1, "before"));
       vfs.fail(
@@ -300,7 +300,7 @@ TEST_CASE(
     "G2: when nothing can be synced the outcome is unknown, reads say so, and a later commit "
     "settles it") {
   FaultVfs vfs;
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = open_on(vfs, folder);
   REQUIRE(fixture::add_crew(*storage, 1, "before"));
   vfs.fail({.operation = DiskOperation::sync, .file = DiskFile::wal, .times = FaultRule::always});
@@ -315,7 +315,7 @@ TEST_CASE(
 
 TEST_CASE("a full disk is an error that says so; what was there stays, and writing goes on after") {
   FaultVfs vfs;
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = open_on(vfs, folder);
   REQUIRE(fixture::add_crew(*storage, 1, "before"));
   vfs.fail({.operation = DiskOperation::write,
@@ -334,7 +334,7 @@ TEST_CASE("a full disk is an error that says so; what was there stays, and writi
 
 TEST_CASE("a writer that waits gives up at its deadline; the one who holds the turn goes on") {
   ManualClock clock;
-  const fixture::Folder folder;
+  const Folder folder;
   bureau::SqliteOptions options;
   options.path = folder.file();
   options.clock = &clock;
@@ -361,7 +361,7 @@ TEST_CASE("a writer that waits gives up at its deadline; the one who holds the t
 
 TEST_CASE("a closure that holds the lock long is named in the log") {
   ManualClock clock;
-  const fixture::Folder folder;
+  const Folder folder;
   bureau::SqliteOptions options;
   options.path = folder.file();
   options.clock = &clock;
@@ -401,7 +401,7 @@ std::vector<Result<void>> write_all(Storage& storage,
 
 TEST_CASE("writes that one thread makes together share a commit") {
   FaultVfs vfs;
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = open_on(vfs, folder);
   REQUIRE(fixture::add_crew(*storage, 1000, "first"));
   for (const bool portable : {false, true}) {
@@ -424,7 +424,7 @@ TEST_CASE("writes that one thread makes together share a commit") {
 TEST_CASE("a batch whose commit fails: each closure is run again, alone") {
   for (const auto operation : {DiskOperation::write, DiskOperation::sync}) {
     FaultVfs vfs;
-    const fixture::Folder folder;
+    const Folder folder;
     const auto storage = open_on(vfs, folder);
     REQUIRE(fixture::add_crew(*storage, 100, "first"));
     int runs = 0;
@@ -455,7 +455,7 @@ TEST_CASE("a batch whose commit fails: each closure is run again, alone") {
 
 TEST_CASE("a batch beside a writer that dooms its group: nobody waits for ever") {
   FaultVfs vfs;
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = open_on(vfs, folder);
   std::atomic<bool> stop{false};
   std::atomic<int> doomed{0};

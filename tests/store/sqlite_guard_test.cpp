@@ -107,7 +107,7 @@ std::size_t open_descriptors() {
 TEST_CASE("a second copy of SQLite opens and closes the file between two writes") {
   SecondSqlite* const second = second_sqlite();
   if (second == nullptr) return;
-  const fixture::Folder folder;
+  const Folder folder;
   auto storage = fixture::open(folder.file());
   for (std::int64_t id = 1; id <= 3; ++id) REQUIRE(add_crew(*storage, id, std::to_string(id)));
   second->close(second->open(folder.file()));
@@ -118,7 +118,7 @@ TEST_CASE("a second copy of SQLite opens and closes the file between two writes"
 TEST_CASE("a second copy that is only open is refused as well: its closing could come too late") {
   SecondSqlite* const second = second_sqlite();
   if (second == nullptr) return;
-  const fixture::Folder folder;
+  const Folder folder;
   auto storage = fixture::open(folder.file());
   REQUIRE(add_crew(*storage, 1, "one"));
   sqlite3* const connection = second->open(folder.file());
@@ -130,7 +130,7 @@ TEST_CASE("a second copy that is only open is refused as well: its closing could
 TEST_CASE("a second copy that had the file open before us closes it") {
   SecondSqlite* const second = second_sqlite();
   if (second == nullptr) return;
-  const fixture::Folder folder;
+  const Folder folder;
   fixture::open(folder.file()).reset();
   sqlite3* const connection = second->open(folder.file());
   auto storage = fixture::open(folder.file());
@@ -146,7 +146,7 @@ TEST_CASE("a second copy closes the file, or makes a rollback journal of its log
   if (second == nullptr) return;
   for (const bool journal : {false, true}) {
     CAPTURE(journal);
-    const fixture::Folder folder;
+    const Folder folder;
     fixture::open(folder.file()).reset();
     sqlite3* const before = second->open(folder.file());
     auto storage = fixture::open(folder.file());
@@ -167,7 +167,7 @@ TEST_CASE("a second copy closes the file, or makes a rollback journal of its log
 }
 
 TEST_CASE("the host's own code opens and closes the file") {
-  const fixture::Folder folder;
+  const Folder folder;
   auto storage = fixture::open(folder.file());
   REQUIRE(add_crew(*storage, 1, "one"));
   { const std::ifstream peek(folder.file()); }
@@ -176,7 +176,7 @@ TEST_CASE("the host's own code opens and closes the file") {
 }
 
 TEST_CASE("the log is removed, or the file replaced") {
-  const fixture::Folder folder;
+  const Folder folder;
   auto storage = fixture::open(folder.file());
   REQUIRE(add_crew(*storage, 1, "one"));
   SUBCASE("the log") {
@@ -192,7 +192,7 @@ TEST_CASE("the log is removed, or the file replaced") {
 }
 
 TEST_CASE("what is no danger is let be") {
-  const fixture::Folder folder;
+  const Folder folder;
   const std::size_t descriptors = open_descriptors();
   {
     auto storage = fixture::open(folder.file());
@@ -219,7 +219,7 @@ TEST_CASE("what is no danger is let be") {
 }
 
 TEST_CASE("an office does not go through a fork") {
-  const fixture::Folder folder;
+  const Folder folder;
   auto storage = fixture::open(folder.file());
   REQUIRE(add_crew(*storage, 1, "one"));
   REQUIRE(*storage->hold_node(7));

@@ -34,7 +34,7 @@ Predicate read(const std::string& text) {
 }  // namespace
 
 TEST_CASE("a predicate of as many levels as a text may have is read by SQLite's parser") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   std::string both = "count = 1", nots = "count = 1";
   for (int i = 0; i < 16; ++i) {
@@ -48,7 +48,7 @@ TEST_CASE("a predicate of as many levels as a text may have is read by SQLite's 
 }
 
 TEST_CASE("a query too deep for SQLite is exhausted, not a defect") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   Predicate deep = col(&Item::open) == true;
   for (int i = 0; i < 500; ++i) deep = !(deep && col(&Item::open) == true);
@@ -61,7 +61,7 @@ TEST_CASE("a query too deep for SQLite is exhausted, not a defect") {
 TEST_CASE("a path into JSON has at most 64 members, on every storage") {
   std::string path = "custom";
   for (int i = 0; i < 64; ++i) path += ".a";
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   CHECK(count(*storage, read(path + " = 1")) == 0U);
   const auto refused = Predicate::parse(table_of<Item>(), path + ".a = 1", &fixture::catalog());

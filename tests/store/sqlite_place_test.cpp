@@ -45,7 +45,7 @@ struct Options : SqliteOptions {
 }  // namespace
 
 TEST_CASE("the file and those beside it belong to their owner alone") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto before = ::umask(0);
   auto storage = fixture::open(folder.file());
   REQUIRE(add_crew(*storage, 1, "one"));
@@ -65,7 +65,7 @@ TEST_CASE("the file and those beside it belong to their owner alone") {
 }
 
 TEST_CASE("network file systems are refused before anything is made") {
-  const fixture::Folder folder;
+  const Folder folder;
   for (const std::int64_t type : {0x6969L, 0x517BL, 0xFF534D42L, 0x01021997L, 0x00C36400L}) {
     Options options(folder.file());
     std::string asked;
@@ -88,7 +88,7 @@ TEST_CASE("network file systems are refused before anything is made") {
 }
 
 TEST_CASE("a symbolic link leads to the same files beside the file") {
-  const fixture::Folder folder;
+  const Folder folder;
   auto storage = fixture::open(folder.file());
   std::filesystem::create_symlink(folder.file(), folder.file("link.db"));
   auto linked = fixture::open(folder.file("link.db"));
@@ -100,7 +100,7 @@ TEST_CASE("a symbolic link leads to the same files beside the file") {
 }
 
 TEST_CASE("a copied file gets places of its own, and its leases are void") {
-  const fixture::Folder folder;
+  const Folder folder;
   fixture::open(folder.file()).reset();
   run_sql(folder.file(),
           "CREATE TABLE bureau_nodes(id INTEGER PRIMARY KEY, generation INTEGER);"
@@ -137,7 +137,7 @@ TEST_CASE("a copied file gets places of its own, and its leases are void") {
 }
 
 TEST_CASE("a file that a newer program takes for itself is written no more by an older one") {
-  const fixture::Folder folder;
+  const Folder folder;
   auto storage = fixture::open(folder.file());
   REQUIRE(add_crew(*storage, 1, "one"));
   run_sql(folder.file(), "UPDATE bureau_meta SET value='1' WHERE key='oldest_reader'");
@@ -157,7 +157,7 @@ TEST_CASE("a file that a newer program takes for itself is written no more by an
 }
 
 TEST_CASE("the storage says who holds the write lock, and who reads") {
-  const fixture::Folder folder;
+  const Folder folder;
   auto storage = fixture::open(folder.file());
   auto beside = fixture::open(folder.file());  // to this one the other is another process
   REQUIRE(add_crew(*storage, 1, "one"));

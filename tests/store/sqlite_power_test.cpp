@@ -65,7 +65,7 @@ int live_through(std::uint64_t seed, int downs, Ending how) {
   CAPTURE(seed);
   SeededRandom random(seed);
   FaultVfs vfs({.seed = seed, .powersafe_overwrite = random.below(4) != 0});
-  const fixture::Folder folder;
+  const Folder folder;
   Promises promises;
   std::int64_t next = 1;
   for (int down = 0; down < downs; ++down) {
@@ -121,7 +121,7 @@ TEST_CASE("G1, G2: the same when the process dies") {
 TEST_CASE(
     "G1: these tests can fail: on a disk that lies about syncs, acknowledged writes are lost") {
   FaultVfs vfs;
-  const fixture::Folder folder;
+  const Folder folder;
   vfs.set_lying_syncs(true);
   {
     const auto storage = try_open(vfs, folder.file());

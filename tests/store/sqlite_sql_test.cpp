@@ -47,7 +47,7 @@ Result<Answer> ask(Storage& storage, const std::string& text) {
 }
 
 struct Office {
-  fixture::Folder folder;
+  Folder folder;
   std::shared_ptr<Storage> storage = fixture::open(folder.file());
   Office() {
     REQUIRE(storage->migrate(wide_catalog()));

@@ -242,7 +242,7 @@ TEST_CASE("G15: SQLite and memory answer the same to the same generated history"
   for (int seed = 0; seed < histories; ++seed) {
     CAPTURE(seed);
     ManualClock clock;
-    const fixture::Folder folder;
+    const Folder folder;
     bureau::SqliteOptions options;
     options.path = folder.file();
     options.clock = &clock;
@@ -263,7 +263,7 @@ TEST_CASE("G15: SQLite and memory answer the same to the same generated history"
 }
 
 TEST_CASE("a row is found by its id, and what was written is there after closing") {
-  const fixture::Folder folder;
+  const Folder folder;
   {
     const auto storage = fixture::open(folder.file());
     REQUIRE(fixture::add_crew(*storage, 7, "north"));
@@ -275,7 +275,7 @@ TEST_CASE("a row is found by its id, and what was written is there after closing
 }
 
 TEST_CASE("a value that is taken names the index's last column") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   REQUIRE(fixture::add_crew(*storage, 1, "north"));
   const auto name = fixture::add_crew(*storage, 2, "north");
@@ -290,7 +290,7 @@ TEST_CASE("a value that is taken names the index's last column") {
 
 TEST_CASE(
     "a closure may go on after a statement that failed, and after many rows of which one did") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   REQUIRE(fixture::add_crew(*storage, 1, "north"));
   CHECK(storage->write({}, [](Writer& writer) -> Result<void> {
@@ -313,7 +313,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a sink may write: the scan does not meet what it wrote") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   for (std::int64_t id = 1; id <= 3; ++id)
     REQUIRE(fixture::add_crew(*storage, id, std::string(1, static_cast<char>('a' + id))));
@@ -335,7 +335,7 @@ TEST_CASE("a sink may write: the scan does not meet what it wrote") {
 }
 
 TEST_CASE("a sink that fails a removal undoes it alone; the closure is run again for that, once") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   REQUIRE(fixture::add_crew(*storage, 1, "north"));
   int runs = 0;
@@ -356,7 +356,7 @@ TEST_CASE("a sink that fails a removal undoes it alone; the closure is run again
 }
 
 TEST_CASE("the same select inside a select's sink, and a look-up inside a look-up") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   REQUIRE(fixture::add_crew(*storage, 1, "a"));
   REQUIRE(fixture::add_crew(*storage, 2, "b"));
@@ -391,7 +391,7 @@ TEST_CASE("the same select inside a select's sink, and a look-up inside a look-u
 
 TEST_CASE(
     "calls within calls: a write in a write is refused, reads and a write in a read are not") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   const auto other = fixture::open(folder.file("other.db"));
   CHECK(storage->write({}, [&](Writer& writer) -> Result<void> {
@@ -419,7 +419,7 @@ TEST_CASE(
 }
 
 TEST_CASE("an exception in a closure is an error, and undoes what the closure did") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   const auto failed = storage->write({}, [&](Writer& writer) -> Result<void> {
     BUREAU_TRY_VOID(fixture::add_crew(writer, 1, "a"));
@@ -435,7 +435,7 @@ TEST_CASE("an exception in a closure is an error, and undoes what the closure di
 TEST_CASE(
     "journal numbers are consecutive from 1, survive closing, and those of a failed write are "
     "drawn again") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto draw = [](Storage& storage, std::int64_t count, bool succeed) {
     std::int64_t last = 0;
     const auto done = storage.write({}, [&](Writer& writer) -> Result<void> {
@@ -459,7 +459,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a read that is too slow ends at its deadline, and so does the wait for a reader") {
-  const fixture::Folder folder;
+  const Folder folder;
   bureau::SqliteOptions options;
   options.path = folder.file();
   options.readers = 1;
@@ -494,7 +494,7 @@ TEST_CASE("a read that is too slow ends at its deadline, and so does the wait fo
 }
 
 TEST_CASE("a partial index serves the query that has its condition") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   REQUIRE(storage->write({}, [](Writer& writer) -> Result<void> {
     Item item;
@@ -512,7 +512,7 @@ TEST_CASE("a partial index serves the query that has its condition") {
 }
 
 TEST_CASE("commits are told to those who asked, until their subscription ends") {
-  const fixture::Folder folder;
+  const Folder folder;
   const auto storage = fixture::open(folder.file());
   int heard = 0;
   {

@@ -135,7 +135,7 @@ class Machine {
   std::uint64_t seed_;
   SeededRandom random_;
   FaultVfs vfs_;
-  fixture::Folder folder_;
+  Folder folder_;
   bureau::SqliteOptions options_;
   Promises promises_;
   std::int64_t next_ = 1;
@@ -176,7 +176,7 @@ TEST_CASE("a file in whose making any sync fails is made wholly later, or was ma
     for (std::uint64_t first = 0;; ++first) {
       CAPTURE(first);
       FaultVfs vfs;
-      const fixture::Folder folder;
+      const Folder folder;
       vfs.fail({.operation = DiskOperation::sync, .failed_sync = outcome, .after = first});
       auto storage = try_open(vfs, folder.file());
       const bool failed = vfs.faults() > 0;
@@ -200,7 +200,7 @@ TEST_CASE("a file in whose making any sync fails is made wholly later, or was ma
 // half is gone as well.
 TEST_CASE("a checkpoint's failed sync may lose what an earlier, partial one moved") {
   FaultVfs vfs;
-  const fixture::Folder folder;
+  const Folder folder;
   bureau::SqliteOptions options;
   options.path = folder.file();
   options.vfs = vfs.name();
@@ -238,7 +238,7 @@ TEST_CASE("a file whose log cannot be made durable is not opened, and not touche
   for (std::uint64_t steps = 0; steps < 40; ++steps) {
     CAPTURE(steps);
     FaultVfs vfs;
-    const fixture::Folder folder;
+    const Folder folder;
     bureau::SqliteOptions options;
     options.path = folder.file();
     options.vfs = vfs.name();

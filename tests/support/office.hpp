@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "basics.hpp"
 #include "bureau/access/access.hpp"
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/support/support.hpp"
@@ -15,16 +16,6 @@
 namespace office {
 
 using namespace bureau;
-
-/// The value, or a failed test that shows the error.
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-inline void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
 
 struct Office {
   ManualClock clock;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <sstream>
 
+#include "basics.hpp"
 #include "bureau/access/access.hpp"
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/work/agent_roster.hpp"
@@ -13,15 +14,6 @@
 using namespace bureau;
 
 namespace {
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) FAIL(to_string(result.error()));
-  return *std::move(result);
-}
-inline void must(Result<void> result) {
-  if (!result) FAIL(to_string(result.error()));
-}
 
 struct Office {
   ManualClock clock;
