@@ -141,6 +141,20 @@ TEST_CASE("SQL that would write, open another file or read a secret is forbidden
       {"EXPLAIN SELECT value FROM bureau_settings", "secret"},
       {"SELECT password FROM exercise_items", "secret"},
       {"SELECT data FROM sqlite_dbpage", ""},
+      // Of columns that a join makes one, the authorizer is not told.
+      {"SELECT value FROM (SELECT NULL AS value) x FULL JOIN bureau_settings USING(value)",
+       "secret"},
+      {"SELECT value FROM (SELECT 0 AS value) x NATURAL FULL JOIN bureau_settings", "secret"},
+      {"SELECT value FROM bureau_settings NATURAL RIGHT JOIN (SELECT 0 AS value) x", "secret"},
+      {"SELECT x.id FROM (SELECT 1 AS id, 'a' AS value) x JOIN bureau_settings USING(value)",
+       "secret"},
+      {"SELECT count(*) FROM bureau_settings a JOIN bureau_settings b USING(value)", "secret"},
+      {"SELECT password FROM (SELECT 0 AS password) x NATURAL FULL JOIN exercise_items", "secret"},
+      {"WITH s AS (SELECT 0 AS value) SELECT (SELECT max(value) FROM s NATURAL FULL JOIN "
+       "bureau_settings)",
+       "secret"},
+      {"PRAGMA page_size=8192", "PRAGMA page_size"},
+      {"PRAGMA encoding='UTF-16'", "PRAGMA encoding"},
   };
   for (const auto& one : refused) {
     const char* const text = one.first;
@@ -180,7 +194,9 @@ TEST_CASE("SQL that is wrong says what is wrong") {
   wrong("SELECT 1 FROM nowhere", "no such table");
   CHECK(ask(*office.storage, "SELECT 1;  ; -- the end\n"));
   CHECK(code_of(ask(*office.storage, "SELECT '" + std::string(200'000, 'x') + "'")) == "exhausted");
-  CHECK(code_of(ask(*office.storage, "SELECT length(zeroblob(100000000))")) == "exhausted");
+  CHECK(code_of(ask(*office.storage, "SELECT length(zeroblob(300000))")) == "exhausted");
+  wrong("SELECT trim('xay', 'xy')", "trim(X, Y)");
+  CHECK(ask(*office.storage, "SELECT trim(' a ')"));
 }
 
 TEST_CASE("SQL that runs too long is ended, and the next statement runs") {
