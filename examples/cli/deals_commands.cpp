@@ -158,12 +158,16 @@ Result<void> print_funnel(const Office& office, const std::string& pipeline, For
   return {};
 }
 
-/// A deal by its id, or by the id that it had where it came from.
+/// A deal by its id, or by the id that it had where it came from. Its id goes first: whoever makes
+/// a deal chooses the other freely.
 Result<Id<Deal>> find_deal(const Deals& deals, const std::string& text) {
+  if (const auto id = id::from_text(schema<Deal>.prefix, text)) {
+    const auto found = deals.find(Id<Deal>(*id));
+    if (found) return found->id;
+    if (found.error().code != Code::not_found) return fail(found.error());
+  }
   BUREAU_TRY(const auto known, deals.by_external_id(text));
   if (known) return known->id;
-  const auto id = id::from_text(schema<Deal>.prefix, text);
-  if (id) return Id<Deal>(*id);
   return fail(Code::not_found, fmt::format("deal: there is none with the external id \"{}\"", text),
               "deal");
 }

@@ -95,3 +95,22 @@ bad accounts.csv "in a circle" 's/Iceland,$/Iceland,Harrow Mills/'
 bad accounts.csv "there is no account \"Nobody\"" 's/Iceland,$/Iceland,Nobody/'
 expect 0 "[]" "$bureau" --office other.db deals list --format json
 echo "the deals of the command line do what they say"
+
+# A pipeline of one's own. A deal is found by its id before the id that somebody gave it; a stage is one
+# of the deal's own pipeline, whatever its name.
+expect 0 "Renewals: 4 stages" "$bureau" deals pipeline Renewals --open Prospecting=12.5%,30d --open Offer=60% --won Renewed --lost Gone
+expect 0 "1250" "$bureau" list stages --where 'name = "Prospecting" and probability_bp = 1250' --columns probability_bp
+for stage in Offer Offer=60 Offer=160% Offer=60%,30 =60% Offer=60%,0d; do
+  expect 1 "is not NAME=PERCENT" "$bureau" deals pipeline Other --open "$stage" --won W --lost L
+done
+expect 1 "Renewals" "$bureau" deals pipeline Renewals --open A=1% --won W --lost L
+expect 2 "--won" "$bureau" deals pipeline Other --open A=1% --lost L
+victim=$("$bureau" create deals title=Victim value_minor=100 currency=USD)
+"$bureau" create deals title=Other value_minor=100 currency=USD external_id="$victim" >/dev/null
+expect 0 "Victim" "$bureau" deals win "$victim"
+theirs=$("$bureau" list stages --where 'name = "Prospecting" and probability_bp = 1250' --format csv | tail -n 1 | cut -d, -f1)
+renewal=$("$bureau" create deals title=Renewal value_minor=100 currency=USD stage="$theirs")
+pipeline=$("$bureau" list pipelines --where 'name = "Renewals"' --format csv | tail -n 1 | cut -d, -f1)
+expect 0 "$pipeline" "$bureau" show "$renewal"
+ours=$("$bureau" list stages --where 'name = "Prospecting" and probability_bp = 1000' --format csv | tail -n 1 | cut -d, -f1)
+expect 1 'is of the pipeline "Sales", the deal of "Renewals"' "$bureau" change "$renewal" stage="$ours"

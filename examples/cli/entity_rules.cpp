@@ -211,11 +211,21 @@ std::optional<Timestamp> moment(const Fields& fields, std::string_view name) {
   return Timestamp::from_micros(*micros);
 }
 
-Result<std::string> stage_name(Unit& unit, const Fields& fields) {
+/// The stage that the fields name, which must be one of the pipeline where that is given: two
+/// pipelines may have stages of one name.
+Result<std::optional<Stage>> stage_of(Unit& unit, const Fields& fields,
+                                      const std::optional<Id<Pipeline>>& pipeline) {
   const auto stage = reference<Stage>(fields, "stage");
-  if (!stage) return std::string();
+  if (!stage) return std::optional<Stage>();
   BUREAU_TRY(const Stage found, Repository<Stage>(Scope(unit)).find(*stage));
-  return found.name;
+  if (!pipeline || found.pipeline == *pipeline) return std::optional(found);
+  const Repository<Pipeline> pipelines{Scope(unit)};
+  BUREAU_TRY(const Pipeline its, pipelines.find(found.pipeline));
+  BUREAU_TRY(const Pipeline wanted, pipelines.find(*pipeline));
+  return fail(Code::invalid,
+              fmt::format("stage: \"{}\" is of the pipeline \"{}\", the deal of \"{}\"", found.name,
+                          its.name, wanted.name),
+              "stage");
 }
 
 Result<std::int64_t> create_deal(Unit& unit, const Fields& fields) {
@@ -224,11 +234,16 @@ Result<std::int64_t> create_deal(Unit& unit, const Fields& fields) {
   if (given(fields, "value_minor") != nullptr || given(fields, "currency") != nullptr) {
     BUREAU_TRY(deal.value, money(fields));
   }
-  if (const auto pipeline = reference<Pipeline>(fields, "pipeline")) {
+  auto pipeline = reference<Pipeline>(fields, "pipeline");
+  BUREAU_TRY(const auto stage, stage_of(unit, fields, pipeline));
+  if (stage) {
+    deal.stage = stage->name;
+    pipeline = stage->pipeline;
+  }
+  if (pipeline) {
     BUREAU_TRY(const Pipeline found, Repository<Pipeline>(Scope(unit)).find(*pipeline));
     deal.pipeline = found.name;
   }
-  BUREAU_TRY(deal.stage, stage_name(unit, fields));
   deal.account = reference<Account>(fields, "account");
   deal.contact = reference<Contact>(fields, "contact");
   deal.product = reference<Product>(fields, "product");
@@ -247,8 +262,8 @@ Result<void> change_deal(Unit& unit, std::int64_t id_value, const Fields& fields
   const Id<Deal> id(id_value);
   BUREAU_TRY(const Deal now, deals.find(id));
   if (given(fields, "stage") != nullptr) {
-    BUREAU_TRY(const std::string stage, stage_name(unit, fields));
-    BUREAU_TRY_VOID(deals.move(id, stage));
+    BUREAU_TRY(const auto stage, stage_of(unit, fields, now.pipeline));
+    BUREAU_TRY_VOID(deals.move(id, stage ? stage->name : std::string()));
   }
   if (given(fields, "value_minor") != nullptr || given(fields, "currency") != nullptr) {
     BUREAU_TRY(Money value, sales::value_of(now));

@@ -82,3 +82,11 @@ fi
 "$bureau" manual >bureau.1
 grep -q '^\.SH "\?COMMANDS' bureau.1
 if command -v man >/dev/null 2>&1; then [ -z "$(LC_ALL=C man -l --warnings bureau.1 2>&1 >/dev/null)" ]; fi
+
+# An id that stands twice in one file.
+one=$("$bureau" create teams name=Once)
+"$bureau" delete "$one" >/dev/null
+printf '{"id":"%s","name":"first"}\n{"id":"%s","name":"second"}\n' "$one" "$one" >twins.jsonl
+refused 'line 2: id: the row of line 1 has the same' "$bureau" import teams twins.jsonl
+"$bureau" list teams --format json | grep -q '"first"' && { say "a row came in"; exit 1; }
+"$bureau" import teams twins.jsonl --skip-bad 2>/dev/null | grep -q '1 imported, 0 already there, 1 left out'

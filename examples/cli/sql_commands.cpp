@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <csignal>
 #include <memory>
 #include <optional>
 
@@ -77,6 +78,9 @@ struct SqlOptions {
 };
 
 Result<void> run_sql(const Office& office, const SqlOptions& options) {
+  // It only reads: a signal may end it wherever it is, also inside one long function.
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
   SqlQuery query;
   query.text = options.text;
   for (const auto& text : options.params) query.params.push_back(parameter(text));

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <map>
 
 #include "bureau/core/csv.hpp"
 #include "commands.hpp"
@@ -87,7 +88,8 @@ class RowFile {
 
   Result<std::vector<NewRow>> read(std::vector<std::string>* bad) {
     BUREAU_TRY(std::string text, read_file(path_));
-    const bool lines = path_.ends_with(".jsonl") || path_.ends_with(".ndjson");
+    const bool lines =
+        path_.ends_with(".jsonl") || path_.ends_with(".ndjson") || path_.ends_with(".json");
     return lines ? read_lines(text, bad) : read_sheet(std::move(text), bad);
   }
 
@@ -187,6 +189,27 @@ struct Imported {
   std::vector<std::string> bad;
 };
 
+/// An id that stands twice in a file is an error of the second row: it would pass for one that was
+/// there before, and be left out without a word.
+Result<void> refuse_twins(std::vector<NewRow>& rows, const std::string& path,
+                          std::vector<std::string>* bad) {
+  std::map<std::int64_t, std::int64_t> lines;
+  std::vector<NewRow> kept;
+  for (NewRow& row : rows) {
+    const auto [first, is_new] = lines.try_emplace(row.id, row.line);
+    if (row.id == 0 || is_new) {
+      kept.push_back(std::move(row));
+      continue;
+    }
+    const std::string said = fmt::format("{}, line {}: id: the row of line {} has the same", path,
+                                         row.line, first->second);
+    if (bad == nullptr) return fail(Code::invalid, said, "id");
+    bad->push_back(said);
+  }
+  rows = std::move(kept);
+  return {};
+}
+
 /// Whether the row was made; false when its id is there.
 Result<bool> import_one(Unit& unit, const TableInfo& table, const EntityRules& rules,
                         const NewRow& row) {
@@ -254,7 +277,8 @@ Result<void> import_rows(const Office& office, const std::string& name, const st
     return fail(Code::invalid, fmt::format("{}: {}", table->name, rules.refuse_create), name);
   }
   std::vector<std::string> bad;
-  BUREAU_TRY(const auto rows, RowFile(*table, rules, path).read(skip_bad ? &bad : nullptr));
+  BUREAU_TRY(auto rows, RowFile(*table, rules, path).read(skip_bad ? &bad : nullptr));
+  BUREAU_TRY_VOID(refuse_twins(rows, path, skip_bad ? &bad : nullptr));
   const Session session = office.session();
   Imported report;
   if (!skip_bad) {

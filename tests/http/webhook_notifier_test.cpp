@@ -11,7 +11,6 @@
 using namespace bureau;
 using namespace http_test;
 using namespace std::chrono_literals;
-using notify_office::must;
 
 namespace {
 
