@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "store/row_values.hpp"
 #include "support/text_template.hpp"
 #include "support/ticket_rules.hpp"
 #include "support/trigger_runs.hpp"
@@ -11,6 +13,7 @@
 BUREAU_BEGIN_NAMESPACE
 
 using detail::name_of;
+using detail::OnRefused;
 
 namespace {
 
@@ -279,24 +282,23 @@ Json without(const Json& object, std::string_view field) {
 
 class ActionRun {
  public:
-  ActionRun(Unit& unit, Ticket ticket) : unit_(unit), before_(ticket), after_(std::move(ticket)) {}
+  ActionRun(Unit& unit, Ticket ticket, OnRefused on_refused)
+      : unit_(unit), before_(ticket), after_(std::move(ticket)), on_refused_(on_refused) {}
 
   Result<void> act(const TicketAction& action) {
-    if (writes_message(action.kind)) {
-      BUREAU_TRY_VOID(flush());
-      return write(action);
-    }
-    Ticket next = after_;  // an action that fails half-way leaves nothing of itself
-    BUREAU_TRY_VOID(change(next, action));
-    after_ = std::move(next);
-    dirty_ = true;
-    return {};
+    if (writes_message(action.kind)) BUREAU_TRY_VOID(flush());
+    auto done = writes_message(action.kind) ? write(action) : change(action);
+    return done ? Result<void>() : on_refused_(action, done.error());
   }
 
+  /// Writes what the columns have become. When that is refused, none of it has been written.
   Result<void> flush() {
-    if (!dirty_) return {};
-    dirty_ = false;
-    BUREAU_TRY_VOID(detail::save(unit_, before_, after_));
+    if (changed_by_ == nullptr) return {};
+    const TicketAction& last = *std::exchange(changed_by_, nullptr);
+    if (auto saved = detail::save(unit_, before_, after_); !saved) {
+      after_ = before_;
+      return on_refused_(last, saved.error());
+    }
     BUREAU_TRY_VOID(detail::run_triggers(unit_, before_.id, TicketEvent::updated, nullptr));
     return read_again();
   }
@@ -327,6 +329,17 @@ class ActionRun {
     return read_again();
   }
 
+  /// An action that fails leaves nothing of itself, nor does it take the others with it: what the
+  /// row would not hold is found here, where it is known whose it is.
+  Result<void> change(const TicketAction& action) {
+    Ticket next = after_;
+    BUREAU_TRY_VOID(change(next, action));
+    BUREAU_TRY_VOID(check_row(table_of<Ticket>(), detail::RowValues(next).values()));
+    after_ = std::move(next);
+    changed_by_ = &action;
+    return {};
+  }
+
   Result<void> change(Ticket& ticket, const TicketAction& action) {
     const std::string* text = action.value.as_string();
     switch (action.kind) {
@@ -349,7 +362,8 @@ class ActionRun {
       case ActionKind::remove_tags:
         return change_tags(ticket, action);
       case ActionKind::set_field: {
-        const Json custom = ticket.custom.as_object() == nullptr ? Json::object() : ticket.custom;
+        BUREAU_TRY_VOID(detail::check_custom(ticket.custom));
+        const Json custom = ticket.custom.is_null() ? Json::object() : ticket.custom;
         ticket.custom = without(custom, action.field);
         if (!action.value.is_null()) ticket.custom.set(action.field, action.value);
         return {};
@@ -366,11 +380,22 @@ class ActionRun {
     if (text != nullptr) {
       BUREAU_TRY(const auto id, id::from_text(schema<Team>.prefix, *text));
       ticket.team = Id<Team>(id);
+      BUREAU_TRY_VOID(check_team(*ticket.team));
     }
     if (ticket.assignee && !detail::check_assignee(unit_.transaction().reader(), ticket)) {
       ticket.assignee.reset();
     }
     return {};
+  }
+
+  /// It was there when the action was prepared, which may be long ago.
+  Result<void> check_team(Id<Team> team) {
+    auto found = Repository<Team>{Scope(unit_)}.find(team);
+    if (found) return {};
+    if (found.error().code != Code::not_found) return fail(std::move(found).error());
+    return fail(Code::not_found,
+                fmt::format("team: no row {}", id::to_text(schema<Team>.prefix, team.value)),
+                "team");
   }
 
   Result<void> set_assignee(Ticket& ticket, const std::string* text) {
@@ -407,7 +432,8 @@ class ActionRun {
 
   Unit& unit_;
   Ticket before_, after_;
-  bool dirty_ = false;
+  OnRefused on_refused_;
+  const TicketAction* changed_by_ = nullptr;  ///< the last one that is not written yet
 };
 
 }  // namespace
@@ -417,11 +443,8 @@ namespace detail {
 Result<void> do_actions(Unit& unit, Id<Ticket> id, std::span<const TicketAction> actions,
                         OnRefused on_refused) {
   BUREAU_TRY(Ticket ticket, stored_ticket(unit, id));
-  ActionRun run(unit, std::move(ticket));
-  for (const TicketAction& action : actions) {
-    auto done = run.act(action);
-    if (!done) BUREAU_TRY_VOID(on_refused(action, done.error()));
-  }
+  ActionRun run(unit, std::move(ticket), on_refused);
+  for (const TicketAction& action : actions) BUREAU_TRY_VOID(run.act(action));
   return run.flush();
 }
 

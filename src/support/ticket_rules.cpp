@@ -80,6 +80,12 @@ Result<void> check_external_id(const std::optional<std::string>& external_id) {
   return check_text("external_id", *external_id, max_external_id);
 }
 
+Result<void> check_custom(const Json& custom) {
+  if (custom.is_null() || custom.as_object() != nullptr) return {};
+  return fail(Code::invalid, fmt::format("custom: {} is not an object", shortened(custom.dump())),
+              "custom");
+}
+
 Result<void> check_new_ticket(const NewTicket& ticket) {
   BUREAU_TRY_VOID(check_subject(ticket.subject));
   BUREAU_TRY_VOID(check_body("body", ticket.body, max_text));
@@ -87,12 +93,7 @@ Result<void> check_new_ticket(const NewTicket& ticket) {
   if (!ticket.customer) {
     return fail(Code::invalid, "customer: none is given; a ticket is somebody's", "customer");
   }
-  if (!ticket.custom.is_null() && ticket.custom.as_object() == nullptr) {
-    return fail(Code::invalid,
-                fmt::format("custom: {} is not an object", shortened(ticket.custom.dump())),
-                "custom");
-  }
-  return {};
+  return check_custom(ticket.custom);
 }
 
 Result<void> check_new_message(const NewMessage& message) {

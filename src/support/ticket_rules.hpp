@@ -19,6 +19,8 @@ namespace detail {
 [[nodiscard]] Result<void> check_subject(std::string_view subject);
 [[nodiscard]] Result<void> check_confidence(double confidence);
 [[nodiscard]] Result<void> check_external_id(const std::optional<std::string>& external_id);
+/// An object or null.
+[[nodiscard]] Result<void> check_custom(const Json& custom);
 [[nodiscard]] Result<void> check_new_ticket(const NewTicket& ticket);
 [[nodiscard]] Result<void> check_new_message(const NewMessage& message);
 /// Without repeats, in the order given.

@@ -318,6 +318,60 @@ TEST_CASE("a trigger may ask about the message; what a ticket does not admit is 
   CHECK(must(office.desk().find(ticket.id)).state == TicketState::fresh);
 }
 
+TEST_CASE("a trigger that names a team which was removed since stops nobody") {
+  Office office;
+  const Session system = office.system();
+  const Id<Team> gone = office.team("gone", {}, {});
+  const std::vector<TicketAction> actions = {
+      act(ActionKind::note, "Looked at."), act(ActionKind::set_priority, "high"),
+      act(ActionKind::set_team, "gone"), act(ActionKind::add_tags, Json::array({"seen"}))};
+  NewTrigger both = trigger("to the gone", TicketEvent::created, actions);
+  both.events.push_back(TicketEvent::message_added);
+  must(Triggers{system}.save(both));
+  const Macro macro = must(Macros{system}.save({"to the gone", actions}));
+  must(Repository<Team>{system}.remove(gone));
+
+  const Session cora = office.as("cora");
+  NewTicket given;
+  given.body = "Hello?";
+  given.customer = office.people["cora"];
+  const Ticket opened = must(Tickets{cora}.open(given));
+  const auto check = [&] {
+    const Ticket ticket = must(office.desk().find(opened.id));
+    CHECK(ticket.priority == Priority::high);  // the actions beside it are done
+    CHECK(ticket.tags == std::vector<std::string>{"seen"});
+    CHECK_FALSE(ticket.team);
+  };
+  check();
+  CHECK(said(office, opened.id, Sender::system) == std::vector<std::string>{"Looked at."});
+  must(office.desk().prioritize(opened.id, Priority::low));
+  must(Tickets{cora}.reply(opened.id, "Is anybody there?"));
+  check();
+  CHECK(said(office, opened.id, Sender::system).size() == 2);
+  // Who asks for it himself is told.
+  const std::vector<Id<Ticket>> only = {opened.id};
+  refused(office, Code::not_found, "actions", [&] { return Macros{system}.apply(macro.id, only); });
+}
+
+TEST_CASE("a field is set in an object, and what else stands there is not thrown away") {
+  Office office;
+  const Session system = office.system();
+  Ticket ticket = office.open();
+  ticket.custom = Json::array({1, 2});
+  ticket = must(office.desk().repository().update(ticket));
+  const std::vector<Id<Ticket>> ids = {ticket.id};
+  const TicketAction set{ActionKind::set_field, "eu", "region", {}};
+  refused(office, Code::invalid, "custom", [&] { return office.desk().change_all(ids, {set}); });
+  must(Triggers{system}.save(trigger("field", TicketEvent::message_added, {set})));
+  must(office.desk().reply(ticket.id, "Hello."));
+  ticket = must(office.desk().find(ticket.id));
+  CHECK(ticket.custom == Json::array({1, 2}));
+  ticket.custom = Json();
+  must(office.desk().repository().update(ticket));
+  must(office.desk().change_all(ids, {set}));
+  CHECK(must(office.desk().find(ticket.id)).custom == Json::object({{"region", "eu"}}));
+}
+
 TEST_CASE("a trigger that could not act is refused when it is saved") {
   Office office;
   const Session system = office.system(), ada = office.as("ada");
