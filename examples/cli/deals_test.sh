@@ -68,6 +68,11 @@ expect 1 "a won deal has a value above 0" "$bureau" deals win S003
 expect 0 "won" "$bureau" deals win S003 --value "700 EUR"
 expect 1 "name one with --currency" "$bureau" deals forecast --format json
 expect 0 '"won":{"count":1,"currency":"EUR","value_minor":70000}' "$bureau" deals forecast --format json --currency EUR
+deal=$("$bureau" list deals --where 'external_id = "S003"' --columns id --format json | sed 's/.*"id":"\([^"]*\)".*/\1/')
+expect 1 "title: it is empty" "$bureau" change "$deal" 'title= '
+expect 1 'custom: [1] is not an object' "$bureau" change "$deal" title=Taken 'custom=[1]'
+expect 0 "" "$bureau" change "$deal" 'title=Loom for S003' 'custom={"floor":3}'
+expect 0 '"title":"Loom for S003"' "$bureau" deals list --format json
 expect 0 '"change":"insert"' "$bureau" watch deals --after 0 --once
 
 bad() { # bad FILE TEXT SED: what an import of the sample, so changed, says

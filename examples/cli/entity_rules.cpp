@@ -105,6 +105,14 @@ Result<void> change_plain(Unit& unit, const TableInfo& table, std::int64_t id,
   return rows.update(values);
 }
 
+/// The office's own fields, when they are given: what Tickets::open and Deals::open admit.
+Result<void> check_custom(const Fields& fields) {
+  BUREAU_TRY(const Json custom, json(fields, "custom"));
+  if (custom.is_null() || custom.as_object() != nullptr) return {};
+  return fail(Code::invalid, fmt::format("custom: {} is not an object", text(fields, "custom")),
+              "custom");
+}
+
 // Tickets --------------------------------------------------------------------------------------
 
 Result<std::int64_t> create_ticket(Unit& unit, const Fields& fields) {
@@ -123,6 +131,7 @@ Result<std::int64_t> create_ticket(Unit& unit, const Fields& fields) {
 }
 
 Result<void> change_ticket(Unit& unit, std::int64_t id_value, const Fields& fields) {
+  BUREAU_TRY_VOID(check_custom(fields));
   const Tickets tickets{Scope(unit)};
   const Id<Ticket> id(id_value);
   if (given(fields, "status") != nullptr) {
@@ -258,6 +267,11 @@ Result<std::int64_t> create_deal(Unit& unit, const Fields& fields) {
 }
 
 Result<void> change_deal(Unit& unit, std::int64_t id_value, const Fields& fields) {
+  BUREAU_TRY_VOID(check_custom(fields));
+  if (given(fields, "title") != nullptr &&
+      text(fields, "title").find_first_not_of(" \t\r\n\v\f") == std::string::npos) {
+    return fail(Code::invalid, "title: it is empty; it must say something", "title");
+  }
   const Deals deals{Scope(unit)};
   const Id<Deal> id(id_value);
   BUREAU_TRY(const Deal now, deals.find(id));

@@ -36,6 +36,9 @@ refused 'kept by the library' "$bureau" change "$ticket" version=9
 refused 'no such column' "$bureau" change "$ticket" nonsense=1
 refused 'COLUMN=VALUE' "$bureau" change "$ticket" nonsense
 refused 'given twice' "$bureau" change "$ticket" subject=a subject=b
+refused 'custom: \[1\] is not an object' "$bureau" change "$ticket" subject=Taken custom=[1]
+"$bureau" show "$ticket" --format json | grep -q 'My card'
+"$bureau" change "$ticket" 'custom={"region":"eu"}' >/dev/null
 refused 'of no table' "$bureau" show xyz_0123456789abc
 refused 'not_found\|no .*there\|not there\|there is no' "$bureau" list nonsense
 refused 'tasks live by their own rules' "$bureau" create tasks kind=x
