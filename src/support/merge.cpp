@@ -256,7 +256,8 @@ Result<Ticket> Tickets::split(Id<Ticket> source, const SplitTicket& split) const
         fmt::format("{} messages were split off: ticket {}.", parts.gone.size(), made.number)));
     BUREAU_TRY_VOID(
         detail::write_history(unit, made, fmt::format("Split off from ticket {}.", before.number)));
-    return detail::as_seen(unit, std::move(made));
+    BUREAU_TRY_VOID(detail::run_triggers(unit, before.id, TicketEvent::updated, nullptr));
+    return detail::told(unit, std::move(made), TicketEvent::created);
   });
 }
 

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "bureau/support/automation.hpp"
 #include "counts.hpp"
 #include "support/office.hpp"
 
@@ -221,6 +222,30 @@ TEST_CASE("splitting makes a linked ticket of some messages, and the others clos
   const Session cora = office.as("cora");
   refused(office, Code::forbidden, "",
           [&] { return Tickets{cora}.split(source.id, {{first.id}}); });
+}
+
+TEST_CASE("triggers follow a split: the source was updated, the new ticket created, each once") {
+  Office office;
+  const Session system = office.system();
+  const auto note = [&](const char* name, TicketEvent event) {
+    NewTrigger trigger;
+    trigger.name = name;
+    trigger.events = {event};
+    trigger.actions = {{ActionKind::note, name}, {ActionKind::add_tags, Json::array({Json(name)})}};
+    must(Triggers{system}.save(trigger));
+  };
+  const Tickets desk = office.desk();
+  const Ticket source = office.open("cora", "One");
+  const Message second = must(desk.add_message(source.id, customer_says("Two")));
+  note("updated", TicketEvent::updated);
+  note("created", TicketEvent::created);
+  const Ticket made = must(desk.split(source.id, {{second.id}}));
+  // What "created" does to the new ticket updates it in its turn.
+  CHECK(bodies(office, made.id) == std::vector<std::string>{"Two", "created", "updated"});
+  CHECK(made.tags == std::vector<std::string>{"created", "updated"});
+  CHECK(bodies(office, source.id) == std::vector<std::string>{"One", "updated"});
+  is_dense(office, made.id);
+  is_dense(office, source.id);
 }
 
 // The whole of it against a model that is too simple to be wrong -------------------------------
