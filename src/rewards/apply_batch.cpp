@@ -191,7 +191,7 @@ class Evaluation {
       given.local_date = was.local_date;
       given.day = was.day;
       BUREAU_TRY_VOID(books_.take_back(given, cause));
-      books_.give_room(*criterion.rule, was.user.value, was.points, was.local_date);
+      BUREAU_TRY_VOID(books_.give_room(*criterion.rule, given));
     }
     credits_.clear(credit);
     return {};

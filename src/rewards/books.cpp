@@ -249,7 +249,8 @@ PointEntry entry_of(const Cause& cause, Id<User> user, std::int64_t points) {
 
 Result<PointEntry> Books::give(std::int64_t user, std::int64_t points, const Cause& cause) {
   PointEntry entry = entry_of(cause, Id<User>(user), points);
-  entry.local_date = date_of_days(local_day(user, cause.at));
+  entry.local_date =
+      cause.rule ? allowance_day(user, cause.at) : date_of_days(local_day(user, cause.at));
   entry.day = date_of_days(days_.day(zone_, cause.at));
   BUREAU_TRY_VOID(enter(entry));
   return entry;
@@ -264,13 +265,20 @@ Result<PointEntry> Books::take_back(const PointEntry& given, const Cause& cause)
   return entry;
 }
 
+Timestamp Books::allowance_day(std::int64_t user, Timestamp at) {
+  const UserStats& row = stats(user).now;
+  if (!row.last_local_date) return date_of_days(local_day(user, at));
+  // What was done before the streak's last day, and is counted only now, keeps its own.
+  return std::min(*row.last_local_date, date_of_days(days_.day(row.last_zone, at)));
+}
+
 std::int64_t Books::allowance(const PointRule& rule, std::int64_t user, Timestamp at) {
   if (rule.cap_per_day == 0 && rule.cooldown == Duration(0)) return rule.points;
   Held<Usage>& held = usage_.at({rule.id.value, user});
   Usage& row = held.now;
   if (row.last_at.micros() != INT64_MIN && at < row.last_at + rule.cooldown) return 0;
-  const Timestamp date = date_of_days(local_day(user, at));
-  if (row.local_date != date) {
+  const Timestamp date = allowance_day(user, at);
+  if (row.local_date < date) {
     row.local_date = date;
     row.given = 0;
   }
@@ -283,12 +291,30 @@ std::int64_t Books::allowance(const PointRule& rule, std::int64_t user, Timestam
   return points;
 }
 
-void Books::give_room(const PointRule& rule, std::int64_t user, std::int64_t points,
-                      Timestamp local_date) {
-  const auto found = usage_.find({rule.id.value, user});
-  if (found == usage_.end() || found->second.now.local_date != local_date) return;
-  found->second.now.given = std::max<std::int64_t>(0, found->second.now.given - points);
+Result<void> Books::give_room(const PointRule& rule, const PointEntry& given) {
+  const auto found = usage_.find({rule.id.value, given.user.value});
+  if (found == usage_.end()) return {};
+  Usage& row = found->second.now;
+  if (row.local_date == given.local_date) {
+    row.given = std::max<std::int64_t>(0, row.given - given.points);
+    found->second.changed = true;
+  }
+  if (rule.cooldown == Duration(0)) return {};
+  BUREAU_TRY(const std::optional<Timestamp> at, moment_of(given.id));
+  if (at != row.last_at) return {};
+  // What gave before it did so a cooldown earlier at the latest: that one holds nothing up any
+  // more.
+  row.last_at = *at - rule.cooldown;
   found->second.changed = true;
+  return {};
+}
+
+Result<std::optional<Timestamp>> Books::moment_of(Id<PointEntry> id) {
+  for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
+    if (entry->id == id) return std::optional(entry->at);
+  }
+  BUREAU_TRY(const auto stored, row_with_id<PointEntry>(tx_.reader(), id.value));
+  return stored ? std::optional(stored->at) : std::nullopt;
 }
 
 // Achievements ---------------------------------------------------------------------------------

@@ -65,14 +65,15 @@ class Books {
   void add_freezes(std::int64_t user, std::int64_t days);
   void set_zone(std::int64_t user, std::optional<std::string> zone);
 
-  /// What a rule gives now, by its cap and cooldown; may be 0.
+  /// What a rule gives now, by its cap and cooldown; may be 0. A day is one of the user's streak,
+  /// which has been upheld for this: who changes his zone has no second one.
   [[nodiscard]] std::int64_t allowance(const PointRule& rule, std::int64_t user, Timestamp at);
   Result<PointEntry> give(std::int64_t user, std::int64_t points, const Cause& cause);
   /// The exact negative of an entry, which is named by its id, dates and points.
   Result<PointEntry> take_back(const PointEntry& given, const Cause& cause);
-  /// A rule's allowance is there again.
-  void give_room(const PointRule& rule, std::int64_t user, std::int64_t points,
-                 Timestamp local_date);
+  /// A rule's allowance is there again, as if it had not given that: room below the cap, and, when
+  /// it was the last that it gave, no cooldown.
+  Result<void> give_room(const PointRule& rule, const PointEntry& given);
 
   /// So many more rows (or fewer) count towards it.
   Result<void> advance(const Achievement& achievement, std::int64_t user, std::int64_t by,
@@ -92,6 +93,9 @@ class Books {
                            const std::vector<std::int64_t>& users);
   void add_points(std::int64_t user, std::int64_t points, Timestamp at, std::int64_t day);
   Result<void> enter(PointEntry& entry);
+  /// The day that a rule's entry counts for.
+  [[nodiscard]] Timestamp allowance_day(std::int64_t user, Timestamp at);
+  Result<std::optional<Timestamp>> moment_of(Id<PointEntry> id);
   Result<Grants*> grants_of(const Achievement& achievement, std::int64_t user);
   Result<void> unlock(const Achievement& achievement, UserAchievement& row, const Cause& cause);
   Result<void> lock(const Achievement& achievement, UserAchievement& row, const Cause& cause);

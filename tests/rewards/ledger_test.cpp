@@ -61,6 +61,116 @@ TEST_CASE("caps a day, cooldowns, and exact reversals") {
   CHECK(missed(1) == 20);
 }
 
+TEST_CASE("who changes his zone has no second day") {
+  Office office;
+  NewPointRule rule = visit_rule();
+  rule.cap_per_day = 10;
+  must(office.points().save_rule(rule));
+  const auto go = [&](const char* moment) {
+    office.clock.advance(at(moment) - office.clock.now());
+  };
+  const auto earn_in = [&](const char* zone) {
+    must(office.streaks().set_zone(office.people["ada"], std::string(zone)));
+    office.visit("ada");
+    office.evaluate();
+    return office.points_of("ada");
+  };
+  const char *const east = "Pacific/Kiritimati", *const west = "Pacific/Pago_Pago";
+  SUBCASE("back and forth") {
+    // 11:30 UTC: the 2nd in the west, the 3rd in the east.
+    go("2026-03-02T11:30:00Z");
+    CHECK(earn_in(east) == 10);
+    for (int i = 0; i < 5; ++i) {
+      CHECK(earn_in(west) == 10);
+      CHECK(earn_in(east) == 10);
+    }
+  }
+  SUBCASE("hour by hour, for ten days") {
+    go("2026-03-02T11:30:00Z");
+    std::int64_t points = 0;
+    for (int hour = 0; hour < 240; ++hour) {
+      points = earn_in(hour % 2 == 0 ? west : east);
+      office.clock.advance(std::chrono::hours(1));
+    }
+    CHECK(points <= 110);  // ten days, begun in the middle of one
+    CHECK(points >= 90);
+  }
+  SUBCASE("a streak that was upheld elsewhere makes none either") {
+    go("2026-03-02T11:30:00Z");
+    must(office.streaks().set_zone(office.people["ada"], std::string(east)));
+    must(office.streaks().uphold(office.people["ada"]));
+    CHECK(earn_in(west) == 10);
+    CHECK(earn_in(east) == 10);
+  }
+  SUBCASE("a new day in both is one") {
+    go("2026-03-02T11:30:00Z");
+    CHECK(earn_in(west) == 10);
+    go("2026-03-03T11:30:00Z");
+    CHECK(earn_in(east) == 20);
+    CHECK(earn_in(west) == 20);
+  }
+}
+
+TEST_CASE("what is counted late has the days on which it was done") {
+  Office office;
+  office.clock.advance(at("2026-03-02T10:00:00Z") - office.clock.now());
+  for (int i = 0; i < 3; ++i) {
+    office.visit("ada");
+    office.visit("ada");
+    office.clock.advance(std::chrono::hours(24));
+  }
+  must(office.streaks().uphold(office.people["ada"]));
+  NewPointRule rule = visit_rule();
+  rule.cap_per_day = 10;
+  rule.history = true;
+  must(office.points().save_rule(rule));
+  office.evaluate();
+  CHECK(office.points_of("ada") == 30);
+  const auto entries = must(office.points().entries(office.people["ada"]));
+  REQUIRE(entries.size() == 3);
+  CHECK(entries[0].local_date == at("2026-03-04"));
+  CHECK(entries[2].local_date == at("2026-03-02"));
+}
+
+TEST_CASE("what is taken back takes its cooldown with it") {
+  Office office;
+  NewPointRule rule = visit_rule();
+  rule.cooldown = std::chrono::hours(1);
+  must(office.points().save_rule(rule));
+  const Visit first = office.visit("ada");
+  office.evaluate();
+  office.clock.advance(std::chrono::hours(2));
+  Visit second = office.visit("ada");
+  office.evaluate();
+  CHECK(office.points_of("ada") == 20);
+  const auto later = [&] { office.clock.advance(std::chrono::minutes(1)); };
+  later();
+  second = office.set(second, VisitState::planned);
+  SUBCASE("in batches of their own") {
+    office.evaluate();
+    CHECK(office.points_of("ada") == 10);
+  }
+  SUBCASE("in one batch") {}
+  later();
+  second = office.set(second, VisitState::made);
+  office.evaluate();
+  CHECK(office.points_of("ada") == 20);
+  // It is the one that counts now: nothing more within its hour.
+  office.clock.advance(std::chrono::minutes(59));
+  office.visit("ada");
+  office.evaluate();
+  CHECK(office.points_of("ada") == 20);
+  // An earlier one that is taken back leaves the cooldown of the last as it is.
+  office.remove(first);
+  office.visit("ada");
+  office.evaluate();
+  CHECK(office.points_of("ada") == 10);
+  later();
+  office.visit("ada");
+  office.evaluate();
+  CHECK(office.points_of("ada") == 20);
+}
+
 TEST_CASE("points by hand") {
   Office office;
   const Id<User> ada = office.people["ada"];

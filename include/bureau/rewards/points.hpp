@@ -40,8 +40,8 @@ struct PointEntry {
   std::optional<Id<PointEntry>> reverses;  ///< it takes back exactly what that entry gave
   std::string reason;                      ///< of what was given by hand
   Timestamp at;                            ///< of the change
-  /// A date: midnight UTC. Where the user was when the points were given (day caps go by it). A
-  /// reversal has the dates of what it takes back.
+  /// A date: midnight UTC. Where the user was when the points were given; of a rule's, the day of
+  /// his streak, which caps go by. A reversal has the dates of what it takes back.
   Timestamp local_date;
   Timestamp day;  ///< the date in the tenant's zone, by which leaderboards go
 };
