@@ -5,6 +5,7 @@
 
 #include "access/cursor.hpp"
 #include "access/rights.hpp"
+#include "access/taken_over.hpp"
 #include "bureau/access/repository.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -204,6 +205,8 @@ class TableWrite {
         access_(*unit.session().state().access) {}
 
   Result<void> insert(std::span<Value> rows);
+  /// What these columns name is not looked for.
+  void take_over(std::span<const std::string_view> columns) { taken_over_ = columns; }
   /// `row` becomes what is written; it points into the caller's row and the stored one, which is
   /// gone when this returns.
   Result<void> update(std::span<const Value> given, std::vector<Value>& row);
@@ -226,6 +229,7 @@ class TableWrite {
   const TableInfo& table_;
   const Rights& rights_;
   const Access::Impl& access_;
+  std::span<const std::string_view> taken_over_;
   // What was last found to be referable: rows of one call mostly refer to the same ones.
   const TableInfo* known_table_ = nullptr;
   std::int64_t known_id_ = 0;
@@ -277,6 +281,9 @@ Result<void> TableWrite::check_references(std::span<const Value> before,
       continue;  // nothing is named; whether it may be so is check_row's business
     }
     if (!before.empty() && before[column.index] == value) continue;
+    if (std::find(taken_over_.begin(), taken_over_.end(), column.name) != taken_over_.end()) {
+      continue;
+    }
     bool found = false;
     if (target == &table_) {
       for (std::size_t at = 0; at < batch.size() && !found; at += table_.width()) {
@@ -440,6 +447,19 @@ Result<void> Rows::insert(std::span<Value> rows) const {
   // A second run keeps the ids of the first.
   return write_table(scope_, table_, [&](TableWrite& write) { return write.insert(rows); });
 }
+
+namespace detail {
+
+Result<void> insert_taking_over(const Rows& rows, std::span<Value> row,
+                                std::span<const std::string_view> columns) {
+  BUREAU_TRY_VOID(check_width(rows.table(), row.size(), rows.table().width()));
+  return write_table(rows.scope(), rows.table(), [&](TableWrite& write) {
+    write.take_over(columns);
+    return write.insert(row);
+  });
+}
+
+}  // namespace detail
 
 Result<void> Rows::update(std::span<Value> row) const {
   BUREAU_TRY_VOID(check_width(table_, row.size(), table_.width()));

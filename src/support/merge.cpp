@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "access/taken_over.hpp"
 #include "store/row_values.hpp"
 #include "support/ticket_rules.hpp"
 #include "support/trigger_runs.hpp"
@@ -230,7 +231,8 @@ Result<Ticket> insert_part(Unit& unit, const Ticket& source, const SplitTicket& 
   made.message_count = static_cast<std::int64_t>(messages.size()) + 1;
   made.first_response_at = first_response_in(messages);
   BUREAU_TRY_VOID(open_if_answered(unit, made));
-  BUREAU_TRY(made, Repository<Ticket>{Scope(unit)}.insert(std::move(made)));
+  BUREAU_TRY(made, detail::insert_taking_over(Scope(unit), std::move(made),
+                                              {"customer", "team", "assignee"}));
   BUREAU_TRY_VOID(detail::follow_workload(unit, nullptr, made));
   return made;
 }

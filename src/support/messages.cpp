@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "access/taken_over.hpp"
 #include "store/row_values.hpp"
 #include "support/ticket_rules.hpp"
 #include "support/trigger_runs.hpp"
@@ -99,7 +100,8 @@ Result<Message> append_message(Unit& unit, Id<Ticket> id, const NewMessage& give
   }
   Ticket after = before;
   BUREAU_TRY_VOID(apply_message(after, message, unit));
-  BUREAU_TRY(message, Repository<Message>{Scope(unit)}.insert(std::move(message)));
+  // The customer may have been removed since; the conversation about what he wanted goes on.
+  BUREAU_TRY(message, insert_taking_over(Scope(unit), std::move(message), {"customer"}));
   BUREAU_TRY_VOID(save_consequence(unit, before, std::move(after)));
   BUREAU_TRY_VOID(run_triggers(unit, before.id, TicketEvent::message_added, &message));
   return message;

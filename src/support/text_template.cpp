@@ -93,26 +93,24 @@ Result<std::string> local_date(const Scope& scope, Id<Tenant> tenant, Timestamp 
   return (zone ? *zone : Zone()).to_civil(at).date.to_string();
 }
 
+/// Empty for what was removed, or is not in sight.
+template <Entity T>
+Result<std::string> name_in(const Scope& scope, Id<T> id) {
+  auto row = Repository<T>{scope}.find(id);
+  if (row) return std::move(row->name);
+  if (row.error().code == Code::not_found) return std::string();
+  return fail(std::move(row).error());
+}
+
 Result<std::string> value_of(const Scope& scope, const Ticket& ticket, std::string_view name) {
-  if (name == "customer") {
-    BUREAU_TRY(const User user, Repository<User>{scope}.find(ticket.customer));
-    return user.name;
-  }
+  if (name == "customer") return name_in(scope, ticket.customer);
   if (name == "number") return std::to_string(ticket.number);
   if (name == "subject") return ticket.subject;
   if (name == "status") return ticket.status;
   if (name == "priority") return std::string(name_of(ticket.priority));
   if (name == "category") return ticket.category.value_or("");
-  if (name == "team") {
-    if (!ticket.team) return std::string();
-    BUREAU_TRY(const Team team, Repository<Team>{scope}.find(*ticket.team));
-    return team.name;
-  }
-  if (name == "assignee") {
-    if (!ticket.assignee) return std::string();
-    BUREAU_TRY(const User user, Repository<User>{scope}.find(*ticket.assignee));
-    return user.name;
-  }
+  if (name == "team") return ticket.team ? name_in(scope, *ticket.team) : std::string();
+  if (name == "assignee") return ticket.assignee ? name_in(scope, *ticket.assignee) : std::string();
   return local_date(scope, ticket.tenant, ticket.created_at);
 }
 

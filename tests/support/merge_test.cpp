@@ -248,6 +248,45 @@ TEST_CASE("triggers follow a split: the source was updated, the new ticket creat
   is_dense(office, source.id);
 }
 
+TEST_CASE("work on a ticket goes on after its customer, its team or its person was removed") {
+  Office office;
+  const Session system = office.system(), mia = office.as("mia");
+  const Tickets desk{mia};
+  office.team("gone", {}, {"ben"});
+  const Ticket ticket = office.open("carl", "One");
+  must(desk.assign(ticket.id, office.teams["gone"], office.people["ben"]));
+  const Message second = must(desk.add_message(ticket.id, customer_says("Two")));
+  must(Repository<Team>{system}.remove(office.teams["gone"]));
+  must(Repository<User>{system}.remove(office.people["ben"]));
+  must(Repository<User>{system}.remove(office.people["carl"]));
+
+  must(desk.note(ticket.id, "He has left."));
+  must(desk.reply(ticket.id, "We close it."));
+  const CannedReply reply =
+      must(CannedReplies{mia}.save({"bye", "Dear {customer}: {team}, {assignee}, {number}"}));
+  CHECK(must(CannedReplies{mia}.render(reply.id, ticket.id)) == "Dear : , , 1");
+  const std::vector<Id<Ticket>> ids = {ticket.id};
+  must(desk.change_all(ids, {{ActionKind::reply, {}, {}, "bye"}}));
+  const Ticket made = must(desk.split(ticket.id, {{second.id}}));
+  CHECK(made.customer == office.people["carl"]);
+  CHECK(made.team == office.teams["gone"]);
+  CHECK(made.assignee == office.people["ben"]);
+  must(desk.note(made.id, "And this."));
+  is_dense(office, ticket.id);
+  is_dense(office, made.id);
+  // What is named anew must be there.
+  const Ticket other = office.open();
+  refused(office, Code::not_found, "team",
+          [&] { return desk.assign(other.id, office.teams["gone"], {}); });
+  NewMessage as_ben{Sender::agent, MessageKind::visible, "Me"};
+  as_ben.author = office.people["ben"];
+  refused(office, Code::not_found, "author", [&] { return desk.add_message(made.id, as_ben); });
+  NewTicket anew;
+  anew.body = "Again";
+  anew.customer = office.people["carl"];
+  refused(office, Code::not_found, "customer", [&] { return desk.open(anew); });
+}
+
 // The whole of it against a model that is too simple to be wrong -------------------------------
 
 namespace {
