@@ -20,22 +20,45 @@ namespace {
 /// What the callbacks of one transfer share.
 struct Transfer {
   const Request& request;
+  CURL* handle = nullptr;
   std::size_t received = 0;
-  bool too_much = false;
+  long answered = 0;  // the status, once its headers have ended: all that counts was said
   bool refused_address = false;
 };
+
+/// The answer's; a proxy's answer to CONNECT is none.
+long status_of(CURL* handle) {
+  long status = 0;
+  curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+  return status;
+}
 
 std::size_t receive(char*, std::size_t size, std::size_t count, void* context) {
   auto& transfer = *static_cast<Transfer*>(context);
   transfer.received += size * count;
-  if (transfer.received <= transfer.request.response_bytes_max) return size * count;
-  transfer.too_much = true;
-  return 0;  // ends the transfer
+  return transfer.received <= transfer.request.response_bytes_max ? size * count : 0;  // 0: enough
 }
 
-int watch(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-  const auto& stop = static_cast<Transfer*>(context)->request.stop_requested;
-  return stop && stop() ? 1 : 0;
+/// Called with a line at a time.
+std::size_t receive_header(char* bytes, std::size_t size, std::size_t count, void* context) {
+  auto& transfer = *static_cast<Transfer*>(context);
+  const std::string_view line(bytes, size * count);
+  if (line == "\r\n" || line == "\n") {
+    const long status = status_of(transfer.handle);
+    if (status >= 200) transfer.answered = status;  // after 1xx there is more to come
+  }
+  return receive(bytes, size, count, context);
+}
+
+/// Ends the transfer when it is not 0. An answer's body is not waited for: whoever stalls there
+/// would hold up the other messages. What is accepted early is sent to its end.
+int watch(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t sent) {
+  const auto& transfer = *static_cast<Transfer*>(context);
+  const Request& request = transfer.request;
+  const bool accepted = transfer.answered >= 200 && transfer.answered < 300;
+  const bool sent_all = sent >= static_cast<curl_off_t>(request.body.size());
+  if (transfer.answered != 0 && (sent_all || !accepted)) return 1;
+  return request.stop_requested && request.stop_requested() ? 1 : 0;
 }
 
 bool is_private(std::uint32_t address) {
@@ -151,7 +174,7 @@ CURLcode set_up(CURL* handle, Transfer& transfer, curl_slist* headers, char* err
       .set(CURLOPT_TIMEOUT_MS, milliseconds(request.timeout))
       .set(CURLOPT_WRITEFUNCTION, &receive)
       .set(CURLOPT_WRITEDATA, &transfer)
-      .set(CURLOPT_HEADERFUNCTION, &receive)
+      .set(CURLOPT_HEADERFUNCTION, &receive_header)
       .set(CURLOPT_HEADERDATA, &transfer)
       .set(CURLOPT_NOPROGRESS, 0L)
       .set(CURLOPT_XFERINFOFUNCTION, &watch)
@@ -239,18 +262,20 @@ Result<long> post(const Request& request) {
   for (const auto& [name, value] : request.headers) {
     ready = ready && append(headers, name + ": " + value);
   }
-  Transfer transfer{request};
+  Transfer transfer{request, handle.get()};
   char text[CURL_ERROR_SIZE] = "";
   if (!ready || set_up(handle.get(), transfer, headers.get(), text) != CURLE_OK) {
     return fail(Code::unavailable, "libcurl: the request could not be set up");
   }
   const CURLcode code = curl_easy_perform(handle.get());
-  long status = 0, sent = 0;
-  curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &status);
+  const long status = status_of(handle.get());
+  long sent = 0;
   curl_easy_getinfo(handle.get(), CURLINFO_REQUEST_SIZE, &sent);
   if (code == CURLE_OK) return status;
-  // Its status was read: what of the rest is missing, or too much, says nothing more.
-  if (status >= 200 && (transfer.too_much || code == CURLE_PARTIAL_FILE)) return status;
+  // Its status was read: what of the rest is missing, wrong or too much says nothing more. Only
+  // when this side gave up among the headers is it not taken for an answer.
+  const bool gave_up = code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK;
+  if (status >= 200 && (transfer.answered != 0 || !gave_up)) return status;
   return fail(error_of(code, transfer, sent > 0, text));
 }
 

@@ -35,10 +35,18 @@ class Connection {
     send("HTTP/1.1 " + std::to_string(status) + " Said\r\n" + std::string(more) +
          "Content-Length: 0\r\nConnection: close\r\n\r\n");
   }
-  /// Says nothing more until the client has had enough.
-  void wait_until_client_is_gone() const {
-    char byte = 0;
-    while (::recv(fd_, &byte, 1, 0) > 0) {
+  /// The connection ends with RST, not FIN, when it is closed.
+  void end_with_reset() const {
+    const linger at_once{1, 0};
+    REQUIRE(::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+  }
+  /// Says nothing more until the client has had enough; how many bytes it still sent.
+  std::size_t wait_until_client_is_gone() const {
+    char buffer[4096];
+    for (std::size_t bytes = 0;;) {
+      const ssize_t got = ::recv(fd_, buffer, sizeof buffer, 0);
+      if (got <= 0) return bytes;
+      bytes += static_cast<std::size_t>(got);
     }
   }
 
@@ -51,7 +59,11 @@ class Server {
   /// Called with each request, one at a time; the connection is closed when it returns.
   using Handler = std::function<void(const Connection&, const std::string& request)>;
 
-  explicit Server(Handler handler) : handler_(std::move(handler)) {
+  /// What it has read of a request when it calls the handler.
+  enum class Reads { all, headers };
+
+  explicit Server(Handler handler, Reads reads = Reads::all)
+      : handler_(std::move(handler)), reads_(reads) {
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     REQUIRE(listener_ >= 0);
     sockaddr_in address{};
@@ -86,7 +98,7 @@ class Server {
     for (;;) {
       const int fd = ::accept(listener_, nullptr, nullptr);
       if (fd < 0) return;
-      const std::string request = read_request(fd);
+      const std::string request = read_request(fd, reads_);
       if (!request.empty()) {
         {
           std::lock_guard lock(mutex_);
@@ -98,7 +110,7 @@ class Server {
     }
   }
   /// Headers and body; empty when it was no request.
-  static std::string read_request(int fd) {
+  static std::string read_request(int fd, Reads reads) {
     std::string text;
     char buffer[4096];
     std::size_t wanted = std::string::npos;
@@ -109,6 +121,7 @@ class Server {
       if (text.compare(0, 5, "POST ", 0, std::min<std::size_t>(5, text.size())) != 0) return {};
       const std::size_t end = text.find("\r\n\r\n");
       if (end == std::string::npos || wanted != std::string::npos) continue;
+      if (reads == Reads::headers) return text;
       const std::size_t length = text.find("Content-Length: ");
       wanted = end + 4 + (length < end ? std::stoul(text.substr(length + 16)) : 0);
     }
@@ -116,6 +129,7 @@ class Server {
   }
 
   Handler handler_;
+  Reads reads_ = Reads::all;
   int listener_ = -1;
   int port_ = 0;
   mutable std::mutex mutex_;

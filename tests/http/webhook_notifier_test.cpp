@@ -170,6 +170,115 @@ TEST_CASE("A connection that breaks") {
   }
 }
 
+TEST_CASE("Once the headers have ended the status decides, whatever becomes of the body") {
+  using Ending = std::function<void(const Connection&, const std::string& headers)>;
+  const auto say = [](const std::string& more, const std::string& body) -> Ending {
+    return [=](const Connection& connection, const std::string& headers) {
+      connection.send(headers + more + "\r\n" + body);
+    };
+  };
+  const auto stall = [](const Ending& begin) -> Ending {
+    return [=](const Connection& connection, const std::string& headers) {
+      begin(connection, headers);
+      connection.wait_until_client_is_gone();
+    };
+  };
+  const Ending reset = [](const Connection& connection, const std::string& headers) {
+    connection.end_with_reset();
+    connection.send(headers + "Content-Length: 10\r\n\r\nabc");
+  };
+  const Ending trickle = [](const Connection& connection, const std::string& headers) {
+    connection.send(headers + "Transfer-Encoding: chunked\r\n\r\n");
+    while (connection.send("1\r\nx\r\n")) {
+    }
+  };
+  // Nobody here closes a connection that stalls: the client has to, and before its 60 s are over.
+  const std::vector<std::pair<std::string, Ending>> endings{
+      {"no body", stall(say("Content-Length: 10\r\n", ""))},
+      {"half a body", stall(say("Content-Length: 10\r\n", "abc"))},
+      {"no end is said", stall(say("", "abc"))},
+      {"half a chunk", stall(say("Transfer-Encoding: chunked\r\n", "a\r\nabc"))},
+      {"trickles", trickle},
+      {"reset", reset},
+      {"closed", say("Content-Length: 10\r\n", "abc")},
+      {"bad chunk", say("Transfer-Encoding: chunked\r\n", "nonsense\r\n")},
+  };
+  for (const auto& [status, code] :
+       std::vector<std::pair<int, std::optional<Code>>>{{200, {}},
+                                                        {302, Code::invalid},
+                                                        {400, Code::invalid},
+                                                        {410, Code::gone},
+                                                        {429, Code::busy},
+                                                        {500, Code::unavailable}}) {
+    for (const auto& [name, ending] : endings) {
+      const std::string what = std::to_string(status) + ", " + name;
+      CAPTURE(what);
+      const std::string headers = "HTTP/1.1 " + std::to_string(status) + " Said\r\n";
+      const Ending& end = ending;
+      const Server server(
+          [&](const Connection& connection, const std::string&) { end(connection, headers); });
+      const auto answer = ask(server.url());
+      CHECK(answer.has_value() == !code.has_value());
+      if (code) CHECK(code_of(answer) == *code);
+    }
+  }
+}
+
+TEST_CASE("A bad header after the status, or a reset among them, leaves the status as it is") {
+  for (const std::string more : {"Content-Length: nonsense\r\n\r\n", "X-One"}) {
+    CAPTURE(more);
+    const Server server([&](const Connection& connection, const std::string&) {
+      connection.end_with_reset();
+      connection.send("HTTP/1.1 200 OK\r\n" + more);
+    });
+    CHECK(must(ask(server.url())).status == ReceiptStatus::sent);
+  }
+}
+
+TEST_CASE("100 Continue and 103 Early Hints are no answer") {
+  for (const std::string interim :
+       {"HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"}) {
+    CAPTURE(interim);
+    const Server silent(
+        [&](const Connection& connection, const std::string&) { connection.send(interim); });
+    CHECK(code_of(ask(silent.url())) == Code::unknown_outcome);
+    const Server refuses([&](const Connection& connection, const std::string&) {
+      connection.send(interim);
+      connection.answer(400);
+    });
+    CHECK(code_of(ask(refuses.url())) == Code::invalid);
+  }
+}
+
+TEST_CASE("A request that is accepted before it has arrived is sent to its end") {
+  Delivery delivery = message();
+  delivery.body = std::string(20'000'000, 'x');  // more than the buffers of a connection take
+  std::size_t arrived = 0;
+  const auto answer_at_once = [&](int status) {
+    arrived = 0;
+    const Server server(
+        [&](const Connection& connection, const std::string& request) {
+          connection.send("HTTP/1.1 " + std::to_string(status) +
+                          " Said\r\nContent-Length: 10\r\n\r\n");
+          arrived = request.size() + connection.wait_until_client_is_gone();
+        },
+        Server::Reads::headers);
+    return ask(server.url(), local(), delivery);
+  };
+  CHECK(must(answer_at_once(202)).status == ReceiptStatus::sent);
+  CHECK(arrived > delivery.body.size());
+  CHECK(code_of(answer_at_once(413)) == Code::invalid);  // nor is the rest waited for
+}
+
+TEST_CASE("A proxy's consent to a tunnel is no answer") {
+  const Server proxy([](const Connection& connection, const std::string&) {
+    connection.send("HTTP/1.1 200 Connection established\r\n\r\n");
+  });
+  auto options = local();
+  options.proxy = proxy.url();
+  CHECK_FALSE(ask("https://erp.example.com/in", options).has_value());
+}
+
 TEST_CASE("What is no HTTP") {
   const Server server([](const Connection& connection, const std::string&) {
     connection.send("SSH-2.0-OpenSSH_9.2\r\n");

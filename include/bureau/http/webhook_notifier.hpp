@@ -48,8 +48,9 @@ struct WebhookOptions {
 ///
 /// What is answered: 2xx is sent. 408, 429 and 5xx, no connection and no answer are tried again
 /// later. Any other 4xx is a refusal. So is a redirect, which is never followed: it would send the
-/// message where nobody said. Only the status counts; of the rest no more than response_bytes_max
-/// is read. Whatever the environment says of proxies, certificates or passwords is not looked at.
+/// message where nobody said. Only the status counts: once its headers have ended nothing more is
+/// waited for, and no more than response_bytes_max is read. Whatever the environment says of
+/// proxies, certificates or passwords is not looked at.
 ///
 /// deliver() blocks up to the time-out. When it is to stop it does so within about a second.
 class WebhookNotifier final : public Notifier {
