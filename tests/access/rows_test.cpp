@@ -305,6 +305,57 @@ TEST_CASE("ranks: nobody raises himself, and only a higher rank gives a role") {
   CHECK(code_of(by_admin.update(role)) == Code::invalid);
 }
 
+TEST_CASE("whose role may update changes his own account, and no other; not its role or status") {
+  Policies hidden;
+  must(hidden.hide({"address", "users", {"email"}, false, {"customer"}, {}}));
+  Office office(std::move(hidden));
+  const User boss = office.add_user("boss", "admin");
+  const auto renamed = [&](const User& who) -> Result<User> {
+    const Users users{office.session(who)};
+    BUREAU_TRY(User self, users.find(who.id));
+    self.name = "New";
+    return users.update(self);
+  };
+  for (const char* role : {"admin", "manager", "agent", "user"}) {
+    CAPTURE(role);
+    CHECK(must(renamed(office.add_user(role, role))).name == "New");
+  }
+  const User cora = office.add_user("cora", "customer");
+  const User vera = office.add_user("vera", "viewer");
+  CHECK(code_of(renamed(cora)) == Code::forbidden);
+  CHECK(code_of(renamed(vera)) == Code::forbidden);
+
+  // As docs/access.md says that a role is given it.
+  const Repository<Role> roles{office.session(boss)};
+  for (const char* name : {"customer", "viewer"}) {
+    Query query;
+    query.where = col(&Role::name) == std::string(name);
+    Role role = must(roles.list(query)).at(0);
+    role.permissions.push_back(must(
+        Json::parse(R"({"resource": "users", "action": "update", "condition": "id = $user"})")));
+    must(roles.update(role));
+  }
+  CHECK(must(renamed(cora)).name == "New");
+  CHECK(must(renamed(vera)).name == "New");
+  CHECK(must(Users{*office.system}.find(cora.id)).email == "cora@example.com");
+  const Users by_cora{office.session(cora)};
+  const Users by_vera{office.session(vera)};
+  const auto change = [&](const Users& users, const User& who, auto&& how) {
+    User row = must(Users{*office.system}.find(who.id));
+    how(row);
+    return code_of(users.update(row));
+  };
+  const Code done = static_cast<Code>(0);
+  CHECK(change(by_cora, cora, [](User& row) { row.email = "other@example.com"; }) ==
+        Code::forbidden);
+  CHECK(change(by_vera, vera, [](User& row) { row.email = "other@example.com"; }) == done);
+  CHECK(change(by_vera, vera, [](User& row) { row.role = "admin"; }) == Code::forbidden);
+  CHECK(change(by_vera, vera, [](User& row) { row.status = UserStatus::disabled; }) ==
+        Code::forbidden);
+  CHECK(change(by_vera, cora, [](User& row) { row.name = "Hers"; }) == Code::forbidden);
+  CHECK(change(by_cora, vera, [](User& row) { row.name = "Hers"; }) == Code::not_found);
+}
+
 TEST_CASE("a role's permissions are or-ed, with their conditions") {
   Office office(policies({permit("all", "papers", {}, Rule::always())}));
   Role role;
