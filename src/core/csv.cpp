@@ -156,6 +156,15 @@ bool is_number(std::string_view text) {
   return i == text.size();
 }
 
+/// What a spreadsheet would run, or a Japanese one: full-width signs are typed there as well.
+bool is_formula(std::string_view text) {
+  for (const std::string_view begin :
+       {"=", "+", "-", "@", "\t", "\r", "\uFF1D", "\uFF0B", "\uFF0D", "\uFF20"}) {
+    if (text.starts_with(begin)) return !is_number(text);
+  }
+  return false;
+}
+
 }  // namespace
 
 CsvReader::CsvReader(std::string_view text, Limits limits) : text_(text), limits_(limits) {
@@ -188,11 +197,10 @@ Result<bool> CsvReader::next(Record& record) {
 
 void append_csv_field(std::string& out, std::string_view field) {
   const bool begins_line = out.empty() || out.back() == '\n';
-  const bool formula = !field.empty() &&
-                       std::string_view("=+-@\t\r").find(field.front()) != std::string_view::npos &&
-                       !is_number(field);
-  // An empty first field would make a blank line, and a byte order mark would be taken for one.
-  const bool special = field.find_first_of(",\"\r\n") != std::string_view::npos ||
+  const bool formula = is_formula(field);
+  // Some spreadsheets separate at semicolons or tabs too. An empty first field would make a blank
+  // line, and a byte order mark would be taken for one.
+  const bool special = field.find_first_of(",;\t\"\r\n") != std::string_view::npos ||
                        (begins_line && (field.empty() || field.starts_with(byte_order_mark)));
   if (!special) {
     if (formula) out += '\'';

@@ -40,9 +40,10 @@ class CsvReader {
   std::size_t line_ = 1;
 };
 
-/// Appends one field to a CSV line, quoted when it must be. A text that a spreadsheet would run as
-/// a formula (it begins with =, +, -, @, tab or CR, and is not a number) gets a leading apostrophe.
-/// The caller appends the commas and line ends; `out` may hold earlier lines.
+/// Appends one field to a CSV line, quoted when it must be, also for a spreadsheet that separates
+/// at semicolons or tabs. A text that a spreadsheet would run as a formula (it begins with =, +, -,
+/// @, their full-width forms, tab or CR, and is not a number) gets a leading apostrophe. The caller
+/// appends the commas and line ends; `out` may hold earlier lines.
 void append_csv_field(std::string& out, std::string_view field);
 
 BUREAU_END_NAMESPACE
