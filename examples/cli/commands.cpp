@@ -49,13 +49,14 @@ Result<Predicate> parse_where(const Office& office, const TableInfo& table,
 }
 
 Result<void> list_rows(const Office& office, const TableInfo& table, const ListOptions& options,
-                       std::vector<Order> order, std::vector<std::string_view> columns) {
+                       std::vector<Order> order, std::vector<std::string_view> columns,
+                       std::vector<std::string_view> only) {
   Query query;
   BUREAU_TRY(query.where, parse_where(office, table, options.where));
   query.order = std::move(order);
   query.limit = options.limit;
   const Session session = office.session();
-  EntityPrinter printer(options.format, table, std::move(columns));
+  EntityPrinter printer(options.format, table, std::move(columns), std::move(only));
   BUREAU_TRY_VOID(Rows(Scope(session), table).list(query, [&](std::span<const Value> row) {
     printer.add(row);
     return true;

@@ -30,11 +30,13 @@ void add_list_options(CLI::App& app, ListOptions& options, std::string_view exam
 [[nodiscard]] bureau::Result<bureau::Predicate> parse_where(const Office& office,
                                                             const bureau::TableInfo& table,
                                                             const std::string& where);
-/// Lists any table: what --where, --limit and --format say.
+/// Lists any table: what --where, --limit and --format say. `columns` and `only` as in
+/// EntityPrinter.
 [[nodiscard]] bureau::Result<void> list_rows(const Office& office, const bureau::TableInfo& table,
                                              const ListOptions& options,
                                              std::vector<bureau::Order> order,
-                                             std::vector<std::string_view> columns);
+                                             std::vector<std::string_view> columns,
+                                             std::vector<std::string_view> only = {});
 
 /// Makes the callback of a command of what it does in an office that is open.
 using InOffice = std::function<std::function<void()>(std::function<bureau::Result<void>(Office&)>)>;

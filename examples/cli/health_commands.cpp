@@ -391,7 +391,7 @@ Result<void> run_doctor(const Office& office, const Settings& settings,
       fmt::print("{:<9}{:<13}{}\n", grade, finding.check, without_controls(finding.text));
     }
   }
-  if (options.format == Format::json) fmt::print("{}\n", all.dump());
+  if (options.format == Format::json) fmt::print("{}\n", printable(all));
   std::fflush(stdout);
   if (bad == 0) return {};
   return fail(Code::corrupt, fmt::format("{}: {} of {} checks are bad", settings.office, bad,
@@ -408,7 +408,7 @@ void add_health_commands(CLI::App& app, const InOffice& any, const Settings& set
   ps->callback(in_office([format](Office& office) -> Result<void> {
     BUREAU_TRY(const Snapshot snapshot, office.engine->snapshot());
     if (*format == Format::json) {
-      fmt::print("{}\n", to_json(snapshot).dump());
+      fmt::print("{}\n", printable(to_json(snapshot)));
     } else {
       print_snapshot(snapshot);
     }

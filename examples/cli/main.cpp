@@ -148,11 +148,10 @@ Result<void> watch(const Office& office, const TableInfo& table, const std::stri
         for (const OwnedValue& v : event.after) values.push_back(v.view());
         row = row_to_json(table, values);
       }
-      fmt::print("{}\n", Json::object({{"sequence", event.sequence},
-                                       {"change", to_string(event.kind)},
-                                       {"id", id::to_text(table.prefix, event.id)},
-                                       {"row", std::move(row)}})
-                             .dump());
+      fmt::print("{}\n", printable(Json::object({{"sequence", event.sequence},
+                                                 {"change", to_string(event.kind)},
+                                                 {"id", id::to_text(table.prefix, event.id)},
+                                                 {"row", std::move(row)}})));
     }
     std::fflush(stdout);
     if (page.more) continue;
@@ -216,7 +215,8 @@ int run(int argc, char** argv, const Program& program) {
   import_app->add_flag("--skip-bad", skip_bad, "import the good rows and list the bad ones");
   import_app->callback(in_office([&](Office& office) -> Result<void> {
     BUREAU_TRY(auto report, import_tickets(office, file, skip_bad));
-    for (const auto& bad : report.bad) fmt::print(stderr, "bureau: left out: {}\n", bad);
+    for (const auto& bad : report.bad)
+      fmt::print(stderr, "bureau: left out: {}\n", without_controls(bad));
     fmt::print("{} imported, {} already there, {} left out\n", report.imported, report.present,
                report.bad.size());
     return {};

@@ -183,7 +183,7 @@ void add_webhooks(CLI::App& app, const InOffice& in_office, const Given& given) 
       ->capture_default_str();
   add->callback(in_office([given](Office& office) -> Result<void> {
     BUREAU_TRY(const Webhook made, Webhooks(office.session()).add(given->webhook));
-    fmt::print("{}: secret {}\n", made.name, made.secret);
+    fmt::print("{}: secret {}\n", without_controls(made.name), made.secret);
     return {};
   }));
   const auto change = [&](const char* name, const char* what, auto act) {
@@ -199,13 +199,13 @@ void add_webhooks(CLI::App& app, const InOffice& in_office, const Given& given) 
   change("enable", "enable it again, its failures forgotten",
          [](const Webhooks& desk, Id<Webhook> id, const NotifyOptions&) -> Result<void> {
            BUREAU_TRY(const Webhook now, desk.enable(id));
-           fmt::print("{}: enabled\n", now.name);
+           fmt::print("{}: enabled\n", without_controls(now.name));
            return {};
          });
   change("disable", "send it nothing",
          [](const Webhooks& desk, Id<Webhook> id, const NotifyOptions& options) -> Result<void> {
            BUREAU_TRY(const Webhook now, desk.disable(id, options.reason));
-           fmt::print("{}: disabled\n", now.name);
+           fmt::print("{}: disabled\n", without_controls(now.name));
            return {};
          })
       ->add_option("--reason", given->reason, "why")
@@ -213,7 +213,7 @@ void add_webhooks(CLI::App& app, const InOffice& in_office, const Given& given) 
   change("renew-secret", "a new secret, shown this once; the old one is gone",
          [](const Webhooks& desk, Id<Webhook> id, const NotifyOptions&) -> Result<void> {
            BUREAU_TRY(const Webhook now, desk.renew_secret(id));
-           fmt::print("{}: secret {}\n", now.name, now.secret);
+           fmt::print("{}: secret {}\n", without_controls(now.name), now.secret);
            return {};
          });
   change("remove", "remove it",

@@ -1,6 +1,7 @@
 #include "output.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -39,11 +40,13 @@ void print_line(const std::vector<std::string>& cells, const std::vector<std::si
   std::fwrite(line.data(), 1, line.size(), stdout);
 }
 
+/// A file or a pipe gets the bytes as they are; a terminal would obey some.
 void print_csv(const std::vector<std::string>& cells) {
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   std::string line;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     if (i > 0) line += ',';
-    append_csv_field(line, cells[i]);
+    append_csv_field(line, terminal ? without_controls(cells[i]) : cells[i]);
   }
   line += "\r\n";
   std::fwrite(line.data(), 1, line.size(), stdout);
@@ -61,7 +64,7 @@ void RowPrinter::add(std::vector<std::string> cells, Json json) {
 
 void RowPrinter::finish() {
   if (format_ == Format::json) {
-    fmt::print("{}\n", json_.dump());
+    fmt::print("{}\n", printable(json_));
     return;
   }
   if (format_ == Format::csv) {
@@ -84,10 +87,11 @@ void RowPrinter::finish() {
 namespace {
 
 std::vector<const ColumnInfo*> chosen(Format format, const TableInfo& table,
-                                      const std::vector<std::string_view>& names) {
+                                      const std::vector<std::string_view>& shown,
+                                      const std::vector<std::string_view>& only) {
   std::vector<const ColumnInfo*> columns;
-  if (format == Format::table) {
-    for (const auto name : names) columns.push_back(table.find(name));
+  if (!only.empty() || format == Format::table) {
+    for (const auto name : only.empty() ? shown : only) columns.push_back(table.find(name));
   } else {
     for (const ColumnInfo& c : table.columns) {
       if (!c.hidden && !c.secret) columns.push_back(&c);
@@ -105,16 +109,19 @@ std::vector<std::string> names_of(const std::vector<const ColumnInfo*>& columns)
 }  // namespace
 
 EntityPrinter::EntityPrinter(Format format, const TableInfo& table,
-                             std::vector<std::string_view> columns)
-    : table_(table),
-      columns_(chosen(format, table, columns)),
-      printer_(format, names_of(columns_)) {}
+                             std::vector<std::string_view> columns,
+                             std::vector<std::string_view> only)
+    : columns_(chosen(format, table, columns, only)), printer_(format, names_of(columns_)) {}
 
 void EntityPrinter::add(std::span<const Value> row) {
   std::vector<std::string> cells;
   cells.reserve(columns_.size());
-  for (const ColumnInfo* c : columns_) cells.push_back(to_text(*c, row[c->index]));
-  printer_.add(std::move(cells), row_to_json(table_, row));
+  Json json = Json::object();
+  for (const ColumnInfo* c : columns_) {
+    cells.push_back(to_text(*c, row[c->index]));
+    json.set(c->name, to_json(*c, row[c->index]));
+  }
+  printer_.add(std::move(cells), std::move(json));
 }
 
 std::string without_controls(std::string_view text) {
@@ -127,6 +134,25 @@ std::string without_controls(std::string_view text) {
   for (std::size_t at = 0; (at = out.find('\xc2', at)) != std::string::npos; ++at) {
     if (at + 1 < out.size() && static_cast<unsigned char>(out[at + 1]) < 0xa0)
       out.replace(at, 2, " ");
+  }
+  return out;
+}
+
+std::string printable(const Json& json) {
+  const std::string text = json.dump();
+  std::string out;
+  // Outside its strings JSON has none of these, so that an escape is what stands for them.
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0xff;
+    if (byte == 0xc2 && next < 0xa0) {
+      out += fmt::format("\\u{:04x}", next);
+      ++i;
+    } else if (byte == 0x7f) {
+      out += "\\u007f";
+    } else {
+      out += text[i];
+    }
   }
   return out;
 }

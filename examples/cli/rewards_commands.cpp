@@ -114,7 +114,8 @@ Result<Json> achievements_of(const Office& office, Id<User> user, std::string& t
   for (const UserAchievement& row : rows) {
     BUREAU_TRY(const Achievement achievement, achievements.find(row.achievement));
     const auto state = names<AchievementState>[static_cast<std::size_t>(row.state)];
-    text += fmt::format("  {:<24}{:<12}{}/{}\n", achievement.key, state, row.progress, row.target);
+    text += fmt::format("  {:<24}{:<12}{}/{}\n", without_controls(achievement.key), state,
+                        row.progress, row.target);
     list.push_back(Json::object({{"key", achievement.key},
                                  {"state", state},
                                  {"progress", row.progress},
@@ -154,15 +155,14 @@ Result<void> print_points(const Office& office, const Given& given) {
                                     {"reverses", entry.reverses.has_value()},
                                     {"reason", entry.reason}}));
     }
-    fmt::print("{}\n", Json::object({{"user", user.name},
-                                     {"points", stats.points},
-                                     {"level", stats.level},
-                                     {"next_level_at", points_for_level(stats.level + 1)},
-                                     {"streak_days", streak.days},
-                                     {"longest_streak", streak.longest},
-                                     {"achievements", std::move(achievements)},
-                                     {"entries", std::move(lines)}})
-                           .dump());
+    fmt::print("{}\n", printable(Json::object({{"user", user.name},
+                                               {"points", stats.points},
+                                               {"level", stats.level},
+                                               {"next_level_at", points_for_level(stats.level + 1)},
+                                               {"streak_days", streak.days},
+                                               {"longest_streak", streak.longest},
+                                               {"achievements", std::move(achievements)},
+                                               {"entries", std::move(lines)}})));
     return {};
   }
   fmt::print("{}: {} points, level {} (the next at {}); a streak of {} days, the longest {}\n",

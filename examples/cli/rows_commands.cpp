@@ -146,10 +146,15 @@ Result<void> list(const Office& office, Given& given) {
   std::vector<std::string_view> columns;
   for (const std::string& name : given.columns) {
     BUREAU_TRY(const ColumnInfo* column, find_column(*table, name));
+    if (column->secret) {
+      return fail(Code::forbidden,
+                  fmt::format("--columns: {}: it is secret; no command lists it", column->name),
+                  std::string(column->name));
+    }
     columns.push_back(column->name);
   }
-  if (columns.empty()) columns = usual_columns(*table);
-  return list_rows(office, *table, given.list, std::move(order), std::move(columns));
+  return list_rows(office, *table, given.list, std::move(order), usual_columns(*table),
+                   std::move(columns));
 }
 
 Result<void> show(const Office& office, const std::vector<std::string>& ids, Format format) {
@@ -168,7 +173,7 @@ Result<void> show(const Office& office, const std::vector<std::string>& ids, For
           if (ids.size() > 1) fmt::print("\n");
         }));
   }
-  if (format == Format::json) fmt::print("{}\n", all.dump());
+  if (format == Format::json) fmt::print("{}\n", printable(all));
   return {};
 }
 
@@ -256,7 +261,7 @@ void add_rows_commands(CLI::App& app, const InOffice& in_office) {
   add_table_argument(*list_app, given->table);
   add_list_options(*list_app, given->list, "state = \"open\" and team is null");
   list_app->add_option("--order", given->order, "such as 'priority desc, number'");
-  list_app->add_option("--columns", given->columns, "those that a table shows")->delimiter(',');
+  list_app->add_option("--columns", given->columns, "these alone, in every format")->delimiter(',');
   list_app->callback(in_office([given](Office& office) { return list(office, *given); }));
 
   auto* show_app = app.add_subcommand("show", "all that is known of rows");

@@ -24,6 +24,10 @@ desk=$("$bureau" create teams name=Desk 'skills=["cards"]')
 ticket=$("$bureau" create tickets customer="$bob" subject='My card' body='It is gone.' priority=high)
 "$bureau" change "$ticket" status=open team="$desk" assignee="$ann" 'tags=["lost","lost"]' >/dev/null
 "$bureau" list tickets --columns number,state,priority,tags --format csv >out
+printf 'number,state,priority,tags\r\n1,open,high,"[""lost""]"\r\n' | diff - out
+"$bureau" list tickets --columns tags,number --format json >out
+[ "$(cat out)" = '[{"number":1,"tags":["lost"]}]' ]
+"$bureau" list tickets --format csv >out
 head -1 out | grep -q '^id,tenant,number'
 "$bureau" list tickets --columns number,state,tags >out
 printf 'number  state  tags\n1       open   ["lost"]\n' | diff - out
@@ -53,6 +57,40 @@ eve=$("$bureau" create users email=eve@example.com role=customer status=active)
 [ "$("$bureau" --as "$eve" list tickets --columns number | wc -l)" = 1 ]
 refused '' "$bureau" --as "$eve" change "$ticket" priority=low
 refused 'nobody has the address' "$bureau" --as who@example.com list tickets
+
+# A secret is listed by nobody, in no format.
+"$bureau" webhooks add erp https://erp.example.com/in >out
+secret=$(sed 's/.*secret //' out)
+for format in table json csv; do
+  refused 'secret: it is secret' "$bureau" list webhooks --columns name,secret --format "$format"
+  "$bureau" list webhooks --format "$format" >out
+  grep -q erp out
+  if grep -qF "$secret" out; then say "a secret is in a $format"; exit 1; fi
+  "$bureau" list webhooks --columns name,url --format "$format" >out
+  grep -q erp out
+done
+
+# Control characters do not reach a terminal: ESC, DEL, and CSI and OSC as C1 has them.
+controls=$(printf 'a\033[31mb\177c\302\233dé')
+odd=$("$bureau" create teams "name=$controls")
+"$bureau" list teams --where "id = \"$odd\"" --columns name >out
+printf 'name\na [31mb c dé\n' | diff - out
+"$bureau" list teams --where "id = \"$odd\"" --columns name --format json >out
+printf '%s\n' '[{"name":"a\u001b[31mb\u007fc\u009bdé"}]' | diff - out
+"$bureau" show "$odd" --format json | grep -qF 'a\u001b[31mb\u007fc\u009bdé'
+"$bureau" show "$odd" | grep -q 'a \[31mb c dé'
+# A file gets CSV as it is, a terminal does not.
+"$bureau" list teams --where "id = \"$odd\"" --columns name --format csv >out
+printf 'name\r\n%s\r\n' "$controls" | diff - out
+ROWS_TEST_ID=$odd python3 - "$bureau" >out <<'END'
+import os, pty, sys
+where = 'id = "%s"' % os.environ["ROWS_TEST_ID"]
+status = pty.spawn([sys.argv[1], "list", "teams", "--where", where, "--columns", "name", "--format",
+                    "csv"])
+sys.exit(os.waitstatus_to_exitcode(status))
+END
+grep -q 'a \[31mb c dé' out
+"$bureau" delete "$odd" >/dev/null
 
 # Out and in again, exactly; a second time changes nothing.
 "$bureau" export teams >teams.jsonl

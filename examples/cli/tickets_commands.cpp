@@ -222,7 +222,7 @@ void add_views(CLI::App& app, const InOffice& in_office) {
     BUREAU_TRY(const SavedView saved, SavedViews{office.session()}.save(
                                           {given->name, given->where, given->sort,
                                            split_at_commas(given->columns), Sharing::office}));
-    fmt::print("{}: saved\n", saved.name);
+    fmt::print("{}: saved\n", without_controls(saved.name));
     return {};
   }));
   auto* show = sub(*views, "show", "the tickets in it");
@@ -250,7 +250,7 @@ void add_macros(CLI::App& app, const InOffice& in_office) {
   save->callback(in_office([given](Office& office) -> Result<void> {
     BUREAU_TRY(auto actions, parse_actions(given->actions));
     BUREAU_TRY(const Macro saved, Macros{office.session()}.save({given->name, std::move(actions)}));
-    fmt::print("{}: saved\n", saved.name);
+    fmt::print("{}: saved\n", without_controls(saved.name));
     return {};
   }));
   auto* apply = sub(*macros, "apply", "do its actions to tickets");
@@ -292,7 +292,7 @@ void add_triggers(CLI::App& app, const InOffice& in_office) {
     }
     BUREAU_TRY(trigger.actions, parse_actions(given->actions));
     BUREAU_TRY(const Trigger saved, Triggers{office.session()}.save(trigger));
-    fmt::print("{}: saved\n", saved.name);
+    fmt::print("{}: saved\n", without_controls(saved.name));
     return {};
   }));
   auto* remove = sub(*triggers, "remove", "forget it");

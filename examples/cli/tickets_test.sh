@@ -59,4 +59,10 @@ expect 0 '"configured":true' "$bureau" agents list --format json
 expect 1 "cannot be read" "$bureau" agents import nowhere.csv
 echo "name,rank" >bad.csv
 expect 1 '"rank"' "$bureau" agents import bad.csv
+
+# What a cell of a bad row holds does not reach the terminal.
+printf 'text,email\nGood,dora@example.com\nBad,a\033[31mb\302\233c\n' >odd.csv
+expect 0 "1 left out" "$bureau" tickets import odd.csv --skip-bad
+grep -q 'left out: .*a \[31mb c' err || fail "what was left out is not shown"
+if grep -q "$(printf '\033')" err; then fail "an ESC was printed"; fi
 echo "tickets, views, macros, triggers and agents do what they say"
