@@ -86,7 +86,7 @@ Result<void> forecast_json(const Forecast& forecast, const LineNames& names,
     lines.push_back(std::move(one));
   }
   json.set(by + "s", std::move(lines));
-  fmt::print("{}\n", json.dump());
+  fmt::print("{}\n", printable(json));
   return {};
 }
 

@@ -95,3 +95,14 @@ runs --office copy.db sql "select value from bureau_meta where key = 'home'" --f
 copy=$(tail -n 1 out)
 runs sql "select value from bureau_meta where key = 'home'" --format csv
 [ "$copy" != "$(tail -n 1 out)" ] || fail "a copy issues the ids of its original"
+
+# A backup of a live office is whole, and can be worked on.
+umask 077
+python3 -c 'import sqlite3, sys
+sqlite3.connect("file:" + sys.argv[1] + "?mode=ro", uri=True).execute("VACUUM INTO ?", (sys.argv[2],))' \
+  office.db backup.db
+runs --office backup.db sql 'PRAGMA integrity_check' --format csv
+says ok
+runs --office backup.db sql 'select count(*) as tickets from tickets' --format json
+says '[{"tickets":2}]'
+runs --office backup.db tickets import inbox.csv

@@ -165,10 +165,10 @@ Result<void> check_identity(const Rights& rights, const Access::Impl& access, Re
   if (&table == &table_of<Membership>()) {
     const auto made = read_row<Membership>(after);
     if (made && made->capacity < 0) {
-      return fail(Code::invalid,
-                  fmt::format("capacity: {} tickets; it must be 0, for no limit, or more",
-                              made->capacity),
-                  "capacity");
+      return fail(
+          Code::invalid,
+          fmt::format("capacity: {} tickets; it must be 0, for no limit, or more", made->capacity),
+          "capacity");
     }
   }
   return {};

@@ -175,7 +175,8 @@ struct NewConnection {
 /// What is between the agents of a tenant, with a session's rights.
 class AgentNetwork {
  public:
-  explicit AgentNetwork(const Scope& scope) : interactions_(scope), connections_(scope), nodes_(scope) {}
+  explicit AgentNetwork(const Scope& scope)
+      : interactions_(scope), connections_(scope), nodes_(scope) {}
 
   /// `invalid` to oneself, for a response without its request, one to something that is no request
   /// or was not asked of who responds by whom he responds to, and a request for anything but a
