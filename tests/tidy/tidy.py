@@ -202,6 +202,30 @@ def check_texts(path: str, text: str) -> Iterator[Finding]:
                           f"{match.group(1)} is a path of one machine")
 
 
+# --- code in the docs -------------------------------------------------------------------------------
+
+CPP_BLOCK = re.compile(r"^```cpp\n(.*?)^```$", re.M | re.S)
+
+
+def bare_lines(text: str) -> List[str]:
+    """Its lines without indentation, the empty ones left out."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def check_docs_code(tree: Tree) -> Iterator[Finding]:
+    """C++ that a page shows stands in an example, line for line: what is shown is what compiles."""
+    examples = ["\n".join([""] + bare_lines(text) + [""]) for path, text in tree.items()
+                if path.startswith("examples/") and path.endswith((".cpp", ".hpp"))]
+    for path, text in tree.items():
+        if not path.endswith(".md"):
+            continue
+        for block in CPP_BLOCK.finditer(text):
+            wanted = "\n".join([""] + bare_lines(block.group(1)) + [""])
+            if not any(wanted in example for example in examples):
+                yield Finding(path, text.count("\n", 0, block.start()) + 2, "docs-code",
+                              "no file of examples/ has these lines: cut them from one that does")
+
+
 # --- what is built and tested -------------------------------------------------------------------------
 
 # Sources that this build is not to know: they are compiled by a test of their own, or by the
@@ -256,6 +280,7 @@ def allowed(tree: Tree, finding: Finding) -> bool:
 
 def check(tree: Tree) -> List[Finding]:
     findings = list(check_test_names(tree)) + list(check_own_header(tree))
+    findings += check_docs_code(tree)
     for path, text in tree.items():
         findings += check_texts(path, text)
         if path.endswith((".cpp", ".hpp")):
