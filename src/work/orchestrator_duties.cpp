@@ -1,0 +1,143 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "work/orchestrator_impl.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+namespace {
+
+/// How long agents are not told of further commits.
+constexpr Duration telling_pause = std::chrono::milliseconds(100);
+
+}  // namespace
+
+void Orchestrator::Impl::expire_overdue(Monotonic now) {
+  std::vector<std::pair<std::shared_ptr<Run>, KindInfo>> overdue;
+  std::function<void()> callback;
+  {
+    std::lock_guard lock(mutex);
+    for (auto& [task_id, entry] : running) {
+      if (entry.expired || entry.limit > now) continue;
+      entry.expired = true;
+      overdue.emplace_back(entry.run, by_kind.find(entry.run->task().kind)->second.second);
+    }
+    callback = stuck_callback;
+  }
+  for (const auto& [run, kind] : overdue) {
+    const Error late(Code::deadline, fmt::format("the attempt took longer than its limit of {} ms",
+                                                 run->task().time_limit.count() / 1000));
+    run->ended(late);
+    const Error recorded = run->task().effect == Effect::external_unsafe
+                               ? Error(Code::unknown_outcome, late.message)
+                               : late;
+    auto became = queue.fail(run->task(), recorded, kind.retry);
+    log(database.log(), LogLevel::warning, "orchestrator", "an attempt is past its time limit",
+        {{"task", run->task().id.value},
+         {"kind", std::string_view(run->task().kind)},
+         {"recorded", became.has_value()}});
+    if (callback) callback();
+  }
+}
+
+void Orchestrator::Impl::see_interrupts() {
+  std::vector<Task> tasks;
+  {
+    std::lock_guard lock(mutex);
+    for (const auto& [task_id, entry] : running) {
+      if (!entry.expired) tasks.push_back(entry.run->task());
+    }
+  }
+  if (tasks.empty()) return;
+  auto hit = queue.interrupted(tasks);
+  if (!hit) return;
+  std::lock_guard lock(mutex);
+  for (const Id<Task> task : *hit) {
+    const auto found = running.find(task.value);
+    if (found != running.end()) found->second.run->stop_.store(true, std::memory_order_release);
+  }
+}
+
+void Orchestrator::Impl::tell_of_commits(Monotonic now) {
+  std::vector<std::shared_ptr<Agent>> told;
+  {
+    std::lock_guard lock(mutex);
+    if (stopping) return;
+    for (const auto& entry : agents) {
+      if (entry->operational) told.push_back(entry->agent);
+    }
+  }
+  next_telling = now + telling_pause;
+  for (const auto& agent : told) {
+    Result<void> outcome;
+    try {
+      outcome = agent->on_commits();
+    } catch (const std::exception& e) {
+      outcome = bureau::fail(Code::internal, fmt::format("on_commits threw: {}", e.what()));
+    } catch (...) {
+      outcome = bureau::fail(Code::internal, "on_commits threw what is no std::exception");
+    }
+    if (outcome) continue;
+    log(database.log(), LogLevel::error, "orchestrator", "an agent could not see to commits",
+        {{"agent", agent->name()}, {"error", std::string_view(outcome.error().message)}});
+    next_telling = now + std::chrono::seconds(1);
+    committed.store(true, std::memory_order_release);
+  }
+}
+
+Monotonic Orchestrator::Impl::next_limit() const {
+  Monotonic limit = Monotonic::never();
+  std::lock_guard lock(mutex);
+  for (const auto& [task_id, entry] : running) {
+    if (!entry.expired) limit = std::min(limit, entry.limit);
+  }
+  return limit;
+}
+
+Result<Monotonic> Orchestrator::duties() {
+  Impl& self = *impl_;
+  std::unique_lock duty(self.duty_mutex, std::try_to_lock);
+  const Monotonic now = self.clock().monotonic();
+  if (!duty) {
+    const bool due = self.committed.load(std::memory_order_acquire);
+    return now + (due ? std::min(telling_pause, self.options.heartbeat) : self.options.heartbeat);
+  }
+  bool holds = false;
+  if (self.upgraded.load(std::memory_order_acquire)) return Monotonic::never();
+  {
+    std::lock_guard lock(self.mutex);
+    if (!self.started) return Monotonic::never();
+    holds = !self.running.empty() || !self.buffer.empty() || self.beginning > 0;
+  }
+  self.expire_overdue(now);
+  if (holds && now >= self.next_heartbeat) {
+    self.next_heartbeat = now + self.options.heartbeat;
+    auto beat = self.queue.heartbeat();
+    if (!beat && beat.error().code == Code::upgraded) self.retire(beat.error());
+    BUREAU_TRY_VOID(std::move(beat));
+    self.last_heartbeat.store(now.since_start.count(), std::memory_order_release);
+  }
+  if (now >= self.next_rescue) {
+    self.next_rescue = now + self.options.heartbeat;
+    BUREAU_TRY(auto taken, self.queue.rescue());
+    if (taken > 0) notice();
+  }
+  if (holds && self.look_for_interrupts.exchange(false, std::memory_order_acq_rel)) {
+    self.see_interrupts();
+  }
+  if (now >= self.next_telling && self.committed.exchange(false, std::memory_order_acq_rel)) {
+    self.tell_of_commits(now);
+  }
+  Monotonic next = std::min(self.next_rescue, self.next_limit());
+  if (self.committed.load(std::memory_order_acquire)) next = std::min(next, self.next_telling);
+  if (holds) next = std::min(next, self.next_heartbeat);
+  const std::int64_t due = self.next_scheduled.load(std::memory_order_acquire);
+  if (due != INT64_MAX) {
+    const Duration wait = Timestamp::from_micros(due) - self.clock().now();
+    next = std::min(next, now + std::max(Duration(0), wait));
+  }
+  return next;
+}
+
+BUREAU_END_NAMESPACE
