@@ -329,9 +329,10 @@ void write_threads(const bench::Arguments& arguments, const Sizes& sizes, double
   const User customer = office.add_user("customer", "customer");
   write_threads(arguments, sizes, sync_us, "write_threads_64", office, scratch.file(),
                 [&](std::int64_t number) { return make_reading(office, number); });
+  // Numbers are unique: these count downwards.
   write_threads(
       arguments, sizes, sync_us, "write_threads_64_any_thread", office, scratch.file(),
-      [&](std::int64_t number) { return make_reading(office, number); }, true);
+      [&](std::int64_t number) { return make_reading(office, -number); }, true);
   write_threads(arguments, sizes, sync_us, "write_threads_64_tickets", office, scratch.file(),
                 [&](std::int64_t number) { return make_ticket(office, customer.id, number); });
 }
