@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <charconv>
 #include <condition_variable>
 #include <cstdio>
@@ -12,7 +13,6 @@
 #include <memory>
 #include <mutex>
 #include <set>
-#include <tuple>
 
 #include "commands.hpp"
 
@@ -239,9 +239,14 @@ class Doctor {
         fmt::format("bureau {}.{}.{}", BUREAU_VERSION_MAJOR, BUREAU_VERSION_MINOR,
                     BUREAU_VERSION_PATCH));
     const std::string version = one("SELECT sqlite_version()");
-    int major = 0, minor = 0, patch = 0;
-    std::sscanf(version.c_str(), "%d.%d.%d", &major, &minor, &patch);
-    if (std::tuple(major, minor, patch) <= std::tuple(3, 51, 2)) {
+    std::array<int, 3> numbers{};
+    const char* at = version.data();
+    const char* const end = at + version.size();
+    for (int& number : numbers) {
+      at = std::from_chars(at, end, number).ptr;
+      if (at != end) ++at;  // the dot
+    }
+    if (numbers <= std::array{3, 51, 2}) {
       add(Grade::good, "sqlite",
           fmt::format(
               "{}; it can lose pages when a checkpoint runs beside a commit that resets the "
