@@ -310,9 +310,9 @@ Result<void> Books::give_room(const PointRule& rule, const PointEntry& given) {
 }
 
 Result<std::optional<Timestamp>> Books::moment_of(Id<PointEntry> id) {
-  for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
-    if (entry->id == id) return std::optional(entry->at);
-  }
+  const auto entry = std::find_if(entries_.rbegin(), entries_.rend(),
+                                  [id](const PointEntry& one) { return one.id == id; });
+  if (entry != entries_.rend()) return std::optional(entry->at);
   BUREAU_TRY(const auto stored, row_with_id<PointEntry>(tx_.reader(), id.value));
   return stored ? std::optional(stored->at) : std::nullopt;
 }
