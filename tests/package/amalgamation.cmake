@@ -7,15 +7,7 @@ if("$ENV{BUREAU_AMALGAMATION}" STREQUAL "")
   return()
 endif()
 
-function(run)
-  execute_process(COMMAND ${ARGV} RESULT_VARIABLE failed OUTPUT_VARIABLE output
-                  ERROR_VARIABLE output)
-  if(failed)
-    list(JOIN ARGV " " command)
-    message(FATAL_ERROR "failed: ${command}\n${output}")
-  endif()
-  set(output "${output}" PARENT_SCOPE)
-endfunction()
+include("${CMAKE_CURRENT_LIST_DIR}/run.cmake")
 
 function(check_host program)
   run("${program}")
