@@ -260,7 +260,7 @@ void leaderboard(const bench::Arguments& arguments) {
       {}, {office.tenant.id.value, 0, 0}, [&](Transaction& tx) -> Result<void> {
         const std::size_t width = table_of<LeaderboardScore>().width();
         std::vector<Value> values(static_cast<std::size_t>(users) * width);
-        detail::Scratch scratch;
+        detail::Scratch texts;
         for (std::size_t i = 0; i < static_cast<std::size_t>(users); ++i) {
           LeaderboardScore row;
           BUREAU_TRY(row.id.value, tx.next_id());
@@ -270,7 +270,7 @@ void leaderboard(const bench::Arguments& arguments) {
           BUREAU_TRY(row.user.value, tx.next_id());  // nobody looks for them
           row.points = static_cast<std::int64_t>(random.below(10'000)) + 1;
           row.reached_at = row.start + std::chrono::seconds(random.below(600'000));
-          to_values(row, std::span(values).subspan(i * width, width), scratch);
+          to_values(row, std::span(values).subspan(i * width, width), texts);
         }
         return tx.insert(table_of<LeaderboardScore>(), values);
       }));

@@ -38,3 +38,6 @@ inline constexpr auto bureau::schema<workshop::Machine> = bureau::table(
     bureau::column("created_at", &workshop::Machine::created_at),
     bureau::column("updated_at", &workshop::Machine::updated_at),
     bureau::unique_index("name", "tenant", "name"), bureau::index("team", "team"));
+
+// Optional: what the compiler makes of it is made in main.cpp, not in each file that includes this.
+BUREAU_DECLARE_ENTITY(workshop::Machine);

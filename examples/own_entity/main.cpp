@@ -9,6 +9,8 @@
 #include "machine.hpp"
 #include "office.hpp"  // of examples/cli: the command line as a library
 
+BUREAU_DEFINE_ENTITY(workshop::Machine);
+
 using namespace bureau;
 using workshop::Condition;
 using workshop::Machine;

@@ -229,6 +229,14 @@ Result<std::vector<Notified>> Notifications::publish(const NewEvent& given) cons
   return notifications_.rows().scope().write([&](Unit& unit) { return publish_in(unit, given); });
 }
 
+Result<Notification> Notifications::find(Id<Notification> id) const {
+  return notifications_.find(id);
+}
+
+Result<std::vector<Notification>> Notifications::list(const Query& query) const {
+  return notifications_.list(query);
+}
+
 Result<std::vector<NotificationDelivery>> Notifications::deliveries(Id<Notification> id) const {
   BUREAU_TRY_VOID(notifications_.find(id));
   Query query;

@@ -92,6 +92,8 @@ Result<Webhook> Webhooks::add(const NewWebhook& given) const {
   });
 }
 
+Result<Webhook> Webhooks::find(Id<Webhook> id) const { return webhooks_.find(id); }
+
 Result<std::vector<Webhook>> Webhooks::list(std::uint64_t limit) const {
   Query query;
   query.order = {{&col(&Webhook::name).info(), false}};
@@ -119,5 +121,7 @@ Result<Webhook> Webhooks::renew_secret(Id<Webhook> id) const {
   const std::string fresh = new_secret(random_of(webhooks_));
   return webhooks_.change(id, [&](Webhook& webhook) { webhook.secret = fresh; });
 }
+
+Result<void> Webhooks::remove(Id<Webhook> id) const { return webhooks_.remove(id); }
 
 BUREAU_END_NAMESPACE

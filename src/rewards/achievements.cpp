@@ -110,6 +110,10 @@ Result<Achievement> Achievements::find(std::string_view key) const {
   return by_key(achievements_.rows().scope(), key);
 }
 
+Result<std::vector<Achievement>> Achievements::list(const Query& query) const {
+  return achievements_.list(query);
+}
+
 Result<std::vector<UserAchievement>> Achievements::of(Id<User> user, std::uint64_t limit) const {
   Query query;
   query.where = col(&UserAchievement::user) == user;

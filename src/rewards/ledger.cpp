@@ -74,6 +74,10 @@ Result<PointRule> Points::save_rule(const NewPointRule& given) const {
   });
 }
 
+Result<std::vector<PointRule>> Points::rules(const Query& query) const {
+  return rules_.list(query);
+}
+
 Result<UserStats> Points::of(Id<User> user) const {
   UserStats stats;
   BUREAU_TRY_VOID(on_snapshot(stats_.rows().scope(), [&](const Scope& scope) -> Result<void> {

@@ -190,6 +190,12 @@ Result<std::vector<Deal>> Deals::open_all(std::span<const NewDeal> given) const 
   return deals_.rows().scope().write([&](Unit& unit) { return open_in(unit, given); });
 }
 
+Result<Deal> Deals::find(Id<Deal> id) const { return deals_.find(id); }
+
+Result<std::vector<Deal>> Deals::list(const Query& query) const { return deals_.list(query); }
+
+Result<std::uint64_t> Deals::count(const Predicate& where) const { return deals_.count(where); }
+
 Result<std::optional<Deal>> Deals::by_external_id(std::string_view external_id) const {
   return deals_.first(col(&Deal::external_id) == std::string(external_id));
 }

@@ -37,14 +37,14 @@ OwnedValue::OwnedValue(const Value& v) : kind_(v.kind()) {
     case Value::Kind::null:
       break;
     case Value::Kind::integer:
-      data_ = v.as_integer();
+      integer_ = v.as_integer();
       break;
     case Value::Kind::real:
-      data_ = v.as_real();
+      real_ = v.as_real();
       break;
     case Value::Kind::text:
     case Value::Kind::bytes:
-      data_.emplace<std::string>(v.as_text());
+      text_ = v.as_text();
       break;
   }
 }
@@ -52,7 +52,7 @@ OwnedValue::OwnedValue(const Value& v) : kind_(v.kind()) {
 OwnedValue OwnedValue::text(std::string v) {
   OwnedValue value;
   value.kind_ = Value::Kind::text;
-  value.data_ = std::move(v);
+  value.text_ = std::move(v);
   return value;
 }
 
@@ -67,13 +67,13 @@ Value OwnedValue::view() const {
     case Value::Kind::null:
       break;
     case Value::Kind::integer:
-      return Value::integer(std::get<std::int64_t>(data_));
+      return Value::integer(integer_);
     case Value::Kind::real:
-      return Value::real(std::get<double>(data_));
+      return Value::real(real_);
     case Value::Kind::text:
-      return Value::text(std::get<std::string>(data_));
+      return Value::text(text_);
     case Value::Kind::bytes:
-      return Value::bytes(std::get<std::string>(data_));
+      return Value::bytes(text_);
   }
   return {};
 }

@@ -109,4 +109,6 @@ Result<Trigger> Triggers::save(const NewTrigger& given) const {
   });
 }
 
+Result<void> Triggers::remove(Id<Trigger> trigger) const { return rows_.remove(trigger); }
+
 BUREAU_END_NAMESPACE

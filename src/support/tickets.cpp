@@ -87,9 +87,15 @@ Result<std::vector<Ticket>> Tickets::open_all(std::span<const NewTicket> given) 
   });
 }
 
+Result<Ticket> Tickets::find(Id<Ticket> id) const { return tickets_.find(id); }
+
 Result<std::optional<Ticket>> Tickets::by_number(std::int64_t number) const {
   return tickets_.first(col(&Ticket::number) == number);
 }
+
+Result<std::vector<Ticket>> Tickets::list(const Query& query) const { return tickets_.list(query); }
+
+Result<std::uint64_t> Tickets::count(const Predicate& where) const { return tickets_.count(where); }
 
 Result<std::vector<Message>> Tickets::conversation(Id<Ticket> id, std::int64_t after,
                                                    std::uint64_t limit) const {

@@ -132,6 +132,14 @@ void end(Task& task, TaskStatus status, std::string_view reason, Timestamp now) 
 
 }  // namespace
 
+Result<Task> Tasks::find(Id<Task> id) const { return repository_.find(id); }
+
+Result<std::vector<Task>> Tasks::list(const Query& query) const { return repository_.list(query); }
+
+Result<std::uint64_t> Tasks::count(const Predicate& where) const {
+  return repository_.count(where);
+}
+
 Result<Task> Tasks::cancel(Id<Task> id, std::string_view reason) const {
   const Timestamp now = repository_.rows().scope().session().database().clock().now();
   return repository_.change(id, [&](Task& task) -> Result<void> {

@@ -110,3 +110,9 @@ inline constexpr auto schema<Membership> = table(
     unique_index("member", "team", "user"), index("user", "user"));
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::Tenant);
+BUREAU_DECLARE_ENTITY(bureau::User);
+BUREAU_DECLARE_ENTITY(bureau::Role);
+BUREAU_DECLARE_ENTITY(bureau::Team);
+BUREAU_DECLARE_ENTITY(bureau::Membership);

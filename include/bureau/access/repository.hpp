@@ -141,7 +141,7 @@ class Repository {
     }
     BUREAU_TRY_VOID(rows_.insert(values));
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      take_kept(std::span<const Value>(values).subspan(i * width, width), rows[i]);
+      detail::take_kept(std::span<const Value>(values).subspan(i * width, width), rows[i]);
     }
     return rows;
   }
@@ -151,7 +151,7 @@ class Repository {
     detail::Scratch scratch;
     to_values(row, values, scratch);
     BUREAU_TRY_VOID(rows_.update(values));
-    take_kept(values, row);
+    detail::take_kept<T>(values, row);
     return row;
   }
   /// Reads, lets `change(T&)` change, and writes, in one transaction.
@@ -176,19 +176,6 @@ class Repository {
   [[nodiscard]] const Rows& rows() const { return rows_; }
 
  private:
-  /// The columns that the library keeps, back into the struct; the others are as they were given.
-  static void take_kept(std::span<const Value> values, T& row) {
-    const TableInfo& table = table_of<T>();
-    int at = 0;
-    detail::each_column(schema<T>.columns, [&](const auto& column) {
-      using M = typename std::remove_cvref_t<decltype(column)>::Member;
-      const int place = at++;
-      if (place == 0 || place == table.tenant || place == table.version ||
-          place == table.created_at || place == table.updated_at) {
-        detail::ColumnTraits<M>::from(values[static_cast<std::size_t>(place)], row.*column.member);
-      }
-    });
-  }
   Rows rows_;
 };
 

@@ -23,15 +23,20 @@ class Json {
   enum class Kind { null, boolean, integer, real, string, array, object };
   static constexpr int max_depth = 64;
 
-  Json() = default;
-  Json(std::nullptr_t) {}                                        // NOLINT
-  Json(bool value) : value_(value) {}                            // NOLINT
-  Json(std::int64_t value) : value_(value) {}                    // NOLINT
-  Json(int value) : value_(static_cast<std::int64_t>(value)) {}  // NOLINT
-  Json(double value) : value_(value) {}                          // NOLINT
-  Json(std::string value) : value_(std::move(value)) {}          // NOLINT
-  Json(std::string_view value) : value_(std::string(value)) {}   // NOLINT
-  Json(const char* value) : value_(std::string(value)) {}        // NOLINT
+  Json();
+  Json(std::nullptr_t);          // NOLINT
+  Json(bool value);              // NOLINT
+  Json(std::int64_t value);      // NOLINT
+  Json(int value);               // NOLINT
+  Json(double value);            // NOLINT
+  Json(std::string value);       // NOLINT
+  Json(std::string_view value);  // NOLINT
+  Json(const char* value);       // NOLINT
+  Json(const Json&);
+  Json(Json&&) noexcept;
+  Json& operator=(const Json&);
+  Json& operator=(Json&&) noexcept;
+  ~Json();
   /// json::array({1, "two"}) and json::object({{"a", 1}}); of repeated keys the last one stays.
   [[nodiscard]] static Json array(Array items = {});
   [[nodiscard]] static Json object(std::initializer_list<Member> members = {});

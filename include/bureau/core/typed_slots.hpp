@@ -1,7 +1,8 @@
 #pragma once
 
-#include <map>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "bureau/core/config.hpp"
 
@@ -17,13 +18,16 @@ class TypedSlots {
  public:
   template <class T>
   T& of() {
-    std::shared_ptr<void>& slot = slots_[&type_key<T>];
-    if (!slot) slot = std::make_shared<T>();
-    return *static_cast<T*>(slot.get());
+    for (const auto& [key, object] : slots_) {
+      if (key == &type_key<T>) return *static_cast<T*>(object.get());
+    }
+    auto made = std::make_shared<T>();
+    slots_.emplace_back(&type_key<T>, made);
+    return *made;
   }
 
  private:
-  std::map<const void*, std::shared_ptr<void>> slots_;
+  std::vector<std::pair<const void*, std::shared_ptr<void>>> slots_;
 };
 
 }  // namespace detail

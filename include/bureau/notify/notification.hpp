@@ -283,3 +283,10 @@ inline constexpr auto schema<InboxItem> = table(
     index("unread", "user").where("state < \"read\""));
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::Webhook);
+BUREAU_DECLARE_ENTITY(bureau::Notification);
+BUREAU_DECLARE_ENTITY(bureau::NotificationDelivery);
+BUREAU_DECLARE_ENTITY(bureau::NotificationChannel);
+BUREAU_DECLARE_ENTITY(bureau::NotificationPreference);
+BUREAU_DECLARE_ENTITY(bureau::InboxItem);

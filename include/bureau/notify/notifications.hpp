@@ -67,10 +67,8 @@ class Notifications {
   /// One notification for each webhook that wants the event, disabled ones too (skipped).
   Result<std::vector<Notified>> publish(const NewEvent& event) const;
 
-  Result<Notification> find(Id<Notification> id) const { return notifications_.find(id); }
-  Result<std::vector<Notification>> list(const Query& query) const {
-    return notifications_.list(query);
-  }
+  Result<Notification> find(Id<Notification> id) const;
+  Result<std::vector<Notification>> list(const Query& query) const;
   /// By channel. `not_found` for a notification that the principal does not see.
   Result<std::vector<NotificationDelivery>> deliveries(Id<Notification> id) const;
 

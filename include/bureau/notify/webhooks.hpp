@@ -26,14 +26,14 @@ class Webhooks {
   /// The secret that it returns is shown this once. `invalid` for a URL that is not http or https,
   /// that names a user or has a fragment; `exists` when the name is taken.
   Result<Webhook> add(const NewWebhook& webhook) const;
-  Result<Webhook> find(Id<Webhook> id) const { return webhooks_.find(id); }
+  Result<Webhook> find(Id<Webhook> id) const;
   Result<std::vector<Webhook>> list(std::uint64_t limit = 1000) const;
   /// Enabled again with its failures forgotten, or disabled for the reason given.
   Result<Webhook> enable(Id<Webhook> id) const;
   Result<Webhook> disable(Id<Webhook> id, std::string_view reason) const;
   /// A new secret, shown this once; the old one is gone.
   Result<Webhook> renew_secret(Id<Webhook> id) const;
-  Result<void> remove(Id<Webhook> id) const { return webhooks_.remove(id); }
+  Result<void> remove(Id<Webhook> id) const;
 
   [[nodiscard]] const Repository<Webhook>& repository() const { return webhooks_; }
 

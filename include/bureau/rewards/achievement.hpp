@@ -125,3 +125,6 @@ inline constexpr auto schema<UserAchievement> = table(
     unique_index("holder", "achievement", "user"), index("user", "user"));
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::Achievement);
+BUREAU_DECLARE_ENTITY(bureau::UserAchievement);

@@ -40,9 +40,7 @@ class Achievements {
   Result<Achievement> save(const NewAchievement& given) const;
   /// `not_found`.
   Result<Achievement> find(std::string_view key) const;
-  Result<std::vector<Achievement>> list(const Query& query) const {
-    return achievements_.list(query);
-  }
+  Result<std::vector<Achievement>> list(const Query& query) const;
   /// Of a user, the last unlocked first; what he never came near to has no row.
   Result<std::vector<UserAchievement>> of(Id<User> user, std::uint64_t limit = 1000) const;
   /// Who has it, the first to unlock it first.

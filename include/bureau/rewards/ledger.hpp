@@ -29,7 +29,7 @@ class Points {
 
   /// A new rule, or the one with that key as it is described now. Errors as Achievements::save().
   Result<PointRule> save_rule(const NewPointRule& given) const;
-  Result<std::vector<PointRule>> rules(const Query& query) const { return rules_.list(query); }
+  Result<std::vector<PointRule>> rules(const Query& query) const;
 
   /// What his entries come to. Not an error: he has none yet. `not_found` for a user whom the
   /// session does not see.

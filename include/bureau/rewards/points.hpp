@@ -195,3 +195,10 @@ inline constexpr auto schema<LeaderboardSnapshot> = table(
     index("rank", "tenant", "period", "start", "rank"));
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::PointRule);
+BUREAU_DECLARE_ENTITY(bureau::PointEntry);
+BUREAU_DECLARE_ENTITY(bureau::UserStats);
+BUREAU_DECLARE_ENTITY(bureau::StreakDay);
+BUREAU_DECLARE_ENTITY(bureau::LeaderboardScore);
+BUREAU_DECLARE_ENTITY(bureau::LeaderboardSnapshot);

@@ -57,3 +57,5 @@ Result<RewardsEvaluated> catch_up(const Session& system);
 }  // namespace rewards
 
 BUREAU_END_NAMESPACE
+
+extern template class bureau::AgentOf<bureau::evaluate_rewards>;

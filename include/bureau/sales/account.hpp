@@ -83,3 +83,7 @@ inline constexpr auto schema<Product> = table(
     column("updated_at", &Product::updated_at), unique_index("name", "tenant", "name"));
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::Account);
+BUREAU_DECLARE_ENTITY(bureau::Contact);
+BUREAU_DECLARE_ENTITY(bureau::Product);

@@ -212,3 +212,9 @@ inline constexpr auto schema<DealActivity> =
           column("updated_at", &DealActivity::updated_at), index("deal", "deal"));
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::Pipeline);
+BUREAU_DECLARE_ENTITY(bureau::Stage);
+BUREAU_DECLARE_ENTITY(bureau::Deal);
+BUREAU_DECLARE_ENTITY(bureau::DealStageHistory);
+BUREAU_DECLARE_ENTITY(bureau::DealActivity);

@@ -58,10 +58,10 @@ class Deals {
   Result<Deal> open(const NewDeal& deal) const;
   /// Many with a few statements: all or none. Errors as open().
   Result<std::vector<Deal>> open_all(std::span<const NewDeal> deals) const;
-  Result<Deal> find(Id<Deal> id) const { return deals_.find(id); }
+  Result<Deal> find(Id<Deal> id) const;
   Result<std::optional<Deal>> by_external_id(std::string_view external_id) const;
-  Result<std::vector<Deal>> list(const Query& query) const { return deals_.list(query); }
-  Result<std::uint64_t> count(const Predicate& where = {}) const { return deals_.count(where); }
+  Result<std::vector<Deal>> list(const Query& query) const;
+  Result<std::uint64_t> count(const Predicate& where = {}) const;
   /// In order. `not_found` for a deal that the principal does not see.
   Result<std::vector<DealStageHistory>> history(Id<Deal> id, std::uint64_t limit = 1000) const;
   /// The oldest first. `not_found` for a deal that the principal does not see.

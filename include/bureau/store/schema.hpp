@@ -381,4 +381,36 @@ void from_values(std::span<const Value> values, T& row) {
   });
 }
 
+namespace detail {
+
+/// The columns that the library keeps (id, tenant, version and the two times), back into the
+/// struct; the others stay as they are.
+template <Entity T>
+void take_kept(std::span<const Value> values, T& row) {
+  const TableInfo& table = table_of<T>();
+  int at = 0;
+  each_column(schema<T>.columns, [&](const auto& column) {
+    using M = typename std::remove_cvref_t<decltype(column)>::Member;
+    const int place = at++;
+    if (place == 0 || place == table.tenant || place == table.version ||
+        place == table.created_at || place == table.updated_at) {
+      ColumnTraits<M>::from(values[static_cast<std::size_t>(place)], row.*column.member);
+    }
+  });
+}
+
+}  // namespace detail
+
 BUREAU_END_NAMESPACE
+
+/// What a compiler makes of an entity's description, made in one file instead of in each that uses
+/// it: the first beside the schema, the second in one source. Optional, and outside of namespaces;
+/// worth it for an entity that many files include.
+#define BUREAU_DECLARE_ENTITY(...) BUREAU_ENTITY_FUNCTIONS(extern template, __VA_ARGS__)
+#define BUREAU_DEFINE_ENTITY(...) BUREAU_ENTITY_FUNCTIONS(template, __VA_ARGS__)
+#define BUREAU_ENTITY_FUNCTIONS(kind, ...)                                       \
+  kind const ::bureau::TableInfo& bureau::table_of<__VA_ARGS__>();               \
+  kind void bureau::to_values(const __VA_ARGS__&, std::span<::bureau::Value>,    \
+                              ::bureau::detail::Scratch&);                       \
+  kind void bureau::from_values(std::span<const ::bureau::Value>, __VA_ARGS__&); \
+  kind void bureau::detail::take_kept(std::span<const ::bureau::Value>, __VA_ARGS__&)

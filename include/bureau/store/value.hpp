@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <variant>
 
 #include "bureau/core/config.hpp"
 
@@ -93,7 +92,11 @@ class OwnedValue {
 
  private:
   Value::Kind kind_ = Value::Kind::null;
-  std::variant<std::int64_t, double, std::string> data_;
+  union {
+    std::int64_t integer_ = 0;
+    double real_;
+  };
+  std::string text_;
 };
 
 BUREAU_END_NAMESPACE

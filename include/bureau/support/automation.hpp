@@ -116,7 +116,7 @@ class Triggers {
   /// event, a condition that does not parse or asks about more than the row (variables,
   /// sub-selects), an action as in Macros::save(), or one for "me".
   Result<Trigger> save(const NewTrigger& trigger) const;
-  Result<void> remove(Id<Trigger> trigger) const { return rows_.remove(trigger); }
+  Result<void> remove(Id<Trigger> trigger) const;
   [[nodiscard]] const Repository<Trigger>& repository() const { return rows_; }
 
  private:
@@ -124,3 +124,6 @@ class Triggers {
 };
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::Macro);
+BUREAU_DECLARE_ENTITY(bureau::Trigger);

@@ -75,3 +75,5 @@ class CannedReplies {
 };
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::CannedReply);

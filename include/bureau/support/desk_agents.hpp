@@ -151,3 +151,10 @@ class ResponderAgent final : public AgentOf<draft_reply> {
 };
 
 BUREAU_END_NAMESPACE
+
+extern template class bureau::AgentOf<bureau::triage_ticket>;
+extern template class bureau::AgentOf<bureau::route_ticket>;
+extern template class bureau::AgentOf<bureau::draft_reply>;
+
+BUREAU_DECLARE_ENTITY(bureau::ReplyTemplate);
+BUREAU_DECLARE_ENTITY(bureau::TrainedModel);

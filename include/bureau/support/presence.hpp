@@ -51,3 +51,5 @@ class Presences {
 };
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::Presence);

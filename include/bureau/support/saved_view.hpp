@@ -67,3 +67,5 @@ class SavedViews {
 };
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::SavedView);

@@ -208,3 +208,9 @@ inline constexpr auto schema<TicketCounter> = table(
     column("tenant", &TicketCounter::tenant), column("last_number", &TicketCounter::last_number));
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::TicketStatus);
+BUREAU_DECLARE_ENTITY(bureau::Ticket);
+BUREAU_DECLARE_ENTITY(bureau::Message);
+BUREAU_DECLARE_ENTITY(bureau::Workload);
+BUREAU_DECLARE_ENTITY(bureau::TicketCounter);

@@ -32,3 +32,5 @@ inline constexpr auto schema<TicketLink> =
           index("b", "b"));
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::TicketLink);

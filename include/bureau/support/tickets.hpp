@@ -53,10 +53,10 @@ class Tickets {
   Result<Ticket> open(const NewTicket& ticket) const;
   /// Many with a few statements: all or none. Errors as open().
   Result<std::vector<Ticket>> open_all(std::span<const NewTicket> tickets) const;
-  Result<Ticket> find(Id<Ticket> id) const { return tickets_.find(id); }
+  Result<Ticket> find(Id<Ticket> id) const;
   Result<std::optional<Ticket>> by_number(std::int64_t number) const;
-  Result<std::vector<Ticket>> list(const Query& query) const { return tickets_.list(query); }
-  Result<std::uint64_t> count(const Predicate& where = {}) const { return tickets_.count(where); }
+  Result<std::vector<Ticket>> list(const Query& query) const;
+  Result<std::uint64_t> count(const Predicate& where = {}) const;
   /// In order of their sequence, from the one after `after`, at most `limit`. `not_found` for a
   /// ticket that the principal does not see.
   Result<std::vector<Message>> conversation(Id<Ticket> id, std::int64_t after = 0,

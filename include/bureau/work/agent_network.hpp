@@ -214,3 +214,8 @@ Result<void> add_network_tables(Catalog& catalog);
 Result<void> add_network_policies(Policies& policies);
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::ConfiguredAgent);
+BUREAU_DECLARE_ENTITY(bureau::AgentInteraction);
+BUREAU_DECLARE_ENTITY(bureau::AgentConnection);
+BUREAU_DECLARE_ENTITY(bureau::NetworkNode);

@@ -46,3 +46,5 @@ struct AgentInfo {
 Result<void> announce_agents(Database& database, const std::vector<AgentPresence>& agents);
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::AgentPresence);

@@ -143,3 +143,5 @@ inline constexpr auto schema<Task> =
               .where("unique_key is not null and status < \"completed\""));
 
 BUREAU_END_NAMESPACE
+
+BUREAU_DECLARE_ENTITY(bureau::Task);

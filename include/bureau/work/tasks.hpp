@@ -45,11 +45,9 @@ class Tasks {
   Result<std::vector<Task>> enqueue_json(const KindInfo& kind, std::vector<Json> payloads,
                                          const EnqueueOptions& options) const;
 
-  Result<Task> find(Id<Task> id) const { return repository_.find(id); }
-  Result<std::vector<Task>> list(const Query& query) const { return repository_.list(query); }
-  Result<std::uint64_t> count(const Predicate& where = {}) const {
-    return repository_.count(where);
-  }
+  Result<Task> find(Id<Task> id) const;
+  Result<std::vector<Task>> list(const Query& query) const;
+  Result<std::uint64_t> count(const Predicate& where = {}) const;
 
   /// Ends a task that has not ended. One that runs is asked to stop: it is cancelled when its
   /// handler returns, and its effects are not made. `conflict` when it has ended.

@@ -1,0 +1,12 @@
+// The code of the entities of work/, made here once for all files that use them.
+
+#include "bureau/work/agent_network.hpp"
+#include "bureau/work/agent_registry.hpp"
+#include "bureau/work/task.hpp"
+
+BUREAU_DEFINE_ENTITY(bureau::ConfiguredAgent);
+BUREAU_DEFINE_ENTITY(bureau::AgentInteraction);
+BUREAU_DEFINE_ENTITY(bureau::AgentConnection);
+BUREAU_DEFINE_ENTITY(bureau::NetworkNode);
+BUREAU_DEFINE_ENTITY(bureau::AgentPresence);
+BUREAU_DEFINE_ENTITY(bureau::Task);
