@@ -35,8 +35,11 @@ if(PROJECT_IS_TOP_LEVEL)
   find_program(BUREAU_ENV env)
   if(BUREAU_CCACHE AND BUREAU_ENV)
     # Paths below the tree are hashed relative to it, so that clones and worktrees share the cache.
-    set(bureau_launcher "${BUREAU_ENV}" CCACHE_NOHASHDIR=1 "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}"
-                        "${BUREAU_CCACHE}")
+    set(bureau_launcher "${BUREAU_ENV}" CCACHE_NOHASHDIR=1 "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}")
+    if(BUREAU_PCH)
+      list(APPEND bureau_launcher CCACHE_SLOPPINESS=pch_defines,time_macros)  # its manual asks for them
+    endif()
+    list(APPEND bureau_launcher "${BUREAU_CCACHE}")
   elseif(BUREAU_CCACHE)
     set(bureau_launcher "${BUREAU_CCACHE}")
   endif()
@@ -63,5 +66,21 @@ function(bureau_configure target)
   endif()
   if(BUREAU_FUZZ)
     target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
+endfunction()
+
+# bureau_precompile(target header...): compiles the headers once for the target, with BUREAU_PCH; or
+# bureau_precompile(target REUSE_FROM other): takes those of another, which has the same options.
+function(bureau_precompile target)
+  if(BUREAU_PCH)
+    if("${ARGV1}" STREQUAL "REUSE_FROM")
+      target_precompile_headers(${target} ${ARGN})
+    else()
+      target_precompile_headers(${target} PRIVATE ${ARGN})
+    endif()
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+      # Without its time stamp a header that was compiled twice is the same: the cache needs that.
+      target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+    endif()
   endif()
 endfunction()

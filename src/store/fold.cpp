@@ -67,12 +67,12 @@ std::string fold_case(std::string_view text) {
       continue;
     }
     if (pair) ++i;
-    const unsigned folded = fold_table[code_point];
-    if (folded < 0x80) {
-      out += static_cast<char>(folded);
+    const unsigned mapped = fold_table[code_point];
+    if (mapped < 0x80) {
+      out += static_cast<char>(mapped);
     } else {
-      out += static_cast<char>(0xC0 | folded >> 6);
-      out += static_cast<char>(0x80 | (folded & 0x3F));
+      out += static_cast<char>(0xC0 | mapped >> 6);
+      out += static_cast<char>(0x80 | (mapped & 0x3F));
     }
   }
   return out;
