@@ -135,6 +135,10 @@ Result<void> Policies::hide(HiddenColumns columns) {
   return {};
 }
 
+void Policies::require(std::string table, RowRule rule) {
+  required_.emplace_back(std::move(table), std::move(rule));
+}
+
 namespace detail {
 
 namespace {
@@ -228,7 +232,7 @@ Result<PolicySet> PolicySet::compile(const Catalog& catalog, const Policies& pol
   PolicySet set;
   for (const TableInfo* table : catalog.tables()) {
     const std::size_t place = set.tables_.size();
-    PoliciesOfTable of_table{table, place, {}, {}, {}};
+    PoliciesOfTable of_table{table, place, {}, {}, {}, {}};
     for (const ColumnInfo& column : table->columns) {
       const TableInfo* target = catalog.find(column.references);
       const bool refers = column.type == Type::id && target != nullptr && column.index != 0 &&
@@ -257,6 +261,16 @@ Result<PolicySet> PolicySet::compile(const Catalog& catalog, const Policies& pol
     }
     BUREAU_TRY(CompiledPolicy compiled, compile_policy(policy, *table, catalog));
     set.tables_.at(table).policies.push_back(std::move(compiled));
+  }
+  for (const auto& [name, rule] : policies.required()) {
+    const TableInfo* table = catalog.find(name);
+    if (table == nullptr || rule == nullptr) {
+      return fail(Code::invalid,
+                  fmt::format("rows of '{}': {}", name,
+                              table == nullptr ? "there is no such table" : "the rule is empty"),
+                  "table");
+    }
+    set.tables_.at(table).required.push_back(rule);
   }
   return set;
 }

@@ -63,6 +63,7 @@ struct PoliciesOfTable {
   std::vector<CompiledHiding> hidings = {};
   /// The columns that name rows of known tables; the tenant is not among them.
   std::vector<std::pair<std::uint16_t, const TableInfo*>> references = {};
+  std::vector<RowRule> required = {};
 };
 /// The policies of every table of the catalog; fixed once open.
 class PolicySet {

@@ -6,6 +6,7 @@
 #include "access/cursor.hpp"
 #include "access/rights.hpp"
 #include "access/taken_over.hpp"
+#include "access/worked_out.hpp"
 #include "bureau/access/repository.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -207,6 +208,8 @@ class TableWrite {
   Result<void> insert(std::span<Value> rows);
   /// What these columns name is not looked for.
   void take_over(std::span<const std::string_view> columns) { taken_over_ = columns; }
+  /// These are the library's: written as given, whoever does not see them.
+  void work_out(std::span<const std::string_view> columns) { worked_out_ = columns; }
   /// `row` becomes what is written; it points into the caller's row and the stored one, which is
   /// gone when this returns.
   Result<void> update(std::span<const Value> given, std::vector<Value>& row);
@@ -216,6 +219,8 @@ class TableWrite {
   Result<void> fill_new(std::span<Value> row);
   Result<void> check_references(std::span<const Value> before, std::span<const Value> after,
                                 std::span<const Value> batch);
+  /// What a layer above asks of the table's rows.
+  Result<void> check_required(std::span<const Value> before, std::span<const Value> after) const;
   Result<bool> may_refer(const TableInfo& target, std::int64_t id);
   /// The stored row, when the principal sees it.
   Result<RowCopy> visible_row(std::int64_t id);
@@ -229,11 +234,15 @@ class TableWrite {
   const TableInfo& table_;
   const Rights& rights_;
   const Access::Impl& access_;
-  std::span<const std::string_view> taken_over_;
+  std::span<const std::string_view> taken_over_, worked_out_;
   // What was last found to be referable: rows of one call mostly refer to the same ones.
   const TableInfo* known_table_ = nullptr;
   std::int64_t known_id_ = 0;
 };
+
+bool contains(std::span<const std::string_view> names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 Value& kept(std::span<Value> row, int place) { return row[static_cast<std::size_t>(place)]; }
 
@@ -281,9 +290,7 @@ Result<void> TableWrite::check_references(std::span<const Value> before,
       continue;  // nothing is named; whether it may be so is check_row's business
     }
     if (!before.empty() && before[column.index] == value) continue;
-    if (std::find(taken_over_.begin(), taken_over_.end(), column.name) != taken_over_.end()) {
-      continue;
-    }
+    if (contains(taken_over_, column.name)) continue;
     bool found = false;
     if (target == &table_) {
       for (std::size_t at = 0; at < batch.size() && !found; at += table_.width()) {
@@ -300,6 +307,14 @@ Result<void> TableWrite::check_references(std::span<const Value> before,
                   std::string(column.name));
     }
   }
+  return {};
+}
+
+Result<void> TableWrite::check_required(std::span<const Value> before,
+                                        std::span<const Value> after) const {
+  const detail::PoliciesOfTable* known = access_.policies.find(table_);
+  if (known == nullptr) return {};
+  for (const RowRule& rule : known->required) BUREAU_TRY_VOID(rule(before, after));
   return {};
 }
 
@@ -322,6 +337,7 @@ Result<void> TableWrite::insert(std::span<Value> rows) {
   for (std::size_t at = 0; at < rows.size(); at += width) {
     const std::span<const Value> row = rows.subspan(at, width);
     BUREAU_TRY_VOID(check_row(table_, row));
+    BUREAU_TRY_VOID(check_required({}, row));
     BUREAU_TRY_VOID(check_references({}, row, rows));
     BUREAU_TRY(const bool allowed, detail::satisfies(*rule, reader_, row));
     if (!allowed) return refused(table_, Command::insert, "of such a row");
@@ -372,7 +388,9 @@ Result<void> TableWrite::keep_columns(std::span<const Value> before, std::span<V
 
 Result<void> TableWrite::keep_hidden(std::span<const Value> before, std::span<Value> row) const {
   for (const ColumnInfo& column : table_.columns) {
-    if (!rights_.hides(column)) continue;
+    const bool library =
+        static_cast<int>(column.index) == table_.updated_at || contains(worked_out_, column.name);
+    if (!rights_.hides(column) || library) continue;
     Value& value = row[column.index];
     if (value.is_null() || value == detail::blank(column)) value = before[column.index];
     if (column.secret || column.hidden || value == before[column.index]) continue;
@@ -392,6 +410,7 @@ Result<void> TableWrite::update(std::span<const Value> given, std::vector<Value>
   row.assign(given.begin(), given.end());
   BUREAU_TRY_VOID(keep_columns(before, row));
   BUREAU_TRY_VOID(check_row(table_, row));
+  BUREAU_TRY_VOID(check_required(before, row));
   BUREAU_TRY_VOID(check_references(before, row, {}));
   BUREAU_TRY(const BoundRule* check, rights_.rule(table_, RuleKind::update_check));
   BUREAU_TRY(const bool allowed, detail::satisfies(*check, reader_, row));
@@ -461,16 +480,28 @@ Result<void> insert_taking_over(const Rows& rows, std::span<Value> row,
 
 }  // namespace detail
 
-Result<void> Rows::update(std::span<Value> row) const {
-  BUREAU_TRY_VOID(check_width(table_, row.size(), table_.width()));
+namespace detail {
+
+Result<void> update_working_out(const Rows& rows, std::span<Value> row,
+                                std::span<const std::string_view> columns) {
+  const TableInfo& table = rows.table();
+  BUREAU_TRY_VOID(check_width(table, row.size(), table.width()));
   // The closure may run twice: what was given stays as it is until the write has succeeded.
   std::vector<Value> written;
-  BUREAU_TRY_VOID(
-      write_table(scope_, table_, [&](TableWrite& write) { return write.update(row, written); }));
-  for (const int place : {table_.tenant, table_.version, table_.created_at, table_.updated_at}) {
+  BUREAU_TRY_VOID(write_table(rows.scope(), table, [&](TableWrite& write) {
+    write.work_out(columns);
+    return write.update(row, written);
+  }));
+  for (const int place : {table.tenant, table.version, table.created_at, table.updated_at}) {
     if (place != TableInfo::absent) kept(row, place) = kept(written, place);
   }
   return {};
+}
+
+}  // namespace detail
+
+Result<void> Rows::update(std::span<Value> row) const {
+  return detail::update_working_out(*this, row, {});
 }
 
 Result<void> Rows::remove(std::int64_t id) const {

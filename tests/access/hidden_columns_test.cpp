@@ -206,6 +206,23 @@ TEST_CASE("what is hidden is checked before the office opens") {
   }
 }
 
+TEST_CASE("when a row was changed is kept also by who does not see it") {
+  Policies out = policies({permit("all", "papers", {}, Rule::always())});
+  must(out.hide({.name = "when", .table = "papers", .columns = {"created_at", "updated_at"}}));
+  Office office(std::move(out));
+  const Paper stored = must(Papers{*office.system}.insert(paper("plan")));
+  office.clock.advance(std::chrono::hours(1));
+  const Papers mine{office.session(office.add_user("ada", "agent"))};
+  Paper seen = must(mine.find(stored.id));
+  CHECK(seen.updated_at == Timestamp());
+  seen.title = "better plan";
+  must(mine.update(seen));
+  const Paper now = must(Papers{*office.system}.find(stored.id));
+  CHECK(now.title == "better plan");
+  CHECK(now.created_at == stored.created_at);
+  CHECK(now.updated_at == office.clock.now());
+}
+
 TEST_CASE("a host lists its tenants, and finds one by name") {
   Office office;
   const Tenant second = must(office.access->create_tenant("Ashgrove"));

@@ -405,6 +405,44 @@ TEST_CASE("policies are refused before the office opens") {
   }
 }
 
+TEST_CASE("what rows must be is asked of everybody who writes them") {
+  Policies some = policies({permit("all", "papers", {}, Rule::always())});
+  some.require("papers", [](std::span<const Value> before, std::span<const Value> after) {
+    const std::uint16_t title = col(&Paper::title).info().index;
+    const bool same = !before.empty() && before[title] == after[title];
+    if (same || after[title].as_text() != "blank") return Result<void>();
+    return Result<void>(fail(Code::invalid, "title: it is \"blank\"", "title"));
+  });
+  Office office(some);
+  const User ada = office.add_user("ada", "manager");
+  for (const Session& session : {*office.system, office.session(ada)}) {
+    const Papers papers{session};
+    CHECK(code_of(papers.insert(paper("blank"))) == Code::invalid);
+    const std::vector<Paper> two = {paper("good"), paper("blank")};
+    CHECK(code_of(papers.insert_all(two)) == Code::invalid);
+    CHECK(must(papers.count()) == 0);
+    Paper stored = must(papers.insert(paper("good")));
+    stored.title = "blank";
+    CHECK(code_of(papers.update(stored)) == Code::invalid);
+    // What was there before the rule does not keep the rest from being written.
+    must(office.database->write({}, {}, [&](Transaction& transaction) -> Result<void> {
+      BUREAU_TRY_VOID(
+          transaction.update({select<Paper>().where(col(&Paper::id) == stored.id),
+                              {{table_of<Paper>().find("title"), Value::text("blank"), false}}}));
+      return {};
+    }));
+    stored.level = Level::high;
+    CHECK(must(papers.update(stored)).version == 2);
+    must(papers.remove(stored.id));
+  }
+  Policies wrong;
+  wrong.require("nowhere", [](auto, auto) { return Result<void>(); });
+  CHECK(code_of(Access::open(*office.database, wrong)) == Code::invalid);
+  Policies empty;
+  empty.require("papers", {});
+  CHECK(code_of(Access::open(*office.database, empty)) == Code::invalid);
+}
+
 TEST_CASE("G10_pages follow one another, and a cursor is good for its query and principal alone") {
   Office office(policies({permit("own", "papers", {}, "owner = $user"),
                           permit("see rooms", "rooms", Command::select, Rule::always())}));

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bureau/store/predicate.hpp"
@@ -75,6 +77,12 @@ struct HiddenColumns {
   std::vector<std::string> except = {};   ///< but not from these roles
 };
 
+/// What the rows of a table must be beyond what their columns say: `invalid` names field, value and
+/// rule. Values stand as the table's columns do; `before` is empty for a new row. Judges by these
+/// two alone; called from any thread.
+using RowRule =
+    std::function<Result<void>(std::span<const Value> before, std::span<const Value> after)>;
+
 /// The policies of a program, collected before the office opens. A plain value.
 class Policies {
  public:
@@ -84,17 +92,24 @@ class Policies {
   /// `exists` when the table hides columns under that name already, `invalid` when the name or the
   /// columns are missing. Names of tables and columns are checked when the office opens.
   Result<void> hide(HiddenColumns columns);
+  /// Every insert and update through a session asks it, whoever writes, the system too. What was
+  /// there before may be worse: a rule should judge what changes.
+  void require(std::string table, RowRule rule);
   /// Changes of this table's rows count as changes of rights (Database::rights_epoch()): who keeps
   /// something worked out from them sees by that number that it is old.
   void follow(std::string table) { followed_.push_back(std::move(table)); }
   [[nodiscard]] std::span<const Policy> all() const { return policies_; }
   [[nodiscard]] std::span<const std::string> followed() const { return followed_; }
   [[nodiscard]] std::span<const HiddenColumns> hidden() const { return hidden_; }
+  [[nodiscard]] std::span<const std::pair<std::string, RowRule>> required() const {
+    return required_;
+  }
 
  private:
   std::vector<Policy> policies_;
   std::vector<HiddenColumns> hidden_;
   std::vector<std::string> followed_;
+  std::vector<std::pair<std::string, RowRule>> required_;
 };
 
 BUREAU_END_NAMESPACE
