@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "access/active_user.hpp"
+#include "access/worked_out.hpp"
 #include "sales/deal_rules.hpp"
 #include "store/row_values.hpp"
 
@@ -141,8 +143,33 @@ Result<void> follow_history(Unit& unit, const Deal& before, const Deal& after) {
 
 }  // namespace
 
-Result<Deal> save(Unit& unit, const Deal& before, Deal after) {
-  BUREAU_TRY(Deal written, Repository<Deal>{Scope(unit)}.update(std::move(after)));
+Result<Deal> stored_deal(Unit& unit, Id<Deal> id) {
+  BUREAU_TRY(Deal deal, Repository<Deal>{Scope(unit)}.find(id));
+  if (!unit.hides(table_of<Deal>())) return deal;
+  BUREAU_TRY_VOID(unit.transaction().reader().find(table_of<Deal>(), id.value,
+                                                   [&](std::span<const Value> row) -> Result<bool> {
+                                                     from_values(row, deal);
+                                                     return true;
+                                                   }));
+  return deal;
+}
+
+Result<Deal> as_seen(Unit& unit, Deal saved) {
+  if (!unit.hides(table_of<Deal>())) return saved;
+  auto seen = Repository<Deal>{Scope(unit)}.find(saved.id);
+  if (seen || seen.error().code != Code::not_found) return seen;
+  Deal out_of_sight;
+  out_of_sight.id = saved.id;
+  return out_of_sight;
+}
+
+Result<Deal> save(Unit& unit, const Deal& before, const Deal& after) {
+  // What follows from the stage and the figures that he asked for.
+  static constexpr std::array<std::string_view, 12> worked_out = {
+      "state",       "probability_bp",   "own_probability",  "weighted_minor",
+      "month",       "stage_entered_at", "last_activity_at", "closed_at",
+      "lost_reason", "reopen_count",     "stage_count",      "furthest"};
+  BUREAU_TRY(Deal written, bureau::detail::update_working_out(Scope(unit), after, worked_out));
   BUREAU_TRY_VOID(follow_history(unit, before, written));
   return written;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "bureau/core/civil.hpp"
 
@@ -75,6 +76,15 @@ Result<void> check_value(const Money& value) {
   return fail(Code::invalid, fmt::format("value: {} is negative", value.to_string()), "value");
 }
 
+namespace {
+/// An object or null.
+Result<void> check_custom(const Json& custom) {
+  if (custom.is_null() || custom.as_object() != nullptr) return {};
+  return fail(Code::invalid, fmt::format("custom: {} is not an object", shortened(custom.dump())),
+              "custom");
+}
+}  // namespace
+
 Result<void> check_probability(std::int64_t probability_bp) {
   if (probability_bp >= 0 && probability_bp <= certain_bp) return {};
   return fail(
@@ -133,17 +143,96 @@ Result<void> check_new_deal(const NewDeal& deal, Timestamp now) {
   if (!deal.lost_reason.empty()) {
     BUREAU_TRY_VOID(check_text("lost_reason", deal.lost_reason, max_reason));
   }
-  if (!deal.custom.is_null() && deal.custom.as_object() == nullptr) {
-    return fail(Code::invalid,
-                fmt::format("custom: {} is not an object", shortened(deal.custom.dump())),
-                "custom");
-  }
+  BUREAU_TRY_VOID(check_custom(deal.custom));
   return check_past(deal, now);
+}
+
+namespace {
+
+/// Whether one of these columns is another than before.
+bool changed(std::span<const Value> before, std::span<const Value> after,
+             std::initializer_list<const ColumnInfo*> columns) {
+  return before.empty() || std::any_of(columns.begin(), columns.end(), [&](const ColumnInfo* c) {
+           return !(before[c->index] == after[c->index]);
+         });
+}
+
+/// Value, probability and dates, and what follows from them.
+Result<void> check_figures(const Deal& deal) {
+  const auto currency = Currency::parse(deal.currency);
+  if (!currency) {
+    return fail(Code::invalid, "currency: " + currency.error().message, "currency");
+  }
+  BUREAU_TRY_VOID(check_value({deal.value_minor, *currency}));
+  BUREAU_TRY_VOID(check_probability(deal.probability_bp));
+  BUREAU_TRY_VOID(check_date(deal.expected_close));
+  Deal derived = deal;
+  BUREAU_TRY_VOID(derive(derived));
+  const auto refuse = [](std::string_view column, const std::string& given, const std::string& is) {
+    return fail(Code::invalid,
+                fmt::format("{}: {} does not follow from the rest of the deal, which comes to {}; "
+                            "Deals keeps it",
+                            column, given, is),
+                std::string(column));
+  };
+  if (deal.weighted_minor != derived.weighted_minor) {
+    return refuse("weighted_minor", std::to_string(deal.weighted_minor),
+                  std::to_string(derived.weighted_minor));
+  }
+  const auto shown = [](const std::optional<std::int64_t>& month) {
+    return month ? std::to_string(*month) : std::string("none");
+  };
+  if (deal.month != derived.month) {
+    return refuse("month", shown(deal.month), shown(derived.month));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_deal_row(std::span<const Value> before, std::span<const Value> after) {
+  const ColumnInfo &title = col(&Deal::title).info(), &custom = col(&Deal::custom).info();
+  if (changed(before, after, {&title})) {
+    BUREAU_TRY_VOID(check_text("title", after[title.index].as_text(), max_title));
+  }
+  if (changed(before, after, {&custom})) {
+    BUREAU_TRY(const Json json, Json::parse(after[custom.index].as_text()));
+    BUREAU_TRY_VOID(check_custom(json));
+  }
+  const ColumnInfo &value = col(&Deal::value_minor).info(), &currency = col(&Deal::currency).info(),
+                   &probability = col(&Deal::probability_bp).info(),
+                   &expected = col(&Deal::expected_close).info(),
+                   &closed = col(&Deal::closed_at).info(),
+                   &weighted = col(&Deal::weighted_minor).info(), &month = col(&Deal::month).info();
+  if (!changed(before, after,
+               {&value, &currency, &probability, &expected, &closed, &weighted, &month})) {
+    return {};
+  }
+  const auto moment = [&](const ColumnInfo& column) -> std::optional<Timestamp> {
+    const Value& at = after[column.index];
+    if (at.is_null()) return std::nullopt;
+    return Timestamp::from_micros(at.as_integer());
+  };
+  Deal deal;
+  deal.value_minor = after[value.index].as_integer();
+  deal.currency = after[currency.index].as_text();
+  deal.probability_bp = after[probability.index].as_integer();
+  deal.expected_close = moment(expected);
+  deal.closed_at = moment(closed);
+  deal.weighted_minor = after[weighted.index].as_integer();
+  if (!after[month.index].is_null()) deal.month = after[month.index].as_integer();
+  return check_figures(deal);
 }
 
 Result<void> check_new_activity(const NewActivity& activity) {
   BUREAU_TRY_VOID(check_text("body", activity.body, max_body));
   return {};
+}
+
+Result<void> check_activity_row(std::span<const Value> before, std::span<const Value> after) {
+  const ColumnInfo& body = col(&DealActivity::body).info();
+  if (!changed(before, after, {&body})) return {};
+  return check_text("body", after[body.index].as_text(), max_body);
 }
 
 // Deals ----------------------------------------------------------------------------------------

@@ -17,6 +17,11 @@ namespace sales::inside {
 [[nodiscard]] Result<void> check_probability(std::int64_t probability_bp);
 [[nodiscard]] Result<void> check_date(const std::optional<Timestamp>& date);
 [[nodiscard]] Result<void> check_new_deal(const NewDeal& deal, Timestamp now);
+// The RowRules of both: a writer that does not come through Deals is held to the same.
+[[nodiscard]] Result<void> check_deal_row(std::span<const Value> before,
+                                          std::span<const Value> after);
+[[nodiscard]] Result<void> check_activity_row(std::span<const Value> before,
+                                              std::span<const Value> after);
 [[nodiscard]] Result<void> check_new_activity(const NewActivity& activity);
 /// At most `bytes` of it for an error's text, cut between characters, with an ellipsis.
 [[nodiscard]] std::string shortened(std::string_view text, std::size_t bytes = 40);
@@ -52,9 +57,14 @@ struct Course {
                                  Timestamp now);
 [[nodiscard]] Result<void> refuse_closed(const Deal& deal, std::string_view what);
 
+/// The deal as it is stored, when the principal sees it: what follows from a change is worked out
+/// from all its columns, whichever are hidden from him.
+[[nodiscard]] Result<Deal> stored_deal(Unit& unit, Id<Deal> id);
+/// What the principal is given of it; by its id alone where it is out of sight now.
+[[nodiscard]] Result<Deal> as_seen(Unit& unit, Deal saved);
 /// Writes a change that a principal asked for: his rights to change the deal decide. The history
 /// follows when it has entered a stage.
-[[nodiscard]] Result<Deal> save(Unit& unit, const Deal& before, Deal after);
+[[nodiscard]] Result<Deal> save(Unit& unit, const Deal& before, const Deal& after);
 /// Writes what follows from something that he was allowed to do.
 [[nodiscard]] Result<Deal> save_consequence(Unit& unit, const Deal& before, Deal after);
 /// Inserts rows of history as they are; their ids are filled in.

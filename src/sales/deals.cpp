@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "access/rights.hpp"
 #include "sales/deal_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -19,10 +20,11 @@ Id<Tenant> tenant_of(Unit& unit) { return unit.session().principal().tenant; }
 template <class F>
 Result<Deal> change_deal(const Scope& scope, Id<Deal> id, F&& change) {
   return scope.write([&](Unit& unit) -> Result<Deal> {
-    BUREAU_TRY(const Deal before, Repository<Deal>{Scope(unit)}.find(id));
+    BUREAU_TRY(const Deal before, stored_deal(unit, id));
     Deal after = before;
     BUREAU_TRY_VOID(change(after, unit));
-    return save(unit, before, std::move(after));
+    BUREAU_TRY(Deal saved, save(unit, before, after));
+    return as_seen(unit, std::move(saved));
   });
 }
 
@@ -347,6 +349,11 @@ Result<Deal> Deals::set_probability(Id<Deal> id, std::optional<std::int64_t> pro
   if (probability_bp) BUREAU_TRY_VOID(check_probability(*probability_bp));
   return change_deal(deals_.rows().scope(), id, [&](Deal& deal, Unit& unit) -> Result<void> {
     BUREAU_TRY_VOID(refuse_closed(deal, "its probability is certain"));
+    BUREAU_TRY(const auto* rights, bureau::detail::SessionDoor::rights(unit));
+    if (rights->hides(col(&Deal::probability_bp).info())) {
+      return fail(Code::forbidden, "probability_bp: a hidden column cannot be changed",
+                  "probability_bp");
+    }
     deal.own_probability = probability_bp.has_value();
     if (probability_bp) {
       deal.probability_bp = *probability_bp;
@@ -370,7 +377,7 @@ Result<DealActivity> Deals::add_activity(Id<Deal> id, const NewActivity& given) 
                   fmt::format("kind: \"{}\" is written by the system alone", name_of(given.kind)),
                   "kind");
     }
-    BUREAU_TRY(const Deal before, Repository<Deal>{Scope(unit)}.find(id));
+    BUREAU_TRY(const Deal before, stored_deal(unit, id));
     DealActivity activity;
     activity.deal = id;
     activity.contact = given.contact;
@@ -405,7 +412,7 @@ Result<DealActivity> Deals::end_activity(Id<DealActivity> id, ActivityStatus sta
     if (status == ActivityStatus::done) activity.done_at = unit.now();
     BUREAU_TRY(activity, activities.update(std::move(activity)));
     if (status != ActivityStatus::done) return activity;
-    BUREAU_TRY(const Deal before, Repository<Deal>{Scope(unit)}.find(activity.deal));
+    BUREAU_TRY(const Deal before, stored_deal(unit, activity.deal));
     Deal after = before;
     after.last_activity_at = std::max(unit.now(), before.last_activity_at);
     BUREAU_TRY_VOID(save_consequence(unit, before, std::move(after)));

@@ -1,6 +1,7 @@
 // The tables of sales/, and who may see and change their rows.
 
 #include "bureau/sales/sales.hpp"
+#include "sales/deal_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace sales {
@@ -58,6 +59,10 @@ Result<void> add_deal_policies(Policies& policies) {
 }
 
 Result<void> add_activity_policies(Policies& policies) {
+  Policy kinds = permit("what other programs tell is the system's", "deal_activities",
+                        Command::insert, "kind < \"stage_change\"", {});
+  kinds.mode = PolicyMode::restrictive;
+  BUREAU_TRY_VOID(policies.add(std::move(kinds)));
   BUREAU_TRY_VOID(policies.add(
       permit("agents see theirs", "deal_activities", Command::select, of_deal_at_hand, {"agent"})));
   const std::string own = std::string("author = $user and ") + of_deal_at_hand;
@@ -84,6 +89,8 @@ Result<void> add_history_policies(Policies& policies) {
 }  // namespace
 
 Result<void> add_policies(Policies& policies) {
+  policies.require("deals", inside::check_deal_row);
+  policies.require("deal_activities", inside::check_activity_row);
   for (const char* table :
        {"accounts", "contacts", "products", "pipelines", "stages", "deals", "deal_activities"}) {
     BUREAU_TRY_VOID(

@@ -28,7 +28,7 @@ struct Office {
   std::map<std::string, Id<User>> people;
   std::map<std::string, Id<Team>> teams;
 
-  Office() {
+  explicit Office(Policies policies = {}) {
     DatabaseOptions options;
     options.storage = make_memory_storage(clock);
     options.clock = &clock;
@@ -36,7 +36,6 @@ struct Office {
     must(Access::add_tables(options.catalog));
     must(sales::add_tables(options.catalog));
     database = must(Database::open(std::move(options)));
-    Policies policies;
     must(sales::add_policies(policies));
     access = must(Access::open(*database, policies));
     tenant = must(access->create_tenant("Larkfield")).id;

@@ -204,7 +204,7 @@ inline constexpr auto schema<DealActivity> =
     table("deal_activities", "dac", journal::full, column("id", &DealActivity::id),
           column("tenant", &DealActivity::tenant), column("deal", &DealActivity::deal),
           column("contact", &DealActivity::contact, personal_subject),
-          column("kind", &DealActivity::kind), column("status", &DealActivity::status),
+          column("kind", &DealActivity::kind, immutable), column("status", &DealActivity::status),
           column("body", &DealActivity::body, max_length(10'000), personal, searchable),
           column("author", &DealActivity::author), column("due_at", &DealActivity::due_at),
           column("done_at", &DealActivity::done_at), column("version", &DealActivity::version),
