@@ -154,7 +154,7 @@ Result<Message> Tickets::add_message(Id<Ticket> id, const NewMessage& message) c
 
 Result<Message> Tickets::reply(Id<Ticket> id, std::string body) const {
   return tickets_.rows().scope().write([&](Unit& unit) -> Result<Message> {
-    BUREAU_TRY(const Ticket ticket, Repository<Ticket>{Scope(unit)}.find(id));
+    BUREAU_TRY(const Ticket ticket, detail::stored_ticket(unit, id));
     const Id<User> actor = unit.session().principal().user;
     const bool own = actor && actor == ticket.customer;
     const NewMessage message{own ? Sender::customer : detail::staff(unit.session()),

@@ -1,6 +1,7 @@
 // The tables of support/, and who may see and change their rows.
 
 #include "bureau/support/support.hpp"
+#include "support/ticket_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace support {
@@ -150,6 +151,7 @@ Result<void> add_presence_policies(Policies& policies) {
 
 Result<void> add_policies(Policies& policies) {
   policies.follow("triggers");
+  policies.require("tickets", detail::check_ticket_row);
   BUREAU_TRY_VOID(add_shared_policies(policies));
   BUREAU_TRY_VOID(add_presence_policies(policies));
   BUREAU_TRY_VOID(add_ticket_policies(policies));

@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 
+#include "access/rights.hpp"
 #include "bureau/core/civil.hpp"
 #include "support/ticket_rules.hpp"
 
@@ -102,7 +103,20 @@ Result<std::string> name_in(const Scope& scope, Id<T> id) {
   return fail(std::move(row).error());
 }
 
+/// Whether the variable is a column of the ticket that who acts does not see.
+Result<bool> is_hidden(const Scope& scope, std::string_view name) {
+  const ColumnInfo* column = table_of<Ticket>().find(name);
+  bool hidden = false;
+  BUREAU_TRY_VOID(SessionDoor::read(scope, [&](Reader&, const Rights& rights) -> Result<void> {
+    hidden = column != nullptr && rights.hides(*column);
+    return {};
+  }));
+  return hidden;
+}
+
 Result<std::string> value_of(const Scope& scope, const Ticket& ticket, std::string_view name) {
+  BUREAU_TRY(const bool hidden, is_hidden(scope, name));
+  if (hidden) return std::string();  // it reads as zero, which is somebody's value
   if (name == "customer") return name_in(scope, ticket.customer);
   if (name == "number") return std::to_string(ticket.number);
   if (name == "subject") return ticket.subject;

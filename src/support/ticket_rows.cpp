@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <map>
 
+#include "access/worked_out.hpp"
 #include "store/row_values.hpp"
 #include "support/ticket_rules.hpp"
 
@@ -145,9 +147,12 @@ Result<Ticket> stored_ticket(Unit& unit, Id<Ticket> id) {
   return ticket;
 }
 
-Result<Ticket> save(Unit& unit, const Ticket& before, Ticket after) {
-  const Repository<Ticket> tickets{Scope(unit)};
-  BUREAU_TRY(Ticket written, tickets.update(std::move(after)));
+Result<Ticket> save(Unit& unit, const Ticket& before, const Ticket& after) {
+  // What follows from what he asked for.
+  static constexpr std::array<std::string_view, 9> worked_out = {
+      "state",     "triaged_at",  "routed_at",    "first_response_at", "resolved_at",
+      "closed_at", "merged_into", "reopen_count", "message_count"};
+  BUREAU_TRY(Ticket written, update_working_out(Scope(unit), after, worked_out));
   BUREAU_TRY_VOID(follow_workload(unit, &before, written));
   return written;
 }

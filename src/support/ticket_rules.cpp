@@ -86,6 +86,13 @@ Result<void> check_custom(const Json& custom) {
               "custom");
 }
 
+Result<void> check_ticket_row(std::span<const Value> before, std::span<const Value> after) {
+  const std::uint16_t at = col(&Ticket::custom).info().index;
+  if (!before.empty() && before[at] == after[at]) return {};
+  BUREAU_TRY(const Json custom, Json::parse(after[at].as_text()));
+  return check_custom(custom);
+}
+
 Result<void> check_new_ticket(const NewTicket& ticket) {
   BUREAU_TRY_VOID(check_subject(ticket.subject));
   BUREAU_TRY_VOID(check_body("body", ticket.body, max_text));

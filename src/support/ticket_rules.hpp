@@ -21,6 +21,9 @@ namespace detail {
 [[nodiscard]] Result<void> check_external_id(const std::optional<std::string>& external_id);
 /// An object or null.
 [[nodiscard]] Result<void> check_custom(const Json& custom);
+/// The RowRule of tickets: a writer that does not come through Tickets is held to the same.
+[[nodiscard]] Result<void> check_ticket_row(std::span<const Value> before,
+                                            std::span<const Value> after);
 [[nodiscard]] Result<void> check_new_ticket(const NewTicket& ticket);
 [[nodiscard]] Result<void> check_new_message(const NewMessage& message);
 /// Without repeats, in the order given.
@@ -59,7 +62,7 @@ template <class E>
 [[nodiscard]] Result<void> check_assignee(Reader& reader, const Ticket& ticket);
 
 /// Writes a change that a principal asked for: his rights to change the ticket decide.
-[[nodiscard]] Result<Ticket> save(Unit& unit, const Ticket& before, Ticket after);
+[[nodiscard]] Result<Ticket> save(Unit& unit, const Ticket& before, const Ticket& after);
 /// Writes what follows from something that he was allowed to do.
 [[nodiscard]] Result<Ticket> save_consequence(Unit& unit, const Ticket& before, Ticket after);
 /// What the principal is given of it. Out of sight now, as a ticket that was handed on may be, it

@@ -26,7 +26,7 @@ struct Office {
   std::map<std::string, Id<User>> people;
   std::map<std::string, Id<Team>> teams;
 
-  Office() {
+  explicit Office(Policies policies = {}) {
     DatabaseOptions options;
     options.storage = make_memory_storage(clock);
     options.clock = &clock;
@@ -35,7 +35,6 @@ struct Office {
     must(options.catalog.add(table_of<Task>()));
     must(support::add_tables(options.catalog));
     database = must(Database::open(std::move(options)));
-    Policies policies;
     must(add_task_policies(policies));
     must(support::add_policies(policies));
     access = must(Access::open(*database, policies));
