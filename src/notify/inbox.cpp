@@ -51,15 +51,19 @@ template <class F>
 Result<InboxItem> change_item(const Repository<InboxItem>& items, Id<User> owner, Id<InboxItem> id,
                               F&& change) {
   return items.rows().scope().write([&](Unit& unit) -> Result<InboxItem> {
-    BUREAU_TRY(const auto before, Repository<InboxItem>{Scope(unit)}.first(
-                                      col(&InboxItem::id) == id && col(&InboxItem::user) == owner));
-    if (!before) {
+    const Repository<InboxItem> mine{Scope(unit)};
+    const Predicate which = col(&InboxItem::id) == id && col(&InboxItem::user) == owner;
+    BUREAU_TRY(const auto seen, mine.first(which));
+    if (!seen) {
       return fail(Code::not_found, fmt::format("inbox_items: no row {}", shown(id)), "id");
     }
+    // As it is stored: what is hidden from him stays.
+    BUREAU_TRY(const auto before, find_row(unit.transaction().reader(), seen->tenant, id));
+    if (!before) return fail(Code::corrupt, fmt::format("inbox_items: no row {}", shown(id)), "id");
     InboxItem after = *before;
     BUREAU_TRY_VOID(change(after, unit.now()));
-    if (same(*before, after)) return after;
-    return replace_row(unit, *before, std::move(after));
+    if (!same(*before, after)) BUREAU_TRY_VOID(replace_row(unit, *before, std::move(after)));
+    return mine.find(id);
   });
 }
 

@@ -230,3 +230,23 @@ TEST_CASE("Bad notifications change nothing and name field, value and rule") {
   CHECK(office.desk().notify(pigeon).error().message ==
         "channels: \"pigeon\" is no channel of this office; there are in_app, push, sms, webhook");
 }
+
+TEST_CASE("What is hidden from the owner of an item is still there after he has marked it") {
+  Policies policies;
+  must(policies.hide({.name = "personal", .table = "inbox_items", .personal = true}));
+  Office office({}, std::move(policies));
+  const InboxItem item = office.item("ada");
+  CHECK(item.title.empty());
+  const Inbox inbox = office.inbox("ada");
+  for (const InboxItem& marked :
+       {must(inbox.snooze(item.id, office.clock.now() + 1h)), must(inbox.mark_read(item.id)),
+        must(inbox.archive(item.id)), must(inbox.unarchive(item.id))}) {
+    CHECK(marked.title.empty());
+    CHECK(marked.body.empty());
+  }
+  const InboxItem stored = must(Repository<InboxItem>{office.system()}.find(item.id));
+  CHECK(stored.state == InboxState::read);
+  CHECK(stored.title == "Ticket 7 is yours");
+  CHECK(stored.body == "The anvil is broken.");
+  CHECK(stored.data == Json::object({{"ticket", 7}}));
+}

@@ -55,8 +55,9 @@ struct Office {
   Id<Tenant> tenant;
   std::map<std::string, Id<User>> people;
 
-  explicit Office(const Wrap& wrap = {}) {
+  explicit Office(const Wrap& wrap = {}, Policies policies = {}) {
     EngineOptions options;
+    options.policies = std::move(policies);
     options.storage = make_memory_storage(clock);
     if (wrap) options.storage = wrap(options.storage);
     options.clock = &clock;
