@@ -318,6 +318,8 @@ Result<Json> DeliveryAgent::conclude(Run& run, const Message& message, const Rec
               BUREAU_TRY(const auto now, current(unit, message.delivery));
               return end_doubt(unit, now, "its answer came late");
             });
+    // Nothing is in doubt then: what was cancelled may end as that.
+    if (late && code == Code::cancelled) return fail(std::move(done).error());
     if (!late) run.log(LogLevel::error, "the late answer of a notifier was not written");
   }
   return fail(Code::unknown_outcome,
@@ -343,7 +345,10 @@ Error DeliveryAgent::note_failure(const Run& run, const Message& message, const 
         after.reason = fitted(error.message, max_reason);
         if (becomes == DeliveryStatus::failed) after.failed_at = unit.now();
         BUREAU_TRY_VOID(replace_row(unit, before, std::move(after)));
-        BUREAU_TRY_VOID(count_webhook(unit, message.notification, error.message));
+        // What we broke off ourselves is no failure of its.
+        if (code != Code::cancelled) {
+          BUREAU_TRY_VOID(count_webhook(unit, message.notification, error.message));
+        }
         return follow_deliveries(unit, before.notification);
       });
   if (!noted) run.log(LogLevel::warning, "the failure of a notifier was not noted in its delivery");

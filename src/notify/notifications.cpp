@@ -81,6 +81,13 @@ Result<void> put_into_inbox(Unit& unit, const Notification& notification) {
   return {};
 }
 
+/// The effect of a kind is fixed, so that there are two.
+Result<Task> enqueue_delivery(Unit& unit, const NotificationDelivery& delivery, bool takes_key) {
+  const DeliveryPayload payload{delivery.id, delivery.channel};
+  const Tasks tasks{Scope(unit)};
+  return takes_key ? tasks.enqueue(deliver_keyed, payload) : tasks.enqueue(deliver_once, payload);
+}
+
 /// The delivery, and what carries it: the inbox's row, or a task.
 Result<void> deliver_over(Unit& unit, const Notification& notification, const Planned& planned) {
   NotificationDelivery delivery;
@@ -96,11 +103,7 @@ Result<void> deliver_over(Unit& unit, const Notification& notification, const Pl
     delivery.sent_at = delivery.delivered_at = unit.now();
     BUREAU_TRY_VOID(put_into_inbox(unit, notification));
   } else {
-    // The effect of a kind is fixed, so that there are two.
-    const DeliveryPayload payload{delivery.id, delivery.channel};
-    const Tasks tasks{Scope(unit)};
-    BUREAU_TRY(const Task task, planned.channel.takes_key ? tasks.enqueue(deliver_keyed, payload)
-                                                          : tasks.enqueue(deliver_once, payload));
+    BUREAU_TRY(const Task task, enqueue_delivery(unit, delivery, planned.channel.takes_key));
     delivery.task = task.id;
   }
   BUREAU_TRY_VOID(insert_row(unit, std::move(delivery)));
@@ -313,16 +316,22 @@ Error not_settled(const NotificationDelivery& delivery, DeliveryStatus outcome) 
 }
 
 /// The task of a delivery in doubt, or of one that has failed, in one commit with it.
-Result<void> settle_task(Unit& unit, const Task& task, DeliveryStatus outcome,
-                         std::string_view reason) {
+Result<void> settle_task(Unit& unit, NotificationDelivery& delivery, const Task& task,
+                         DeliveryStatus outcome, std::string_view reason) {
   const Tasks tasks{Scope(unit)};
   if (task.status == TaskStatus::in_doubt) {
     const TaskStatus becomes = outcome == DeliveryStatus::sent     ? TaskStatus::completed
                                : outcome == DeliveryStatus::queued ? TaskStatus::ready
                                                                    : TaskStatus::dead;
     BUREAU_TRY_VOID(tasks.resolve(task.id, becomes, reason));
-  } else if (outcome == DeliveryStatus::queued) {
+  } else if (outcome == DeliveryStatus::queued && task.status == TaskStatus::dead) {
     BUREAU_TRY_VOID(tasks.redrive(task.id));
+  } else if (outcome == DeliveryStatus::queued) {
+    // It has ended well, and the channel gave the message up later: another one sends it again.
+    BUREAU_TRY(const auto known, known_channels(unit.transaction().reader()));
+    BUREAU_TRY(const auto channel, channel_named(known, "channel", delivery.channel));
+    BUREAU_TRY(const Task again, enqueue_delivery(unit, delivery, channel.takes_key));
+    delivery.task = again.id;
   }
   return {};
 }
@@ -337,7 +346,7 @@ Result<NotificationDelivery> resolve_in(Unit& unit, Id<NotificationDelivery> id,
   const bool doubt = after.status == DeliveryStatus::in_doubt;
   const bool failed = after.status == DeliveryStatus::failed && outcome != DeliveryStatus::failed;
   if (!doubt && !failed) return fail(not_settled(after, outcome));
-  BUREAU_TRY_VOID(settle_task(unit, *task, outcome, reason));
+  BUREAU_TRY_VOID(settle_task(unit, after, *task, outcome, reason));
   after.status = outcome;
   after.reason = fitted(reason, max_reason);
   if (outcome == DeliveryStatus::sent) after.sent_at = after.sent_at.value_or(unit.now());

@@ -240,10 +240,10 @@ Result<TaskStatus> TaskQueue::fail(const Task& task, const Error& error, const R
                {c.error_code, Value::text(to_string(error.code)), false},
                set(c.updated_at, now),
                add(c.version, 1)};
-    if (found && row.cancel_requested) {
+    if (task.effect == Effect::external_unsafe && error.code == Code::unknown_outcome) {
+      becomes = TaskStatus::in_doubt;  // that somebody wanted it stopped does not undo it
+    } else if (found && row.cancel_requested) {
       becomes = TaskStatus::cancelled;
-    } else if (task.effect == Effect::external_unsafe && error.code == Code::unknown_outcome) {
-      becomes = TaskStatus::in_doubt;
     } else if (task.attempt < task.max_attempts && error.code != Code::invalid &&
                error.code != Code::forbidden) {
       becomes = TaskStatus::scheduled;

@@ -182,6 +182,7 @@ Result<Task> Tasks::resolve(Id<Task> id, TaskStatus outcome, std::string_view re
       task.max_attempts = std::max(task.max_attempts, task.attempt + 1);
       task.run_at = now;
       task.rank = task_rank(now, task.priority);
+      task.cancel_requested = false;  // what was wanted of the attempt in doubt
       return {};
     }
     end(task, outcome, reason, now);

@@ -313,6 +313,67 @@ TEST_CASE("What became of a task elsewhere is written into its delivery") {
   CHECK(office.delivery(resolved.id).status == DeliveryStatus::sent);
 }
 
+TEST_CASE("Cancelled while it is delivered: what the notifier says counts, and a doubt stays one") {
+  struct Case {
+    std::string name;
+    ScriptedNotifier::Answer answer;
+    DeliveryStatus becomes;
+    TaskStatus task;
+  };
+  const std::vector<Case> cases = {
+      {"sent", [](const Delivery&) { return sent(); }, DeliveryStatus::sent, TaskStatus::cancelled},
+      {"not sent",
+       [](const Delivery&) { return Result<Receipt>(fail(Code::cancelled, "it was to stop")); },
+       DeliveryStatus::failed, TaskStatus::cancelled},
+      {"nobody knows", [](const Delivery&) -> Result<Receipt> { throw 7; },
+       DeliveryStatus::in_doubt, TaskStatus::in_doubt}};
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    Office office;
+    const Notified told = office.tell("ada", "1", {"sms"});
+    const NotificationDelivery delivery = office.delivery(told.id);
+    office.sms->answer = [&](const Delivery& given) {
+      must(Tasks{office.system()}.cancel(*delivery.task, "not this one"));
+      return c.answer(given);
+    };
+    office.work();
+    must(office.desk().settle());
+    CHECK(office.delivery(told.id).status == c.becomes);
+    CHECK(office.task(told.id).status == c.task);
+    CHECK(office.sms->keys.size() == 1);
+    if (c.becomes != DeliveryStatus::in_doubt) continue;
+    // Whoever has it sent again wants it sent, whatever was wanted of the attempt in doubt.
+    office.sms->answer = {};
+    must(office.desk().resolve(delivery.id, DeliveryStatus::queued, "it did not arrive"));
+    office.work();
+    CHECK(office.delivery(told.id).status == DeliveryStatus::sent);
+    CHECK(office.task(told.id).status == TaskStatus::completed);
+  }
+}
+
+TEST_CASE("What a channel gave up later may be sent again") {
+  for (const char* channel : {"sms", "push"}) {
+    Office office;
+    const Notified told = office.tell("ada", "1", {channel});
+    office.work();
+    const NotificationDelivery gone = office.delivery(told.id);
+    must(office.desk().receipt(
+        {.channel = channel, .external_id = *gone.external_id, .status = "failed"}));
+    CHECK(office.task(told.id).status == TaskStatus::completed);
+    const NotificationDelivery again = must(Notifications{office.as("ann")}.resolve(
+        gone.id, DeliveryStatus::queued, "the number was wrong"));
+    CHECK(again.status == DeliveryStatus::queued);
+    CHECK(again.id == gone.id);
+    CHECK(office.notification(told.id).status == NotificationStatus::queued);
+    CHECK(must(office.desk().settle()) == 0);
+    office.work();
+    const auto& notifier = channel == std::string("sms") ? office.sms : office.push;
+    CHECK(notifier->keys == std::vector<std::string>(2, notifier->keys.front()));
+    CHECK(office.delivery(told.id).status == DeliveryStatus::sent);
+    CHECK(office.notification(told.id).status == NotificationStatus::completed);
+  }
+}
+
 TEST_CASE("A channel is its notifier's: another one is refused") {
   Office office;
   const auto add = [&](std::vector<std::shared_ptr<Notifier>> notifiers, DeliveryOptions options) {

@@ -94,6 +94,20 @@ TEST_CASE("A webhook that fails too often is disabled, and its messages skipped"
   CHECK(must(webhooks.find(erp_hook.id)).failures == 0);
 }
 
+TEST_CASE("An attempt that the office broke off is no failure of the webhook") {
+  Office office;
+  office.hook->answer = [](const Delivery&) -> Result<Receipt> {
+    return fail(Code::cancelled, "it was to stop");
+  };
+  const Webhooks webhooks{office.system()};
+  const Webhook made = must(webhooks.add(erp()));
+  must(office.desk().publish(won("1")));
+  office.work();
+  CHECK(office.hook->keys.size() == 1);
+  CHECK(must(webhooks.find(made.id)).failures == 0);
+  CHECK(must(webhooks.find(made.id)).enabled);
+}
+
 TEST_CASE("Bad webhooks") {
   Office office;
   const Webhooks webhooks{office.system()};

@@ -304,6 +304,31 @@ TEST_CASE("Cancelling: at once while queued, after the handler while running, ne
   CHECK(office.find(running).status == TaskStatus::cancelled);
 }
 
+TEST_CASE("G7_cancelling_hides_no_doubt_and_does_not_outlive_it") {
+  for (const bool dies : {false, true}) {
+    Office office;
+    auto other = std::make_unique<Process>(office.storage, office.clock, office.random);
+    TaskQueue here(*office.process.database);
+    const auto id = must(office.tasks().enqueue(send_out, {1, 2})).id;
+    const Task task = must(TaskQueue(*other->database).claim(many())).at(0);
+    must(office.tasks().cancel(id, "stop it"));
+    if (dies) {
+      other.reset();
+      CHECK(must(here.rescue()) == 1);
+    } else {
+      const Error lost(Code::unknown_outcome, "no answer");
+      must(TaskQueue(*other->database).fail(task, lost, send_out.retry));
+    }
+    CHECK(office.find(id).status == TaskStatus::in_doubt);
+    must(office.tasks().resolve(id, TaskStatus::ready, "it never arrived"));
+    const Task again = must(here.claim(many())).at(0);
+    CHECK(again.attempt == 2);
+    const TaskQueue::Completion done{again.id, again.attempt, Json::object()};
+    CHECK(must(here.complete(std::span(&done, 1))).empty());
+    CHECK(office.find(id).status == TaskStatus::completed);
+  }
+}
+
 TEST_CASE("What is handed back unbegun has all its attempts") {
   Office office;
   TaskQueue queue(*office.process.database);
