@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "bureau/rewards/achievements.hpp"
 #include "bureau/rewards/ledger.hpp"
@@ -129,6 +130,12 @@ Result<NewPointRule> rule_of(const Json& json) {
   return made;
 }
 
+/// The second entry of a key would change, without a word, what the first one made.
+Result<void> refuse_twin(std::set<std::string>& keys, const std::string& key) {
+  if (keys.insert(key).second) return {};
+  return refuse("key", fmt::format("an entry before it is \"{}\" too", key));
+}
+
 /// Calls `save` with each entry of a list; an error says which one it was.
 template <class F>
 Result<std::size_t> each_of(const Json* list, std::string_view what, F save) {
@@ -155,14 +162,17 @@ Result<Imported> import_rewards(const Session& session, const Json& file, bool h
   BUREAU_TRY_VOID(members.no_more());
   return session.write([&](Unit& unit) -> Result<Imported> {
     Imported imported;
+    std::set<std::string> achievement_keys, rule_keys;
     const auto save_achievement = [&](const Json& entry) -> Result<void> {
       BUREAU_TRY(NewAchievement given, achievement_of(entry));
+      BUREAU_TRY_VOID(refuse_twin(achievement_keys, given.key));
       given.history = history;
       BUREAU_TRY_VOID(Achievements{Scope(unit)}.save(given));
       return {};
     };
     const auto save_rule = [&](const Json& entry) -> Result<void> {
       BUREAU_TRY(NewPointRule given, rule_of(entry));
+      BUREAU_TRY_VOID(refuse_twin(rule_keys, given.key));
       given.history = history;
       BUREAU_TRY_VOID(Points{Scope(unit)}.save_rule(given));
       return {};

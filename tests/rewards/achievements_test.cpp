@@ -491,4 +491,9 @@ TEST_CASE("a file of achievements and rules comes in whole or not at all") {
   bad(R"({"achievements": [{"key": "x", "name": "X", "rarity": "blue"}]})", "rarity", "none of");
   bad(R"({"rules": [{"key": "x", "name": "X", "points": "3"}]})", "points", "no whole number");
   bad(R"({"rules": [{"key": "x", "name": "X", "points": 3}]})", "table", "rules[0], table");
+  bad(R"({"achievements": [{"key": "x", "name": "X"}, {"key": "x", "name": "Y"}]})", "key",
+      "achievements[1], key: an entry before it is \"x\" too");
+  bad(R"({"rules": [{"key": "x", "name": "X", "points": 3, "criteria": {"table": "visits"}},
+                    {"key": "x", "name": "X", "points": 4, "criteria": {"table": "visits"}}]})",
+      "key", "rules[1], key");
 }
