@@ -73,6 +73,21 @@ expect 1 "title: it is empty" "$bureau" change "$deal" 'title= '
 expect 1 'custom: [1] is not an object' "$bureau" change "$deal" title=Taken 'custom=[1]'
 expect 0 "" "$bureau" change "$deal" 'title=Loom for S003' 'custom={"floor":3}'
 expect 0 '"title":"Loom for S003"' "$bureau" deals list --format json
+expect 1 "title: it is empty" "$bureau" create deals 'title= ' value_minor=100 currency=USD
+expect 0 "dea_" "$bureau" create deals title=Own value_minor=1000 currency=USD probability_bp=7000
+own=$(cat out)
+expect 0 "700" "$bureau" list deals --where "id = \"$own\"" --columns weighted_minor --format csv
+expect 0 "changed" "$bureau" change "$own" probability_bp= # the stage's again
+expect 0 '"own_probability":false,' "$bureau" show "$own" --format json
+expect 0 '"weighted_minor":100}' "$bureau" list deals --where "id = \"$own\"" --columns weighted_minor --format json
+expect 1 "64-bit integer" "$bureau" change "$own" value_minor=
+printf 'title,value_minor,currency,probability_bp\nBlank,100,USD,\nGiven,100,USD,9000\n' >blank.csv
+expect 0 "2 imported" "$bureau" import deals blank.csv
+expect 0 "Blank,10,false" "$bureau" list deals --where 'title in ("Blank", "Given")' --order 'title' --columns title,weighted_minor,own_probability --format csv
+cp out report
+expect 0 "Given,90,true" cat report
+printf '{"title":"None","value_minor":100,"currency":"USD","probability_bp":null}\n' >none.jsonl
+expect 0 "1 imported" "$bureau" import deals none.jsonl
 expect 0 '"change":"insert"' "$bureau" watch deals --after 0 --once
 
 bad() { # bad FILE TEXT SED: what an import of the sample, so changed, says

@@ -105,14 +105,6 @@ Result<void> change_plain(Unit& unit, const TableInfo& table, std::int64_t id,
   return rows.update(values);
 }
 
-/// The office's own fields, when they are given: what Tickets::open and Deals::open admit.
-Result<void> check_custom(const Fields& fields) {
-  BUREAU_TRY(const Json custom, json(fields, "custom"));
-  if (custom.is_null() || custom.as_object() != nullptr) return {};
-  return fail(Code::invalid, fmt::format("custom: {} is not an object", text(fields, "custom")),
-              "custom");
-}
-
 // Tickets --------------------------------------------------------------------------------------
 
 Result<std::int64_t> create_ticket(Unit& unit, const Fields& fields) {
@@ -131,7 +123,6 @@ Result<std::int64_t> create_ticket(Unit& unit, const Fields& fields) {
 }
 
 Result<void> change_ticket(Unit& unit, std::int64_t id_value, const Fields& fields) {
-  BUREAU_TRY_VOID(check_custom(fields));
   const Tickets tickets{Scope(unit)};
   const Id<Ticket> id(id_value);
   if (given(fields, "status") != nullptr) {
@@ -267,11 +258,6 @@ Result<std::int64_t> create_deal(Unit& unit, const Fields& fields) {
 }
 
 Result<void> change_deal(Unit& unit, std::int64_t id_value, const Fields& fields) {
-  BUREAU_TRY_VOID(check_custom(fields));
-  if (given(fields, "title") != nullptr &&
-      text(fields, "title").find_first_not_of(" \t\r\n\v\f") == std::string::npos) {
-    return fail(Code::invalid, "title: it is empty; it must say something", "title");
-  }
   const Deals deals{Scope(unit)};
   const Id<Deal> id(id_value);
   BUREAU_TRY(const Deal now, deals.find(id));
@@ -313,6 +299,7 @@ EntityRules deal_rules() {
   rules.change_columns =
       columns(table, {"title", "value_minor", "currency", "stage", "account", "contact", "product",
                       "owner", "team", "expected_close", "probability_bp", "custom"});
+  rules.derived_when_null = columns(table, {"probability_bp"});  // the stage's
   rules.create = create_deal;
   rules.change = change_deal;
   rules.refuse_remove = "deals are closed, not removed: `bureau deals lose DEAL --reason TEXT`";
@@ -463,6 +450,24 @@ Result<const ColumnInfo*> column_to_create(const TableInfo& table, const EntityR
 Result<const ColumnInfo*> column_to_change(const TableInfo& table, const EntityRules& rules,
                                            std::string_view name) {
   return column_of(table, rules.change_columns, name);
+}
+
+namespace {
+bool may_be_null(const EntityRules& rules, const ColumnInfo& column) {
+  const auto& may = rules.derived_when_null;
+  return std::find(may.begin(), may.end(), &column) != may.end();
+}
+}  // namespace
+
+Result<OwnedValue> value_of_text(const EntityRules& rules, const ColumnInfo& column,
+                                 std::string_view text) {
+  if (text.empty() && may_be_null(rules, column)) return OwnedValue();
+  return from_text(column, text);
+}
+Result<OwnedValue> value_of_json(const EntityRules& rules, const ColumnInfo& column,
+                                 const Json& json) {
+  if (json.is_null() && may_be_null(rules, column)) return OwnedValue();
+  return from_json(column, json);
 }
 
 Result<std::int64_t> create_row(Unit& unit, const TableInfo& table, const EntityRules& rules,

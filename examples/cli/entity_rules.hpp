@@ -25,6 +25,8 @@ struct EntityRules {
   std::vector<const bureau::ColumnInfo*> create_columns;
   /// The same of `change`.
   std::vector<const bureau::ColumnInfo*> change_columns;
+  /// Columns that are never null, but may be given so: the row's value follows from others then.
+  std::vector<const bureau::ColumnInfo*> derived_when_null;
   std::function<bureau::Result<std::int64_t>(bureau::Unit&, const Fields&)> create;
   std::function<bureau::Result<void>(bureau::Unit&, std::int64_t id, const Fields&)> change;
   std::function<bureau::Result<void>(bureau::Unit&, std::int64_t id)> remove;
@@ -40,6 +42,14 @@ struct EntityRules {
     const bureau::TableInfo& table, const EntityRules& rules, std::string_view name);
 [[nodiscard]] bureau::Result<const bureau::ColumnInfo*> column_to_change(
     const bureau::TableInfo& table, const EntityRules& rules, std::string_view name);
+
+/// A column's value as text or JSON gives it; null also where the rules say that it may be given.
+[[nodiscard]] bureau::Result<bureau::OwnedValue> value_of_text(const EntityRules& rules,
+                                                               const bureau::ColumnInfo& column,
+                                                               std::string_view text);
+[[nodiscard]] bureau::Result<bureau::OwnedValue> value_of_json(const EntityRules& rules,
+                                                               const bureau::ColumnInfo& column,
+                                                               const bureau::Json& json);
 
 /// The id of the new row. `id`: the row's own, 0 for a new one.
 [[nodiscard]] bureau::Result<std::int64_t> create_row(bureau::Unit& unit,

@@ -42,7 +42,7 @@ Result<Row> parse_id(const Office& office, const std::string& text) {
               "id");
 }
 
-Result<Field> parse_field(const std::string& text,
+Result<Field> parse_field(const std::string& text, const EntityRules& rules,
                           FunctionRef<Result<const ColumnInfo*>(std::string_view)> column_of) {
   const auto equals = text.find('=');
   if (equals == std::string::npos) {
@@ -51,15 +51,17 @@ Result<Field> parse_field(const std::string& text,
                 "field");
   }
   BUREAU_TRY(const ColumnInfo* column, column_of(std::string_view(text).substr(0, equals)));
-  BUREAU_TRY(OwnedValue value, from_text(*column, std::string_view(text).substr(equals + 1)));
+  BUREAU_TRY(OwnedValue value,
+             value_of_text(rules, *column, std::string_view(text).substr(equals + 1)));
   return Field{column, std::move(value)};
 }
 
 template <class ColumnOf>
-Result<Fields> parse_fields(const std::vector<std::string>& texts, ColumnOf&& column_of) {
+Result<Fields> parse_fields(const std::vector<std::string>& texts, const EntityRules& rules,
+                            ColumnOf&& column_of) {
   Fields fields;
   for (const std::string& text : texts) {
-    BUREAU_TRY(Field field, parse_field(text, column_of));
+    BUREAU_TRY(Field field, parse_field(text, rules, column_of));
     for (const Field& known : fields) {
       if (known.column == field.column) {
         return fail(Code::invalid, fmt::format("{}: given twice", field.column->name),
@@ -180,7 +182,7 @@ Result<void> show(const Office& office, const std::vector<std::string>& ids, For
 Result<void> create(const Office& office, const Given& given) {
   BUREAU_TRY(const TableInfo* table, find_table(office, given.table));
   const EntityRules rules = rules_of(*table);
-  BUREAU_TRY(const Fields fields, parse_fields(given.fields, [&](std::string_view name) {
+  BUREAU_TRY(const Fields fields, parse_fields(given.fields, rules, [&](std::string_view name) {
                return column_to_create(*table, rules, name);
              }));
   const Session session = office.session();
@@ -197,7 +199,7 @@ Result<void> change(const Office& office, const Given& given) {
   if (!rules.refuse_change.empty()) {
     return fail(Code::invalid, fmt::format("{}: {}", row.table->name, rules.refuse_change));
   }
-  BUREAU_TRY(const Fields fields, parse_fields(given.fields, [&](std::string_view name) {
+  BUREAU_TRY(const Fields fields, parse_fields(given.fields, rules, [&](std::string_view name) {
                return column_to_change(*row.table, rules, name);
              }));
   const Session session = office.session();

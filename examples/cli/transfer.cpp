@@ -134,7 +134,7 @@ class RowFile {
       auto target = target_of(table_, rules_, name);
       if (!target) return fail(at(line, target.error()));
       if (target->column == nullptr) continue;
-      auto value = from_json(*target->column, json);
+      auto value = value_of_json(rules_, *target->column, json);
       if (!value) return fail(at(line, value.error()));
       BUREAU_TRY_VOID(take(row, *target, *std::move(value)));
     }
@@ -172,7 +172,7 @@ class RowFile {
     row.line = sheet.line();
     for (std::size_t i = 0; i < targets.size(); ++i) {
       if (targets[i].column == nullptr) continue;
-      auto value = from_text(*targets[i].column, sheet.field(i));
+      auto value = value_of_text(rules_, *targets[i].column, sheet.field(i));
       if (!value) return fail(at(row.line, value.error()));
       BUREAU_TRY_VOID(take(row, targets[i], *std::move(value)));
     }
