@@ -1,10 +1,12 @@
 // Where the file is and whose: its mode, its file system, its name, copies of it, newer programs.
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
@@ -160,6 +162,11 @@ TEST_CASE("the storage says who holds the write lock, and who reads") {
   const Folder folder;
   auto storage = fixture::open(folder.file());
   auto beside = fixture::open(folder.file());  // to this one the other is another process
+  ManualClock manual;
+  SqliteOptions on_manual;
+  on_manual.path = folder.file();
+  on_manual.clock = &manual;
+  auto timed = fixture::open(on_manual);
   REQUIRE(add_crew(*storage, 1, "one"));
   auto idle = storage->state();
   REQUIRE(idle);
@@ -191,6 +198,24 @@ TEST_CASE("the storage says who holds the write lock, and who reads") {
     CHECK(word.writer->line == line);
     CHECK(word.writer->pid == ::getpid());
     CHECK(word.writer->held >= std::chrono::milliseconds(50));
+    // Whoever does not come to write, or to open the office, is told the same.
+    WriteOptions brief;
+    brief.deadline = clock.monotonic() + std::chrono::milliseconds(5);
+    const auto late = beside->write(brief, [](Writer&) -> Result<void> { return {}; });
+    REQUIRE_FALSE(late);
+    CHECK(late.error().code == Code::deadline);
+    CHECK(late.error().message.find(fmt::format("process {}", ::getpid())) != std::string::npos);
+    CHECK(late.error().message.find("sqlite_place_test.cpp") != std::string::npos);
+    std::atomic<bool> over = false;
+    std::thread time([&] {
+      while (!over) manual.advance(std::chrono::seconds(1));
+    });
+    const auto migrated = timed->migrate(fixture::catalog());
+    over = true;
+    time.join();
+    CHECK(code_of(migrated) == "busy");
+    REQUIRE_FALSE(migrated);
+    CHECK(migrated.error().message.find("sqlite_place_test.cpp") != std::string::npos);
     return add_crew(writer, 2, "two");
   });
   CHECK(written);

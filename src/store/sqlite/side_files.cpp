@@ -88,12 +88,25 @@ Result<void> LockFile::lock(Clock& clock, Monotonic deadline) {
     if (number == 0) return {};
     if (!is_contention(number)) return fail(system_error(number, path_, "locking it"));
     if (clock.monotonic() >= deadline) {
-      return fail(Code::deadline,
-                  fmt::format("{}: another writer held it until the deadline", path_));
+      return fail(Code::deadline, fmt::format("{}: another writer held it until the deadline{}",
+                                              path_, said_of_holder()));
     }
     // Real time whatever the clock is: the other process does not follow a manual one.
     wait_real_time(pause);
   }
+}
+
+std::string LockFile::said_of_holder() const {
+  const auto word = other_holder();
+  if (!word) return {};
+  if (word->pid == 0) {
+    return "; it has not said who it is: it has only begun, or was stopped";
+  }
+  const Duration held = Clock::system().now() - Timestamp::from_micros(word->since);
+  return fmt::format(": process {}{}{}, for {:.1f} s", word->pid,
+                     word->function.empty() ? "" : " in " + word->function,
+                     word->file.empty() ? "" : fmt::format(" at {}:{}", word->file, word->line),
+                     static_cast<double>(held.count()) / 1e6);
 }
 
 void LockFile::unlock() {

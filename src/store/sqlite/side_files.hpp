@@ -83,6 +83,7 @@ class LockFile {
  private:
   explicit LockFile(FileHandle file, std::string path)
       : file_(std::move(file)), path_(std::move(path)) {}
+  [[nodiscard]] std::string said_of_holder() const;
   FileHandle file_;
   std::string path_;
   bool marked_ = false;

@@ -263,7 +263,9 @@ Result<void> SqliteStorage::read(Monotonic deadline, ReadClosure closure) {
 Result<void> SqliteStorage::migrate(const Catalog& catalog) {
   BUREAU_TRY_VOID(guard_->check());
   std::int64_t commit = 0;
-  auto done = queue_->run_alone(Monotonic::never(), [&]() -> Result<void> {
+  // As open() does: whoever opens an office is told what holds him up.
+  const Monotonic deadline = options_.clock->monotonic() + open_patience;
+  auto done = queue_->run_alone(deadline, [&]() -> Result<void> {
     BUREAU_TRY_VOID(commits_->begin());
     const std::int64_t before = commits_->last_commit();
     BUREAU_TRY_VOID(migrate_tables(*writer_, catalog));
@@ -275,6 +277,7 @@ Result<void> SqliteStorage::migrate(const Catalog& catalog) {
     if (commits_->last_commit() != before) commit = commits_->last_commit();
     return {};
   });
+  if (!done && done.error().code == Code::deadline) done.error().code = Code::busy;
   if (done && commit != 0) {
     wake_->announce(commit);
     hints_->call();
