@@ -117,7 +117,10 @@ Result<void> work(const Settings& settings, std::size_t threads, bool until_idle
                "says why\n",
                dead_now - dead_before);
   }
-  return office.engine->stop();
+  auto stopped = office.engine->stop();
+  // A thread is still in there: the process ends with it, and not the engine under it.
+  if (!stopped) (void)office.engine.release();
+  return stopped;
 }
 
 /// Prints each change of a table's rows as it is committed, until interrupted.

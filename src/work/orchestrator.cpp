@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 
 #include "bureau/work/agent_registry.hpp"
 #include "work/orchestrator_impl.hpp"
@@ -107,19 +109,51 @@ void Orchestrator::on_stuck(std::function<void()> callback) {
   impl_->stuck_callback = std::move(callback);
 }
 
+namespace {
+
+/// A write that others do not hold up has ended by then, however soon stop() is to be over.
+constexpr Duration stop_grace = std::chrono::seconds(1);
+
+/// Whether it was locked by then. A claim may wait for the write lock for as long as another
+/// process likes.
+bool lock_until(std::unique_lock<std::mutex>& wanted, const Clock& clock, Monotonic deadline) {
+  Clock& real = Clock::system();
+  const Monotonic grace = real.monotonic() + stop_grace;
+  std::mutex mutex;
+  std::condition_variable never;
+  while (!wanted.try_lock()) {
+    if (clock.monotonic() >= deadline && real.monotonic() >= grace) return false;
+    std::unique_lock lock(mutex);
+    real.wait_until(lock, never, real.monotonic() + std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+}  // namespace
+
 Result<void> Orchestrator::stop(Monotonic deadline) {
   Impl& self = *impl_;
-  std::vector<Task> unbegun;
   {
-    std::lock_guard claiming(self.claim_mutex);  // a claim in progress ends first
     std::lock_guard lock(self.mutex);
     self.stopping = true;
+    for (auto& [task_id, entry] : self.running) entry.run->stop_.store(true);
+  }
+  std::vector<Task> unbegun;
+  {
+    // A claim in progress ends first.
+    std::unique_lock claiming(self.claim_mutex, std::defer_lock);
+    if (!lock_until(claiming, self.clock(), deadline)) {
+      return fail(Code::deadline,
+                  "stop: still running: a claim of tasks, which waits for the write lock");
+    }
+    std::lock_guard lock(self.mutex);
     unbegun.assign(std::make_move_iterator(self.buffer.begin()),
                    std::make_move_iterator(self.buffer.end()));
     self.buffer.clear();
-    for (auto& [task_id, entry] : self.running) entry.run->stop_.store(true);
   }
-  auto released = self.queue.release(unbegun);
+  // What is not handed back goes to others when this process ends.
+  auto released = self.queue.release(unbegun, Duration(0),
+                                     std::max(deadline, self.clock().monotonic() + stop_grace));
   std::string names_of_stuck;
   {
     std::unique_lock lock(self.mutex);

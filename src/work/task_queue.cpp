@@ -267,11 +267,13 @@ Result<TaskStatus> TaskQueue::fail(const Task& task, const Error& error, const R
   return becomes;
 }
 
-Result<void> TaskQueue::release(std::span<const Task> tasks, Duration pause) {
+Result<void> TaskQueue::release(std::span<const Task> tasks, Duration pause, Monotonic deadline) {
   if (tasks.empty()) return {};
   BUREAU_TRY(auto node, database_.node());
   const Columns& c = columns();
-  return database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
+  WriteOptions options = portable();
+  options.deadline = deadline;
+  return database_.write(options, by_system, [&](Transaction& tx) -> Result<void> {
     for (const Task& task : tasks) {
       Update back;
       back.which.table = &c.table;

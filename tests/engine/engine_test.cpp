@@ -6,12 +6,17 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <mutex>
+#include <thread>
 
 #include "basics.hpp"
 #include "bureau/store/memory_storage.hpp"
+#include "bureau/store/sqlite_storage.hpp"
+#include "bureau/work/tasks.hpp"
 
 using namespace bureau;
 using namespace std::chrono_literals;
@@ -22,6 +27,14 @@ bool is_readable(int fd) {
   pollfd one{fd, POLLIN, 0};
   return ::poll(&one, 1, 0) == 1;
 }
+
+constexpr auto idle_kind = task_kind<Nothing, Nothing>("idle", Effect::database, retry::never);
+
+class Idler : public AgentOf<idle_kind> {
+ public:
+  using AgentOf::execute;
+  Result<Nothing> execute(Run&, const Nothing&) override { return Nothing{}; }
+};
 
 /// Counts how often it is asked to do what it puts off, and wants that once a minute.
 class Keeper : public StorageWrapper {
@@ -268,4 +281,40 @@ TEST_CASE("an engine that runs does not go through a fork") {
   CHECK(teams.insert(team));
   must(engine->stop());
   engine.reset();
+}
+
+TEST_CASE("stop() ends in time also while another process keeps the write lock") {
+  const Folder folder;
+  EngineOptions options;
+  options.path = folder.file();
+  auto engine = must(Engine::open(options));
+  const Tenant tenant = must(engine->access().create_tenant("Larkfield"));
+  must(engine->add(std::make_shared<Idler>()));
+  must(engine->start_polled());
+  must(Tasks{engine->system(tenant.id)}.enqueue(idle_kind, {}));
+  SqliteOptions same;
+  same.path = folder.file();
+  const auto beside = must(open_sqlite(same));  // to this one the engine is another process
+  std::thread poller;
+  must(beside->write({}, [&](Writer&) -> Result<void> {
+    poller = std::thread([&] { (void)engine->poll({.tasks = 1}); });
+    std::mutex mutex;
+    std::condition_variable never;
+    Clock& clock = Clock::system();
+    {
+      std::unique_lock lock(mutex);  // until it waits for the lock to claim the task
+      clock.wait_until(lock, never, clock.monotonic() + 200ms);
+    }
+    const Monotonic begun = clock.monotonic();
+    const auto stopped = engine->stop(100ms);
+    CHECK(clock.monotonic() - begun < 10s);
+    REQUIRE_FALSE(stopped);
+    CHECK(stopped.error().code == Code::deadline);
+    CHECK(stopped.error().message.find("a claim of tasks") != std::string::npos);
+    return {};
+  }));
+  poller.join();
+  // What was claimed then is not begun.
+  CHECK(must(Tasks{engine->system(tenant.id)}.count(col(&Task::status) == TaskStatus::completed)) ==
+        0);
 }

@@ -55,7 +55,8 @@ class TaskQueue {
   Result<TaskStatus> fail(const Task& task, const Error& error, const Retry& retry);
   /// Hands leased tasks back that were not begun: ready again (after `pause`), with as many
   /// attempts left as before.
-  Result<void> release(std::span<const Task> tasks, Duration pause = Duration(0));
+  Result<void> release(std::span<const Task> tasks, Duration pause = Duration(0),
+                       Monotonic deadline = Monotonic::never());
 
   Result<void> progress(const Task& task, double fraction, std::string_view note);
 
