@@ -131,7 +131,7 @@ Engine::~Engine() {
     static_cast<void>(database_.release());
     return;
   }
-  (void)stop(Duration(0));
+  (void)stop();  // the scheduler's threads are in here until then
   if (database_) database_->drop_async_writes();
   std::lock_guard lock(wake_->mutex);
   wake_->scheduler = nullptr;

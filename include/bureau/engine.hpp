@@ -39,7 +39,8 @@ class Engine final : private Runner {
   /// Opens the storage and brings its tables up to date. Errors as open_sqlite() and
   /// Storage::migrate().
   [[nodiscard]] static Result<std::unique_ptr<Engine>> open(EngineOptions options);
-  /// Stops, without waiting for handlers that do not return. Call stop() to know.
+  /// Stops as stop() does, with its timeout. REQUIRES: no handler returns later than that: it would
+  /// return into what is gone. Call stop() to know.
   ~Engine() override;
 
   [[nodiscard]] Database& database() { return *database_; }

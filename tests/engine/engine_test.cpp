@@ -318,3 +318,19 @@ TEST_CASE("stop() ends in time also while another process keeps the write lock")
   CHECK(must(Tasks{engine->system(tenant.id)}.count(col(&Task::status) == TaskStatus::completed)) ==
         0);
 }
+
+TEST_CASE("an engine that is destroyed while it works ends what runs first") {
+  for (int round = 0; round < 20; ++round) {
+    EngineOptions options;
+    options.storage = make_memory_storage(Clock::system());
+    auto engine = must(Engine::open(std::move(options)));
+    const Tenant tenant = must(engine->access().create_tenant("Larkfield"));
+    must(engine->add(std::make_shared<Idler>()));
+    must(engine->system(tenant.id).write([&](Unit& unit) -> Result<void> {
+      for (int i = 0; i < 100; ++i) BUREAU_TRY_VOID(Tasks{unit}.enqueue(idle_kind, {}));
+      return {};
+    }));
+    must(engine->start());
+    engine.reset();
+  }
+}
