@@ -106,3 +106,25 @@ says ok
 runs --office backup.db sql 'select count(*) as tickets from tickets' --format json
 says '[{"tickets":2}]'
 runs --office backup.db tickets import inbox.csv
+
+# A second signal ends what waits for a lock.
+python3 - <<'PY' &
+import fcntl, os, struct, time
+file = os.open("office.db-lock", os.O_RDWR)
+set_lock_of_the_description_and_wait = 38
+fcntl.fcntl(file, set_lock_of_the_description_and_wait, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 1, 0))
+open("held", "w").close()
+time.sleep(60)
+PY
+holder=$!
+while [ ! -e held ]; do sleep 0.1; done
+"$bureau" ps >out 2>err &
+waits=$!
+sleep 1
+kill -TERM "$waits"
+sleep 0.2
+kill -TERM "$waits" || fail "the first signal was the end already"
+status=0
+wait "$waits" || status=$?
+kill "$holder"
+[ "$status" = 143 ] || fail "a second signal: exit code $status"

@@ -20,7 +20,11 @@ using namespace bureau;
 using namespace cli;
 
 std::atomic<bool> interrupted{false};
-void on_signal(int) { interrupted.store(true); }
+/// The first asks for an end, which what waits for a lock does not hear; the second is one.
+void on_signal(int number) {
+  interrupted.store(true);
+  std::signal(number, SIG_DFL);
+}
 
 Result<void> show_task(const Office& office, const std::string& text) {
   BUREAU_TRY(auto id, parse_task(text));
