@@ -136,4 +136,22 @@ Zone::Resolved Zone::from_civil(const CivilTime& local) const {
   }
 }
 
+Zone::Period Zone::period(Timestamp t) const {
+  Period period{Timestamp::from_micros(INT64_MIN), Timestamp::never(), Duration(0)};
+  if (zone_ == nullptr) return period;
+  const std::int64_t seconds =
+      std::clamp(floor_div(t.micros(), micros_per_second), -seconds_max, seconds_max);
+  const date::sys_seconds at{std::chrono::seconds(seconds)};
+  const auto info = zone_of(zone_)->get_info(at);
+  // The database ends at years that it can write; nothing changes there.
+  const date::sys_seconds first = date::sys_days{date::year::min() / date::January / 1};
+  const date::sys_seconds last = date::sys_days{date::year::max() / date::December / 31};
+  if (info.begin > first && info.begin <= at)
+    period.begin = at_seconds(info.begin.time_since_epoch().count(), 0);
+  if (info.end < last && info.end > at)
+    period.end = at_seconds(info.end.time_since_epoch().count(), 0);
+  period.offset = info.offset;
+  return period;
+}
+
 BUREAU_END_NAMESPACE

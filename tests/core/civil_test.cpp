@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
+#include <chrono>
 #include <string>
 
 using namespace bureau;  // NOLINT: a test of this namespace
@@ -112,6 +113,22 @@ TEST_CASE("civil: the hour that is skipped and the hour that comes twice") {
   const auto no_day = zone("Pacific/Apia").from_civil(civil({2011, 12, 30}, 12));
   CHECK(no_day.kind == Zone::Kind::skipped);
   CHECK(no_day.at == utc("2011-12-30T10:00:00Z"));
+}
+
+TEST_CASE("civil: periods between changes of the clock") {
+  const auto summer = zone("Europe/Berlin").period(utc("2026-07-01"));
+  CHECK(summer.begin == utc("2026-03-29T01:00:00Z"));
+  CHECK(summer.end == utc("2026-10-25T01:00:00Z"));
+  CHECK(summer.offset == std::chrono::hours(2));
+  CHECK(zone("Europe/Berlin").period(summer.begin).end == summer.end);
+  CHECK(zone("Europe/Berlin").period(summer.end).begin == summer.end);
+  for (const char* name : {"UTC", "Europe/Berlin", "Etc/GMT+5", "Africa/Casablanca"}) {
+    const auto lowest = Timestamp::from_micros(INT64_MIN);
+    CHECK(zone(name).period(lowest).begin == lowest);
+    CHECK(zone(name).period(lowest).end > lowest);
+    CHECK(zone(name).period(Timestamp::never()).end == Timestamp::never());
+  }
+  CHECK(zone("UTC").period(Timestamp()).end == Timestamp::never());
 }
 
 TEST_CASE("civil: the ends of time do not overflow") {

@@ -52,6 +52,14 @@ class Zone {
   };
   [[nodiscard]] Resolved from_civil(const CivilTime& local) const;
 
+  /// A stretch of time in which the zone's clocks are not changed.
+  struct Period {
+    Timestamp begin;  ///< the lowest timestamp when there is no change before
+    Timestamp end;    ///< the first moment after it; never() when no change is known
+    Duration offset;  ///< what the wall clock shows, minus UTC
+  };
+  [[nodiscard]] Period period(Timestamp t) const;
+
  private:
   const void* zone_ = nullptr;
 };
