@@ -3,6 +3,7 @@
 // All of bureau. Each header below can also be included by itself.
 
 #include "bureau/core/civil.hpp"
+#include "bureau/core/cron.hpp"
 #include "bureau/core/csv.hpp"
 #include "bureau/core/money.hpp"
 #include "bureau/engine.hpp"
