@@ -85,8 +85,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   database.random = o.random;
   database.log = o.log;
   BUREAU_TRY_VOID(Access::add_tables(database.catalog));
-  BUREAU_TRY_VOID(database.catalog.add(table_of<Task>()));
-  BUREAU_TRY_VOID(database.catalog.add(table_of<AgentPresence>()));
+  BUREAU_TRY_VOID(add_task_tables(database.catalog));
   BUREAU_TRY_VOID(add_network_tables(database.catalog));
   BUREAU_TRY_VOID(support::add_tables(database.catalog));
   BUREAU_TRY_VOID(sales::add_tables(database.catalog));

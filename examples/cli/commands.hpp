@@ -58,6 +58,8 @@ void add_sql_commands(CLI::App& app, const InOffice& in_office);
 void add_health_commands(CLI::App& app, const InOffice& in_office, const Settings& settings);
 /// `bureau deals ...`.
 void add_deals_commands(CLI::App& app, const InOffice& in_office);
+/// `bureau schedules ...`.
+void add_schedules_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau inbox`, `notifications`, `preferences` and `webhooks`.
 void add_notify_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau tables|list|show|create|change|delete|export|import`: what every entity has.

@@ -74,6 +74,30 @@ Result<void> reward(const std::unique_ptr<Engine>& engine, const Session& sessio
   return engine->add(std::make_shared<RewardsAgent>(engine->access()));
 }
 
+/// docs/cron.md
+struct Week {
+  std::int64_t number = 0;
+};
+
+}  // namespace
+
+template <>
+inline constexpr auto bureau::record<Week> = bureau::fields(bureau::column("number", &Week::number));
+
+namespace {
+
+inline constexpr auto write_report =
+    task_kind<Week, Nothing>("write_report", Effect::database, retry::fixed(3, Duration(0)));
+
+Result<void> recur(const Session& session) {
+  NewSchedule weekly{.name = "weekly report", .expression = "0 9 * * MON"};
+  weekly.zone = "Europe/Berlin";
+  weekly.catch_up = CatchUp::last;
+  BUREAU_TRY(auto schedule, Schedules{session}.save(weekly, write_report, Week{0}));
+  BUREAU_TRY(auto next, Schedules{session}.upcoming(schedule.id, 10));
+  return next.size() == 10 ? Result<void>() : fail(Code::internal, "ten Mondays are still to come");
+}
+
 /// docs/feed.md and docs/predicates.md
 Result<void> watch(const std::unique_ptr<Engine>& engine, const Session& session) {
   BUREAU_TRY(const auto subscription,
@@ -109,6 +133,7 @@ Result<void> run(const char* path) {
   const Session session = engine->system(tenant.id);
   BUREAU_TRY_VOID(support::create_default_statuses(session));
   BUREAU_TRY_VOID(reward(engine, session));
+  BUREAU_TRY_VOID(recur(session));
   BUREAU_TRY_VOID(engine->start_polled());
   BUREAU_TRY_VOID(watch(engine, session));
   return engine->stop();

@@ -14,3 +14,4 @@
 #include "bureau/support/support.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/agent_roster.hpp"
+#include "bureau/work/schedule.hpp"

@@ -231,6 +231,10 @@ struct SessionDoor {
   static Result<const Rights*> rights(Unit& unit);
 };
 
+/// The system's session of the same tenant: for what follows from something that a principal was
+/// allowed to do, in a Unit of its own on the same transaction.
+[[nodiscard]] Session system_beside(const Session& session);
+
 }  // namespace detail
 
 struct Access::Impl {

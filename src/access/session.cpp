@@ -90,6 +90,14 @@ Attribution SessionDoor::attribution(const Session::State& state) {
   return {state.principal.tenant.value, state.principal.user.value, state.task};
 }
 
+Session system_beside(const Session& session) {
+  auto state = std::make_shared<Session::State>();
+  state->access = session.state().access;
+  state->principal = Principal::of_system(session.principal().tenant);
+  state->live = state->access->live(state->principal);
+  return Session(std::move(state));
+}
+
 Result<void> SessionDoor::in_unit(const Session& session, Transaction& transaction,
                                   FunctionRef<Result<void>(Unit&)> closure) {
   Unit unit(session, transaction);

@@ -15,14 +15,6 @@
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
 
-Session system_beside(const Session& session) {
-  auto state = std::make_shared<Session::State>();
-  state->access = session.state().access;
-  state->principal = Principal::of_system(session.principal().tenant);
-  state->live = state->access->live(state->principal);
-  return Session(std::move(state));
-}
-
 Result<Predicate> row_condition(const TableInfo& table, const Catalog& catalog,
                                 std::string_view field, std::string_view text) {
   if (text.empty()) return Predicate();

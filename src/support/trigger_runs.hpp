@@ -12,8 +12,6 @@ namespace detail {
 /// The same for a ticket that was written, which is given on as who acts may see it afterwards.
 [[nodiscard]] Result<Ticket> told(Unit& unit, Ticket saved, TicketEvent event);
 
-/// The system's session of the same tenant.
-[[nodiscard]] Session system_beside(const Session& session);
 /// A condition about one row alone; `invalid` names the field and what is wrong.
 [[nodiscard]] Result<Predicate> row_condition(const TableInfo& table, const Catalog& catalog,
                                               std::string_view field, std::string_view text);

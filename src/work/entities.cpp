@@ -2,6 +2,7 @@
 
 #include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
+#include "bureau/work/schedule.hpp"
 #include "bureau/work/task.hpp"
 
 BUREAU_DEFINE_ENTITY(bureau::ConfiguredAgent);
@@ -10,3 +11,5 @@ BUREAU_DEFINE_ENTITY(bureau::AgentConnection);
 BUREAU_DEFINE_ENTITY(bureau::NetworkNode);
 BUREAU_DEFINE_ENTITY(bureau::AgentPresence);
 BUREAU_DEFINE_ENTITY(bureau::Task);
+BUREAU_DEFINE_ENTITY(bureau::Schedule);
+BUREAU_DEFINE_ENTITY(bureau::ScheduleOccurrence);

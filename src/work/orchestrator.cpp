@@ -101,6 +101,7 @@ bool Orchestrator::notice() {
   impl_->noticed.store(true, std::memory_order_release);
   impl_->look_for_interrupts.store(true, std::memory_order_release);
   impl_->committed.store(true, std::memory_order_release);
+  impl_->schedules_changed.store(true, std::memory_order_release);
   return impl_->works.load(std::memory_order_acquire);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "work/orchestrator_impl.hpp"
+#include "work/schedule_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -10,6 +11,10 @@ namespace {
 
 /// How long agents are not told of further commits.
 constexpr Duration telling_pause = std::chrono::milliseconds(100);
+/// How soon after a look at the schedules a commit, which may have made one, leads to the next.
+constexpr Duration schedule_pause = std::chrono::seconds(1);
+/// How many of them are fired before other duties have their turn.
+constexpr std::size_t schedules_at_once = 64;
 
 }  // namespace
 
@@ -86,6 +91,31 @@ void Orchestrator::Impl::tell_of_commits(Monotonic now) {
   }
 }
 
+/// Fires what is due. Returns when to be called again.
+Monotonic Orchestrator::Impl::see_to_schedules(Monotonic now) {
+  const bool due = clock().now() >= next_schedule;
+  const bool look = now >= next_schedule_look && schedules_changed.load(std::memory_order_acquire);
+  if (due || look) {
+    schedules_changed.store(false, std::memory_order_release);
+    next_schedule_look = now + schedule_pause;
+    auto next = detail::fire_schedules(access, schedules_at_once);
+    if (next) {
+      next_schedule = *next;
+    } else {
+      log(database.log(), LogLevel::error, "orchestrator", "the schedules could not be read",
+          {{"error", std::string_view(next.error().message)}});
+      next_schedule = Timestamp::never();
+      schedules_changed.store(true, std::memory_order_release);
+    }
+  }
+  Monotonic again =
+      schedules_changed.load(std::memory_order_acquire) ? next_schedule_look : Monotonic::never();
+  if (next_schedule != Timestamp::never()) {
+    again = std::min(again, now + std::max(Duration(0), next_schedule - clock().now()));
+  }
+  return again;
+}
+
 Monotonic Orchestrator::Impl::next_limit() const {
   Monotonic limit = Monotonic::never();
   std::lock_guard lock(mutex);
@@ -129,7 +159,8 @@ Result<Monotonic> Orchestrator::duties() {
   if (now >= self.next_telling && self.committed.exchange(false, std::memory_order_acq_rel)) {
     self.tell_of_commits(now);
   }
-  Monotonic next = std::min(self.next_rescue, self.next_limit());
+  Monotonic next = std::min(self.see_to_schedules(now), self.next_rescue);
+  next = std::min(next, self.next_limit());
   if (self.committed.load(std::memory_order_acquire)) next = std::min(next, self.next_telling);
   if (holds) next = std::min(next, self.next_heartbeat);
   const std::int64_t due = self.next_scheduled.load(std::memory_order_acquire);

@@ -70,6 +70,9 @@ struct Orchestrator::Impl {
   std::atomic<std::int64_t> last_heartbeat{-1};  // micros of the monotonic clock
   std::atomic<bool> upgraded{false};  // the file is a newer program's now: nothing more to do here
   Monotonic next_telling{};
+  std::atomic<bool> schedules_changed{true};  // perhaps: something was committed
+  Monotonic next_schedule_look{};
+  Timestamp next_schedule = Timestamp::never();
   Monotonic next_rescue{};
 
   [[nodiscard]] Clock& clock() const { return database.clock(); }
@@ -96,6 +99,7 @@ struct Orchestrator::Impl {
   void expire_overdue(Monotonic now);
   void see_interrupts();
   void tell_of_commits(Monotonic now);
+  Monotonic see_to_schedules(Monotonic now);
   Monotonic next_limit() const;
 };
 

@@ -1,8 +1,52 @@
 #include "bureau/work/task_policies.hpp"
 
+#include "bureau/work/agent_registry.hpp"
+#include "work/schedule_rules.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 
+namespace {
+
+/// Whoever saves a schedule is its owner, in whose name its tasks are enqueued: nobody schedules
+/// what another's rights would do.
+Result<void> add_schedule_policies(Policies& policies) {
+  policies.require("schedules", detail::check_schedule_row);
+  for (const char* table : {"schedules", "schedule_occurrences"}) {
+    Policy see;
+    see.name = "managers_see_it";
+    see.table = table;
+    see.command = Command::select;
+    see.using_rule = Rule::always();
+    see.roles = {"admin", "manager"};
+    BUREAU_TRY_VOID(policies.add(std::move(see)));
+  }
+  const auto keep = [&](const char* name, Command command, Rule before, Rule after) {
+    return policies.add({name,
+                         "schedules",
+                         command,
+                         PolicyMode::permissive,
+                         std::move(before),
+                         std::move(after),
+                         {"admin", "manager"}});
+  };
+  BUREAU_TRY_VOID(keep("managers_make_their_own", Command::insert, {}, "owner = $user"));
+  BUREAU_TRY_VOID(keep("managers_change_it", Command::update, Rule::always(), "owner = $user"));
+  BUREAU_TRY_VOID(keep("managers_remove_it", Command::remove, Rule::always(), {}));
+  return {};
+}
+
+}  // namespace
+
+Result<void> add_task_tables(Catalog& catalog) {
+  for (const TableInfo* table : {&table_of<Task>(), &table_of<AgentPresence>(),
+                                 &table_of<Schedule>(), &table_of<ScheduleOccurrence>()}) {
+    BUREAU_TRY_VOID(catalog.add(*table));
+  }
+  return {};
+}
+
 Result<void> add_task_policies(Policies& policies) {
+  BUREAU_TRY_VOID(add_schedule_policies(policies));
   Policy all;
   all.name = "tasks_of_the_tenant";
   all.table = "tasks";

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "work/new_task.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 
 std::int64_t task_rank(Timestamp run_at, Priority priority) {
@@ -45,18 +47,24 @@ Result<void> check_enqueue(const KindInfo& kind, const std::vector<Json>& payloa
   if (options.unique_key && options.unique_key->empty()) {
     return fail(Code::invalid, "unique_key: must not be empty", "unique_key");
   }
-  for (const Json& payload : payloads) {
-    if (const std::size_t size = payload.dump().size(); size > max_payload_bytes) {
-      return fail(Code::invalid,
-                  fmt::format("payload: {} bytes, the limit is {}", size, max_payload_bytes),
-                  "payload");
-    }
-  }
+  for (const Json& payload : payloads) BUREAU_TRY_VOID(detail::check_payload(payload));
   return {};
 }
 
+}  // namespace
+
+namespace detail {
+
+Result<void> check_payload(const Json& payload) {
+  const std::size_t size = payload.dump().size();
+  if (size <= max_payload_bytes) return {};
+  return fail(Code::invalid,
+              fmt::format("payload: {} bytes, the limit is {}", size, max_payload_bytes),
+              "payload");
+}
+
 Task new_task(const KindInfo& kind, Json payload, const EnqueueOptions& options, Timestamp now,
-              const Principal& principal) {
+              std::optional<Id<User>> enqueuer) {
   Task task;
   task.queue = kind.queue;
   task.kind = kind.name;
@@ -70,16 +78,17 @@ Task new_task(const KindInfo& kind, Json payload, const EnqueueOptions& options,
   task.status = task.run_at > now ? TaskStatus::scheduled : TaskStatus::ready;
   task.rank = task_rank(task.run_at, task.priority);
   task.unique_key = options.unique_key;
-  if (principal.user) task.enqueued_by = principal.user;
+  task.enqueued_by = enqueuer;
   return task;
 }
 
-Predicate holds_key(const Task& task) {
-  return col(&Task::kind) == task.kind && col(&Task::unique_key) == *task.unique_key &&
+Predicate holds_key(std::string_view kind, std::string_view unique_key) {
+  return col(&Task::kind) == std::string(kind) &&
+         col(&Task::unique_key) == std::string(unique_key) &&
          col(&Task::status) < TaskStatus::completed;
 }
 
-}  // namespace
+}  // namespace detail
 
 Result<std::vector<Task>> Tasks::enqueue_json(const KindInfo& kind, std::vector<Json> payloads,
                                               const EnqueueOptions& options) const {
@@ -97,11 +106,13 @@ Result<std::vector<Task>> Tasks::enqueue_json(const KindInfo& kind, std::vector<
     const Repository<Task> tasks{Scope(unit)};
     std::vector<Task> rows;
     rows.reserve(payloads.size());
+    std::optional<Id<User>> enqueuer;
+    if (const Id<User> user = unit.session().principal().user) enqueuer = user;
     for (const Json& payload : payloads) {
-      rows.push_back(new_task(kind, payload, options, unit.now(), unit.session().principal()));
+      rows.push_back(detail::new_task(kind, payload, options, unit.now(), enqueuer));
     }
     if (options.unique_key) {
-      BUREAU_TRY(auto present, tasks.first(holds_key(rows.front())));
+      BUREAU_TRY(auto present, tasks.first(detail::holds_key(kind.name, *options.unique_key)));
       if (present) {
         made = {std::move(*present)};
         return {};

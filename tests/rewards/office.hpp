@@ -87,8 +87,7 @@ struct Process {
     options.random = &random;
     options.log = std::move(log);
     must(Access::add_tables(options.catalog));
-    must(options.catalog.add(table_of<Task>()));
-    must(options.catalog.add(table_of<AgentPresence>()));
+    must(add_task_tables(options.catalog));
     must(support::add_tables(options.catalog));
     must(sales::add_tables(options.catalog));
     must(rewards::add_tables(options.catalog));

@@ -32,7 +32,7 @@ struct Office {
     options.clock = &clock;
     options.random = &random;
     must(Access::add_tables(options.catalog));
-    must(options.catalog.add(table_of<Task>()));
+    must(add_task_tables(options.catalog));
     must(support::add_tables(options.catalog));
     database = must(Database::open(std::move(options)));
     must(add_task_policies(policies));

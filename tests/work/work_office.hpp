@@ -39,8 +39,7 @@ struct Process {
     options.random = &random;
     options.log = std::move(log);
     must(Access::add_tables(options.catalog));
-    must(options.catalog.add(table_of<Task>()));
-    must(options.catalog.add(table_of<AgentPresence>()));
+    must(add_task_tables(options.catalog));
     database = must(Database::open(std::move(options)));
     Policies policies;
     must(add_task_policies(policies));

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "bureau/work/tasks.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail {
+
+/// The row of a task that is enqueued now. REQUIRES: options that are in order.
+[[nodiscard]] Task new_task(const KindInfo& kind, Json payload, const EnqueueOptions& options,
+                            Timestamp now, std::optional<Id<User>> enqueuer);
+/// `invalid` when it is over max_payload_bytes.
+[[nodiscard]] Result<void> check_payload(const Json& payload);
+/// The task of that kind with that key that has not ended.
+[[nodiscard]] Predicate holds_key(std::string_view kind, std::string_view unique_key);
+
+}  // namespace detail
+BUREAU_END_NAMESPACE
