@@ -82,7 +82,8 @@ struct Week {
 }  // namespace
 
 template <>
-inline constexpr auto bureau::record<Week> = bureau::fields(bureau::column("number", &Week::number));
+inline constexpr auto bureau::record<Week> = bureau::fields(bureau::column("number",
+                                                                           &Week::number));
 
 namespace {
 
