@@ -218,13 +218,13 @@ std::string difference(const std::vector<Timestamp>& said, const std::vector<Tim
          (b == due.end() ? "nothing" : b->to_string());
 }
 
-struct Change {
+struct ClockChange {
   const char* zone;
   const char* at;
 };
 /// Clocks set forward and back, by an hour or half of it, at night, at midnight and before it; a
 /// day that never was, and a zone where nothing changes.
-constexpr std::array<Change, 13> changes = {{
+constexpr std::array<ClockChange, 13> changes = {{
     {"America/New_York", "2026-03-08T07:00:00Z"},
     {"America/New_York", "2026-11-01T06:00:00Z"},
     {"Australia/Lord_Howe", "2026-04-04T15:00:00Z"},
@@ -318,7 +318,7 @@ TEST_CASE("cron: days are those of a calendar that is looked through") {
 
 TEST_CASE("cron: times are those of a clock that is looked at") {
   CHECK(rc::check("each minute of two days in which the clock is changed", [] {
-    const Change change =
+    const ClockChange change =
         changes[static_cast<std::size_t>(draw(0, static_cast<int>(changes.size()) - 2))];
     const Zone zone = Zone::find(change.zone).value();
     const Model model = draw_times(zone, utc(change.at), false);
@@ -327,7 +327,7 @@ TEST_CASE("cron: times are those of a clock that is looked at") {
                 std::chrono::minutes(1));
   }));
   CHECK(rc::check("each second of two hours in which the clock is changed", [] {
-    const Change change =
+    const ClockChange change =
         changes[static_cast<std::size_t>(draw(0, static_cast<int>(changes.size()) - 1))];
     const Zone zone = Zone::find(change.zone).value();
     const Model model = draw_times(zone, utc(change.at), true);
