@@ -38,8 +38,8 @@ struct CronFields {
 /// end: `FRI-MON`), steps `*/n`, `a/n` (to the field's end) and `a-b/n`, and lists of these. Sunday
 /// is 0 and 7. Days of the month also: `?` as `*`, `L` (the last), `L-3`, `15W` (the working day
 /// nearest to it in its month), `LW`. Days of the week also: `?`, `5L` (the last Friday), `1#2`
-/// (the second Monday). Or @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly,
-/// @every_minute, @every_second. Letters of either case.
+/// (the second Monday). Or `@yearly`, `@annually`, `@monthly`, `@weekly`, `@daily`, `@midnight`,
+/// `@hourly`, `@every_minute`, `@every_second`. Letters of either case.
 ///
 /// Where the clock is changed:
 /// - What falls into a skipped hour happens once, at the first moment after it. Only where every

@@ -80,10 +80,13 @@ class LockFile {
   /// The word of whoever else holds it; empty fields where he left none. None: nobody does.
   [[nodiscard]] std::optional<Word> other_holder() const;
 
+  /// What is known of another holder, to be put behind an error's message; empty when there is
+  /// none.
+  [[nodiscard]] std::string said_of_holder() const;
+
  private:
   explicit LockFile(FileHandle file, std::string path)
       : file_(std::move(file)), path_(std::move(path)) {}
-  [[nodiscard]] std::string said_of_holder() const;
   FileHandle file_;
   std::string path_;
   bool marked_ = false;
