@@ -68,7 +68,13 @@ expect 1 "sequence" "$bureau" watch tickets --after 99999999 --once
 task=$("$bureau" tasks list --where 'status = "ready"' --limit 1 | awk 'NR==2 {print $1}')
 expect 0 "$task" "$bureau" tasks show "$task"
 expect 1 "cannot become" "$bureau" tasks retry "$task"
+expect 0 "not before 2" "$bureau" tasks snooze "$task" --seconds 60
+expect 0 "$task" "$bureau" tasks list --where 'status = "scheduled"'
+expect 0 "0 ready" "$bureau" tasks retry --where 'kind = "triage_ticket"'
+expect 1 "say either" "$bureau" tasks retry "$task" --where 'kind = "triage_ticket"'
+expect 1 "say either" "$bureau" tasks retry
 expect 0 "cancelled" "$bureau" tasks cancel "$task"
+expect 1 "cannot become" "$bureau" tasks snooze "$task" --seconds 60
 expect 1 "" "$bureau" tasks show tsk_nonsense
 BUREAU_OFFICE=$scratch/office.db expect 0 "tickets" "$bureau" stats
 echo "text" >other.db

@@ -127,6 +127,27 @@ Result<void> work(const Settings& settings, std::size_t threads, bool until_idle
   return stopped;
 }
 
+/// `bureau tasks retry`: the one that is named, or all of the dead for which the predicate holds.
+Result<void> retry_tasks(const Office& office, const std::string& task, const std::string& where) {
+  if (task.empty() == where.empty()) {
+    return fail(Code::invalid, "retry: say either which task, or --where", "where");
+  }
+  const Tasks tasks(office.session());
+  if (!task.empty()) {
+    BUREAU_TRY(auto id, parse_task(task));
+    BUREAU_TRY_VOID(tasks.redrive(id));
+    fmt::print("{}: ready\n", task);
+    return {};
+  }
+  BUREAU_TRY(const Predicate dead, parse_where(office, table_of<Task>(), where));
+  std::uint64_t all = 0;
+  for (std::uint64_t some = 1; some > 0; all += some) {
+    BUREAU_TRY(some, tasks.redrive_all(dead));
+  }
+  fmt::print("{} ready\n", all);
+  return {};
+}
+
 /// Prints each change of a table's rows as it is committed, until interrupted.
 Result<void> watch(const Office& office, const TableInfo& table, const std::string& text,
                    std::optional<std::int64_t> after, bool until_idle) {
@@ -305,12 +326,24 @@ int run(int argc, char** argv, const Program& program) {
   auto* show = tasks->add_subcommand("show", "all that is known of one task");
   show->add_option("TASK", task, "its id")->required();
   show->callback(in_office([&](Office& office) { return show_task(office, task); }));
-  auto* retry_app = tasks->add_subcommand("retry", "drive a dead task again");
-  retry_app->add_option("TASK", task, "its id")->required();
-  retry_app->callback(in_office([&](Office& office) -> Result<void> {
+  std::string dead_where;
+  auto* retry_app = tasks->add_subcommand("retry", "drive dead tasks again: one, or with --where");
+  retry_app->add_option("TASK", task, "its id");
+  retry_app->add_option("--where", dead_where, "those of the dead for which this holds");
+  retry_app->callback(
+      in_office([&](Office& office) { return retry_tasks(office, task, dead_where); }));
+  double snooze_seconds = 0;
+  auto* snooze = tasks->add_subcommand("snooze", "let a task that has not begun rest");
+  snooze->add_option("TASK", task, "its id")->required();
+  snooze->add_option("--seconds", snooze_seconds, "from now")
+      ->required()
+      ->check(CLI::Range(0.001, 1e9));
+  snooze->callback(in_office([&](Office& office) -> Result<void> {
     BUREAU_TRY(auto id, parse_task(task));
-    BUREAU_TRY_VOID(Tasks(office.session()).redrive(id));
-    fmt::print("{}: ready\n", task);
+    const Timestamp until = office.engine->database().clock().now() +
+                            Duration(static_cast<std::int64_t>(snooze_seconds * 1e6));
+    BUREAU_TRY(const Task now, Tasks(office.session()).snooze(id, until));
+    fmt::print("{}: not before {}\n", task, now.run_at.to_string());
     return {};
   }));
   auto* cancel = tasks->add_subcommand("cancel", "end a task that has not ended");

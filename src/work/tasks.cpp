@@ -47,6 +47,17 @@ Result<void> check_enqueue(const KindInfo& kind, const std::vector<Json>& payloa
   if (options.unique_key && options.unique_key->empty()) {
     return fail(Code::invalid, "unique_key: must not be empty", "unique_key");
   }
+  if (options.unique_for < Duration(0)) {
+    return fail(Code::invalid,
+                fmt::format("unique_for: {} us is negative", options.unique_for.count()),
+                "unique_for");
+  }
+  if (!options.unique_key &&
+      (options.unique_for > Duration(0) || options.on_conflict != OnConflict::ignore)) {
+    return fail(Code::invalid,
+                "unique_key: on_conflict and unique_for go with a key; none is given",
+                "unique_key");
+  }
   for (const Json& payload : payloads) BUREAU_TRY_VOID(detail::check_payload(payload));
   return {};
 }
@@ -90,6 +101,36 @@ Predicate holds_key(std::string_view kind, std::string_view unique_key) {
 
 }  // namespace detail
 
+namespace {
+
+void end(Task& task, TaskStatus status, std::string_view reason, Timestamp now) {
+  task.status = status;
+  task.finished_at = now;
+  task.error = std::string(reason);
+}
+
+/// The task that keeps a new one with its key from being made. Cancels the one that the new one
+/// replaces.
+Result<std::optional<Task>> present_with_key(const Repository<Task>& tasks, const KindInfo& kind,
+                                             const EnqueueOptions& options, Timestamp now) {
+  BUREAU_TRY(auto present, tasks.first(detail::holds_key(kind.name, *options.unique_key)));
+  if (present && options.on_conflict == OnConflict::replace &&
+      present->status <= TaskStatus::ready) {
+    end(*present, TaskStatus::cancelled, "replaced by a newer task with its key", now);
+    present->error_code = std::string(to_string(Code::cancelled));
+    BUREAU_TRY_VOID(tasks.update(std::move(*present)));
+    return std::optional<Task>();
+  }
+  if (present || options.unique_for <= Duration(0)) return present;
+  return tasks.first(col(&Task::kind) == std::string(kind.name) &&
+                         col(&Task::unique_key) == *options.unique_key &&
+                         col(&Task::status) == TaskStatus::completed &&
+                         col(&Task::created_at) > now - options.unique_for,
+                     {{&col(&Task::created_at).info(), true}});
+}
+
+}  // namespace
+
 Result<std::vector<Task>> Tasks::enqueue_json(const KindInfo& kind, std::vector<Json> payloads,
                                               const EnqueueOptions& options) const {
   BUREAU_TRY_VOID(check_enqueue(kind, payloads, options));
@@ -112,7 +153,7 @@ Result<std::vector<Task>> Tasks::enqueue_json(const KindInfo& kind, std::vector<
       rows.push_back(detail::new_task(kind, payload, options, unit.now(), enqueuer));
     }
     if (options.unique_key) {
-      BUREAU_TRY(auto present, tasks.first(detail::holds_key(kind.name, *options.unique_key)));
+      BUREAU_TRY(auto present, present_with_key(tasks, kind, options, unit.now()));
       if (present) {
         made = {std::move(*present)};
         return {};
@@ -135,10 +176,15 @@ Error illegal(const Task& task, TaskStatus to) {
           "status"};
 }
 
-void end(Task& task, TaskStatus status, std::string_view reason, Timestamp now) {
-  task.status = status;
-  task.finished_at = now;
-  task.error = std::string(reason);
+/// Ready again, its attempts granted anew.
+void drive_again(Task& task, Timestamp now) {
+  task.status = TaskStatus::ready;
+  // The attempt number goes on: it fences, so it must never repeat. More attempts are granted.
+  task.max_attempts = task.attempt + std::max<std::int64_t>(1, task.max_attempts);
+  task.run_at = now;
+  task.rank = task_rank(now, task.priority);
+  task.finished_at.reset();
+  task.cancel_requested = false;
 }
 
 }  // namespace
@@ -167,18 +213,42 @@ Result<Task> Tasks::cancel(Id<Task> id, std::string_view reason) const {
   });
 }
 
+Result<Task> Tasks::snooze(Id<Task> id, Timestamp until) const {
+  const Timestamp now = repository_.rows().scope().session().database().clock().now();
+  if (until <= now) {
+    return fail(Code::invalid, fmt::format("until: {} is not to come", until.to_string()), "until");
+  }
+  return repository_.change(id, [&](Task& task) -> Result<void> {
+    if (task.status > TaskStatus::ready) return fail(illegal(task, TaskStatus::scheduled));
+    task.status = TaskStatus::scheduled;
+    task.run_at = until;
+    task.rank = task_rank(until, task.priority);
+    return {};
+  });
+}
+
 Result<Task> Tasks::redrive(Id<Task> id) const {
   const Timestamp now = repository_.rows().scope().session().database().clock().now();
   return repository_.change(id, [&](Task& task) -> Result<void> {
     if (task.status != TaskStatus::dead) return fail(illegal(task, TaskStatus::ready));
-    task.status = TaskStatus::ready;
-    // The attempt number goes on: it fences, so it must never repeat. More attempts are granted.
-    task.max_attempts = task.attempt + std::max<std::int64_t>(1, task.max_attempts);
-    task.run_at = now;
-    task.rank = task_rank(now, task.priority);
-    task.finished_at.reset();
-    task.cancel_requested = false;
+    drive_again(task, now);
     return {};
+  });
+}
+
+Result<std::uint64_t> Tasks::redrive_all(const Predicate& where, std::uint64_t limit) const {
+  return repository_.rows().scope().write([&](Unit& unit) -> Result<std::uint64_t> {
+    const Repository<Task> tasks{Scope(unit)};
+    Query dead;
+    dead.where = col(&Task::status) == TaskStatus::dead && where;
+    dead.order = {{&col(&Task::id).info(), false}};
+    dead.limit = limit;
+    BUREAU_TRY(auto found, tasks.list(dead));
+    for (Task& task : found) {
+      drive_again(task, unit.now());
+      BUREAU_TRY_VOID(tasks.update(std::move(task)));
+    }
+    return static_cast<std::uint64_t>(found.size());
   });
 }
 

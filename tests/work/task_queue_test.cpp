@@ -265,6 +265,89 @@ TEST_CASE("A failed attempt waits, is repeated, and ends among the dead letters 
   CHECK(dead.error_code == "unavailable");
 }
 
+TEST_CASE("Snoozed, a task that has not begun rests until then") {
+  Office office;
+  TaskQueue queue(*office.process.database);
+  const auto id = enqueue(office);
+  const Timestamp until = office.clock.now() + 1h;
+  CHECK(must(office.tasks().snooze(id, until)).status == TaskStatus::scheduled);
+  office.clock.advance(59min);
+  CHECK(must(queue.claim(many())).empty());
+  CHECK(must(office.tasks().snooze(id, until + 1h)).run_at == until + 1h);
+  office.clock.advance(61min);
+  CHECK(must(queue.claim(many())).size() == 1);
+  CHECK(code_of(office.tasks().snooze(id, until + 9h)) == Code::conflict);  // it runs
+  const auto other = enqueue(office);
+  CHECK(code_of(office.tasks().snooze(other, office.clock.now())) == Code::invalid);
+  CHECK(office.find(other).status == TaskStatus::ready);
+}
+
+TEST_CASE("Dead letters are driven again by predicate, the oldest first") {
+  Office office;
+  TaskQueue queue(*office.process.database);
+  std::vector<Id<Task>> dead;
+  for (int i = 0; i < 5; ++i) {
+    dead.push_back(enqueue(office));
+    const Task task = must(queue.claim(many())).at(0);
+    must(queue.fail(task, Error(i == 2 ? Code::forbidden : Code::invalid, "no"), add_up.retry));
+  }
+  const Predicate invalid = col(&Task::error_code) == "invalid";
+  CHECK(must(office.tasks().redrive_all(invalid, 3)) == 3);
+  CHECK(office.find(dead[3]).status == TaskStatus::ready);
+  CHECK(office.find(dead[4]).status == TaskStatus::dead);
+  CHECK(must(office.tasks().redrive_all(invalid, 3)) == 1);
+  CHECK(must(office.tasks().redrive_all(invalid, 3)) == 0);
+  CHECK(office.find(dead[2]).status == TaskStatus::dead);
+  CHECK(must(queue.claim(many())).size() == 4);
+  CHECK(must(office.tasks().redrive_all()) == 1);
+}
+
+TEST_CASE("A newer task with its key replaces one that has not begun") {
+  Office office;
+  TaskQueue queue(*office.process.database);
+  EnqueueOptions options;
+  options.unique_key = "report";
+  options.on_conflict = OnConflict::replace;
+  const Task first = must(office.tasks().enqueue(add_up, {1, 1}, options));
+  const Task second = must(office.tasks().enqueue(add_up, {2, 2}, options));
+  CHECK(second.id != first.id);
+  CHECK(office.find(first.id).status == TaskStatus::cancelled);
+  CHECK(office.find(first.id).error == "replaced by a newer task with its key");
+  const auto claimed = must(queue.claim(many()));
+  REQUIRE(claimed.size() == 1);
+  CHECK(claimed[0].id == second.id);
+  CHECK(must(office.tasks().enqueue(add_up, {3, 3}, options)).id == second.id);  // it has begun
+}
+
+TEST_CASE("A key may count for a while after its task was completed") {
+  Office office;
+  TaskQueue queue(*office.process.database);
+  EnqueueOptions options;
+  options.unique_key = "report";
+  options.unique_for = 1h;
+  const auto first = must(office.tasks().enqueue(add_up, {1, 1}, options)).id;
+  const Task task = must(queue.claim(many())).at(0);
+  const TaskQueue::Completion done{task.id, task.attempt, Json::object()};
+  must(queue.complete(std::span(&done, 1)));
+  office.clock.advance(59min);
+  CHECK(must(office.tasks().enqueue(add_up, {2, 2}, options)).id == first);
+  office.clock.advance(1min);
+  const auto second = must(office.tasks().enqueue(add_up, {3, 3}, options)).id;
+  CHECK(second != first);
+  must(office.tasks().cancel(second, "no"));
+  CHECK(must(office.tasks().enqueue(add_up, {4, 4}, options)).id != second);  // it did nothing
+
+  options.unique_key.reset();
+  CHECK(code_of(office.tasks().enqueue(add_up, {1, 1}, options)) == Code::invalid);
+  options = {};
+  options.on_conflict = OnConflict::replace;
+  CHECK(code_of(office.tasks().enqueue(add_up, {1, 1}, options)) == Code::invalid);
+  options = {};
+  options.unique_key = "report";
+  options.unique_for = -1s;
+  CHECK(code_of(office.tasks().enqueue(add_up, {1, 1}, options)) == Code::invalid);
+}
+
 TEST_CASE("Retries wait longer each time, within the cap, and jitter takes at most half off") {
   SeededRandom random(3);
   const Retry retry = retry::exponential(10, 1s, 1min);

@@ -36,6 +36,7 @@ inline constexpr std::array task_transitions{
     TaskTransition{TaskStatus::scheduled, TaskStatus::ready},
     TaskTransition{TaskStatus::scheduled, TaskStatus::cancelled},
     TaskTransition{TaskStatus::ready, TaskStatus::running},
+    TaskTransition{TaskStatus::ready, TaskStatus::scheduled},  // snoozed
     TaskTransition{TaskStatus::ready, TaskStatus::cancelled},
     TaskTransition{TaskStatus::running, TaskStatus::completed},
     TaskTransition{TaskStatus::running, TaskStatus::ready},  // handed back, or its worker died
@@ -140,7 +141,8 @@ inline constexpr auto schema<Task> =
           index("in_doubt", "kind", "error_code").where("status = \"in_doubt\""),
           index("dead", "kind", "error_code").where("status = \"dead\""),
           unique_index("unique_key", "tenant", "kind", "unique_key")
-              .where("unique_key is not null and status < \"completed\""));
+              .where("unique_key is not null and status < \"completed\""),
+          index("keyed", "tenant", "kind", "unique_key").where("unique_key is not null"));
 
 BUREAU_END_NAMESPACE
 

@@ -9,6 +9,12 @@
 
 BUREAU_BEGIN_NAMESPACE
 
+/// What enqueue does while a task of the kind with that key has not ended.
+enum class OnConflict {
+  ignore,   ///< nothing: it returns the one that is there
+  replace,  ///< cancels it and makes the new one, unless it has begun: then as ignore
+};
+
 struct EnqueueOptions {
   Priority priority = Priority::normal;
   Duration delay{0};                     ///< from now; not negative
@@ -16,6 +22,9 @@ struct EnqueueOptions {
   /// While a task of this kind with this key has not ended, a further one is not made: enqueue
   /// returns the one that is there.
   std::optional<std::string> unique_key = {};
+  OnConflict on_conflict = OnConflict::ignore;
+  /// Also one that is completed counts, until so long after it was enqueued; not negative.
+  Duration unique_for{0};
 };
 
 /// The tasks of a tenant, with a session's rights. On a unit, what it does commits with the unit's
@@ -52,8 +61,14 @@ class Tasks {
   /// Ends a task that has not ended. One that runs is asked to stop: it is cancelled when its
   /// handler returns, and its effects are not made. `conflict` when it has ended.
   Result<Task> cancel(Id<Task> id, std::string_view reason) const;
+  /// Lets a task that has not begun rest until then. `conflict` when it has begun or ended,
+  /// `invalid` for a moment that is not to come.
+  Result<Task> snooze(Id<Task> id, Timestamp until) const;
   /// Drives a dead task again, with its attempts counted anew. `conflict` unless it is dead.
   Result<Task> redrive(Id<Task> id) const;
+  /// The same for the dead ones for which `where` holds, the oldest first, all or none; returns how
+  /// many. More than `limit` are left for the next call.
+  Result<std::uint64_t> redrive_all(const Predicate& where = {}, std::uint64_t limit = 1000) const;
   /// Says what became of an unsafe effect whose outcome was unknown: completed, ready (do it
   /// again), cancelled or dead. `conflict` unless the task is in doubt.
   Result<Task> resolve(Id<Task> id, TaskStatus outcome, std::string_view reason) const;
