@@ -142,7 +142,8 @@ inline constexpr auto schema<Task> =
           index("dead", "kind", "error_code").where("status = \"dead\""),
           unique_index("unique_key", "tenant", "kind", "unique_key")
               .where("unique_key is not null and status < \"completed\""),
-          index("keyed", "tenant", "kind", "unique_key").where("unique_key is not null"));
+          index("completed_key", "tenant", "kind", "unique_key")
+              .where("unique_key is not null and status = \"completed\""));
 
 BUREAU_END_NAMESPACE
 
