@@ -47,16 +47,6 @@ std::string key_of(const Schedule& schedule) {
   return id::to_text(bureau::schema<Schedule>.prefix, schedule.id.value);
 }
 
-Result<Tenant> tenant_of(Reader& reader, Id<Tenant> id) {
-  Tenant tenant;
-  BUREAU_TRY_VOID(
-      reader.find(table_of<Tenant>(), id.value, [&](std::span<const Value> row) -> Result<bool> {
-        from_values(row, tenant);
-        return true;
-      }));
-  return tenant;
-}
-
 Result<void> note(Unit& unit, ScheduleOccurrence occurrence) {
   constexpr std::uint64_t at_once = 100;
   BUREAU_TRY_VOID(unit.transaction().remove(
@@ -83,8 +73,12 @@ Result<ScheduleOccurrence> decide(Unit& unit, const Schedule& schedule, const Sc
     occurrence.missed_since = schedule.next_at;
     return occurrence;
   }
-  BUREAU_TRY(occurrence.task, enqueue_occurrence(unit, schedule));
-  if (!occurrence.task) occurrence.outcome = OccurrenceOutcome::skipped;
+  BUREAU_TRY(const Enqueued enqueued, enqueue_occurrence(unit, schedule));
+  if (enqueued.is_new) {
+    occurrence.task = enqueued.task;
+  } else {
+    occurrence.outcome = OccurrenceOutcome::skipped;
+  }
   return occurrence;
 }
 
@@ -167,22 +161,28 @@ Result<Due> look(Database& database, std::size_t limit) {
 
 }  // namespace
 
-Result<std::optional<Id<Task>>> enqueue_occurrence(Unit& unit, const Schedule& schedule,
-                                                   Id<Task>* present) {
+Result<Tenant> tenant_of(Reader& reader, Id<Tenant> id) {
+  Tenant tenant;
+  BUREAU_TRY_VOID(
+      reader.find(table_of<Tenant>(), id.value, [&](std::span<const Value> row) -> Result<bool> {
+        from_values(row, tenant);
+        return true;
+      }));
+  return tenant;
+}
+
+Result<Enqueued> enqueue_occurrence(Unit& unit, const Schedule& schedule) {
   EnqueueOptions options;
   options.priority = schedule.priority;
   const Repository<Task> tasks{Scope(unit)};
   if (schedule.overlap == Overlap::skip) {
     options.unique_key = key_of(schedule);
     BUREAU_TRY(const auto before, tasks.first(holds_key(schedule.kind, *options.unique_key)));
-    if (before) {
-      if (present != nullptr) *present = before->id;
-      return std::optional<Id<Task>>();
-    }
+    if (before) return Enqueued{before->id, false};
   }
   BUREAU_TRY(const Task task, tasks.insert(new_task(kind_of(schedule), schedule.payload, options,
                                                     unit.now(), schedule.owner)));
-  return std::optional(task.id);
+  return Enqueued{task.id};
 }
 
 Result<Timestamp> fire_schedules(Access& access, std::size_t limit) {

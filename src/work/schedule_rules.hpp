@@ -25,11 +25,14 @@ struct ScheduleRule {
 [[nodiscard]] Result<void> check_schedule_row(std::span<const Value> before,
                                               std::span<const Value> after);
 
-/// Enqueues the schedule's task in the system's unit, in its owner's name. None: with
-/// Overlap::skip, the task of one before has not ended; `present` is that one then.
-[[nodiscard]] Result<std::optional<Id<Task>>> enqueue_occurrence(Unit& unit,
-                                                                 const Schedule& schedule,
-                                                                 Id<Task>* present = nullptr);
+struct Enqueued {
+  Id<Task> task;
+  bool is_new = true;  ///< false: with Overlap::skip, the one before, which has not ended
+};
+/// Enqueues the schedule's task, in its owner's name.
+[[nodiscard]] Result<Enqueued> enqueue_occurrence(Unit& unit, const Schedule& schedule);
+
+[[nodiscard]] Result<Tenant> tenant_of(Reader& reader, Id<Tenant> id);
 
 /// Fires what is due in all tenants, one occurrence a commit, at most `limit`. Returns when to look
 /// again: when the next is due, or now when there was more.

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "access/library_rows.hpp"
 #include "access/rights.hpp"
 #include "bureau/work/schedule.hpp"
 #include "work/new_task.hpp"
@@ -74,23 +75,11 @@ Result<void> check_schedule_row(std::span<const Value>, std::span<const Value> a
 
 namespace {
 
-Result<std::string> zone_of_tenant(Reader& reader, Id<Tenant> id) {
-  std::string zone = "UTC";
-  BUREAU_TRY_VOID(
-      reader.find(table_of<Tenant>(), id.value, [&](std::span<const Value> row) -> Result<bool> {
-        Tenant tenant;
-        from_values(row, tenant);
-        zone = std::move(tenant.zone);
-        return true;
-      }));
-  return zone;
-}
-
 /// Has it fire next after now, by what it says.
 Result<void> begin_anew(Unit& unit, Schedule& schedule) {
-  BUREAU_TRY(const std::string zone,
-             zone_of_tenant(unit.transaction().reader(), unit.session().principal().tenant));
-  BUREAU_TRY(const auto rule, detail::rule_of(schedule, zone));
+  BUREAU_TRY(const Tenant tenant,
+             detail::tenant_of(unit.transaction().reader(), unit.session().principal().tenant));
+  BUREAU_TRY(const auto rule, detail::rule_of(schedule, tenant.zone));
   schedule.next_at = rule.next(unit.now());
   schedule.next_for = rule.text;
   return {};
@@ -146,10 +135,7 @@ Result<Schedule> Schedules::save_json(const NewSchedule& given, const KindInfo& 
     own(unit, row);
     BUREAU_TRY_VOID(begin_anew(unit, row));
     if (!present) return rows.insert(std::move(row));
-    row.id = present->id;
-    row.tenant = present->tenant;
-    row.version = present->version;
-    row.created_at = present->created_at;
+    detail::succeed(*present, row);
     row.status = present->status;
     row.last_at = present->last_at;
     return rows.update(std::move(row));
@@ -176,16 +162,17 @@ Result<std::vector<ScheduleOccurrence>> Schedules::history(Id<Schedule> id,
 }
 
 Result<std::vector<Timestamp>> Schedules::upcoming(Id<Schedule> id, std::size_t count) const {
-  std::vector<Timestamp> out;
-  BUREAU_TRY_VOID(rows_.rows().scope().read([&](Reader& reader) -> Result<void> {
-    out.clear();
-    BUREAU_TRY(const Schedule schedule, rows_.find(id));
-    BUREAU_TRY(const std::string zone, zone_of_tenant(reader, schedule.tenant));
-    BUREAU_TRY(const auto rule, detail::rule_of(schedule, zone));
-    Timestamp at = rows_.rows().scope().session().database().clock().now();
-    while (out.size() < count && (at = rule.next(at)) != Timestamp::never()) out.push_back(at);
+  const Scope& scope = rows_.rows().scope();
+  BUREAU_TRY(const Schedule schedule, rows_.find(id));
+  Tenant tenant;
+  BUREAU_TRY_VOID(scope.read([&](Reader& reader) -> Result<void> {
+    BUREAU_TRY(tenant, detail::tenant_of(reader, schedule.tenant));
     return {};
   }));
+  BUREAU_TRY(const auto rule, detail::rule_of(schedule, tenant.zone));
+  std::vector<Timestamp> out;
+  Timestamp at = scope.session().database().clock().now();
+  while (out.size() < count && (at = rule.next(at)) != Timestamp::never()) out.push_back(at);
   return out;
 }
 
@@ -201,17 +188,17 @@ Result<Id<Task>> Schedules::run_now(Id<Schedule> id) const {
   return rows_.rows().scope().write([&](Unit& unit) -> Result<Id<Task>> {
     BUREAU_TRY(Schedule schedule, Repository<Schedule>{Scope(unit)}.find(id));
     own(unit, schedule);
+    BUREAU_TRY(const auto enqueued, detail::enqueue_occurrence(unit, schedule));
+    if (!enqueued.is_new) return enqueued.task;
     ScheduleOccurrence occurrence;
-    Id<Task> present;
-    BUREAU_TRY(occurrence.task, detail::enqueue_occurrence(unit, schedule, &present));
-    if (!occurrence.task) return present;
+    occurrence.task = enqueued.task;
     occurrence.schedule = id;
     occurrence.due_at = unit.now();
     occurrence.by_hand = true;
     const Session system = detail::system_beside(unit.session());
     Unit of_system(system, unit.transaction());
     BUREAU_TRY_VOID(Repository<ScheduleOccurrence>{Scope(of_system)}.insert(occurrence));
-    return *occurrence.task;
+    return enqueued.task;
   });
 }
 
