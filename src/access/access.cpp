@@ -135,13 +135,7 @@ Session Access::agent(Id<Tenant> tenant, std::string_view name, std::string_view
   return Session(std::move(state));
 }
 
-Session Access::system(Id<Tenant> tenant) {
-  auto state = std::make_shared<Session::State>();
-  state->access = impl_.get();
-  state->principal = Principal::of_system(tenant);
-  state->live = impl_->live(state->principal);
-  return Session(std::move(state));
-}
+Session Access::system(Id<Tenant> tenant) { return detail::system_of(*impl_, tenant); }
 
 Result<Session> Access::session(Id<Tenant> tenant, Id<User> user) {
   if (!user) return fail(Code::invalid, "user: 0 is no id", "user");

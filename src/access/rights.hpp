@@ -234,6 +234,8 @@ struct SessionDoor {
 /// The system's session of the same tenant: for what follows from something that a principal was
 /// allowed to do, in a Unit of its own on the same transaction.
 [[nodiscard]] Session system_beside(const Session& session);
+/// The same of a tenant.
+[[nodiscard]] Session system_of(Access::Impl& access, Id<Tenant> tenant);
 
 }  // namespace detail
 

@@ -4,9 +4,8 @@
 #include <limits>
 
 #include "access/cursor.hpp"
+#include "access/library_rows.hpp"
 #include "access/rights.hpp"
-#include "access/taken_over.hpp"
-#include "access/worked_out.hpp"
 #include "bureau/access/repository.hpp"
 
 BUREAU_BEGIN_NAMESPACE

@@ -90,12 +90,16 @@ Attribution SessionDoor::attribution(const Session::State& state) {
   return {state.principal.tenant.value, state.principal.user.value, state.task};
 }
 
-Session system_beside(const Session& session) {
+Session system_of(Access::Impl& access, Id<Tenant> tenant) {
   auto state = std::make_shared<Session::State>();
-  state->access = session.state().access;
-  state->principal = Principal::of_system(session.principal().tenant);
-  state->live = state->access->live(state->principal);
+  state->access = &access;
+  state->principal = Principal::of_system(tenant);
+  state->live = access.live(state->principal);
   return Session(std::move(state));
+}
+
+Session system_beside(const Session& session) {
+  return system_of(*session.state().access, session.principal().tenant);
 }
 
 Result<void> SessionDoor::in_unit(const Session& session, Transaction& transaction,

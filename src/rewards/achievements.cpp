@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "access/library_rows.hpp"
 #include "rewards/desk.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -97,10 +98,7 @@ Result<Achievement> Achievements::save(const NewAchievement& given) const {
       return rows.insert(std::move(row));
     }
     BUREAU_TRY_VOID(check_same(*present, made));
-    row.id = present->id;
-    row.tenant = present->tenant;
-    row.version = present->version;
-    row.created_at = present->created_at;
+    bureau::detail::succeed(*present, row);
     row.counts_after = present->counts_after;
     return rows.update(std::move(row));
   });

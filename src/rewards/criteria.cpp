@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "bureau/core/json.hpp"
+#include "core/text.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace rewards::inside {
@@ -17,12 +18,7 @@ tl::unexpected<Error> refuse(std::string_view field, std::string rule) {
   return fail(Code::invalid, fmt::format("{}: {}", field, rule), std::string(field));
 }
 
-std::string shortened(std::string_view text, std::size_t bytes = 80) {
-  if (text.size() <= bytes) return std::string(text);
-  std::size_t end = bytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "...";
-}
+std::string shortened(std::string_view text) { return bureau::detail::shortened(text, 80); }
 
 void columns_of(const Predicate::NodePtr& node, std::vector<const ColumnInfo*>& out) {
   if (node == nullptr) return;

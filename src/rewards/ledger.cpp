@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "access/library_rows.hpp"
 #include "bureau/core/civil.hpp"
 #include "rewards/batch.hpp"
 #include "rewards/desk.hpp"
@@ -65,10 +66,7 @@ Result<PointRule> Points::save_rule(const NewPointRule& given) const {
                       given.key),
           "criteria");
     }
-    row.id = present->id;
-    row.tenant = present->tenant;
-    row.version = present->version;
-    row.created_at = present->created_at;
+    bureau::detail::succeed(*present, row);
     row.counts_after = present->counts_after;
     return rows.update(std::move(row));
   });

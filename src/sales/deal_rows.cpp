@@ -6,7 +6,7 @@
 #include <array>
 
 #include "access/active_user.hpp"
-#include "access/worked_out.hpp"
+#include "access/library_rows.hpp"
 #include "sales/deal_rules.hpp"
 #include "store/row_values.hpp"
 
@@ -143,26 +143,6 @@ Result<void> follow_history(Unit& unit, const Deal& before, const Deal& after) {
 
 }  // namespace
 
-Result<Deal> stored_deal(Unit& unit, Id<Deal> id) {
-  BUREAU_TRY(Deal deal, Repository<Deal>{Scope(unit)}.find(id));
-  if (!unit.hides(table_of<Deal>())) return deal;
-  BUREAU_TRY_VOID(unit.transaction().reader().find(table_of<Deal>(), id.value,
-                                                   [&](std::span<const Value> row) -> Result<bool> {
-                                                     from_values(row, deal);
-                                                     return true;
-                                                   }));
-  return deal;
-}
-
-Result<Deal> as_seen(Unit& unit, Deal saved) {
-  if (!unit.hides(table_of<Deal>())) return saved;
-  auto seen = Repository<Deal>{Scope(unit)}.find(saved.id);
-  if (seen || seen.error().code != Code::not_found) return seen;
-  Deal out_of_sight;
-  out_of_sight.id = saved.id;
-  return out_of_sight;
-}
-
 Result<Deal> save(Unit& unit, const Deal& before, const Deal& after) {
   // What follows from the stage and the figures that he asked for.
   static constexpr std::array<std::string_view, 12> worked_out = {
@@ -175,12 +155,7 @@ Result<Deal> save(Unit& unit, const Deal& before, const Deal& after) {
 }
 
 Result<Deal> save_consequence(Unit& unit, const Deal& before, Deal after) {
-  after.version = before.version + 1;
-  after.updated_at = std::max(unit.now(), before.created_at);  // the clock may have stepped back
-  BUREAU_TRY_VOID(unit.transaction().replace(table_of<Deal>(),
-                                             bureau::detail::RowValues(before).values(),
-                                             bureau::detail::RowValues(after).values()));
-  return after;
+  return bureau::detail::replace_consequence(unit, before, std::move(after));
 }
 
 }  // namespace sales::inside

@@ -44,13 +44,6 @@ std::int64_t month_of(Timestamp t) {
 }
 }  // namespace
 
-std::string shortened(std::string_view text, std::size_t bytes) {
-  if (text.size() <= bytes) return std::string(text);
-  std::size_t end = bytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "...";
-}
-
 Result<void> check_text(std::string_view field, std::string_view text,
                         std::size_t max_code_points) {
   const auto refuse = [&](std::string rule) {
@@ -75,15 +68,6 @@ Result<void> check_value(const Money& value) {
   if (value.minor >= 0) return {};
   return fail(Code::invalid, fmt::format("value: {} is negative", value.to_string()), "value");
 }
-
-namespace {
-/// An object or null.
-Result<void> check_custom(const Json& custom) {
-  if (custom.is_null() || custom.as_object() != nullptr) return {};
-  return fail(Code::invalid, fmt::format("custom: {} is not an object", shortened(custom.dump())),
-              "custom");
-}
-}  // namespace
 
 Result<void> check_probability(std::int64_t probability_bp) {
   if (probability_bp >= 0 && probability_bp <= certain_bp) return {};
@@ -143,7 +127,7 @@ Result<void> check_new_deal(const NewDeal& deal, Timestamp now) {
   if (!deal.lost_reason.empty()) {
     BUREAU_TRY_VOID(check_text("lost_reason", deal.lost_reason, max_reason));
   }
-  BUREAU_TRY_VOID(check_custom(deal.custom));
+  BUREAU_TRY_VOID(bureau::detail::check_object("custom", deal.custom));
   return check_past(deal, now);
 }
 
@@ -197,7 +181,7 @@ Result<void> check_deal_row(std::span<const Value> before, std::span<const Value
   }
   if (changed(before, after, {&custom})) {
     BUREAU_TRY(const Json json, Json::parse(after[custom.index].as_text()));
-    BUREAU_TRY_VOID(check_custom(json));
+    BUREAU_TRY_VOID(bureau::detail::check_object("custom", json));
   }
   const ColumnInfo &value = col(&Deal::value_minor).info(), &currency = col(&Deal::currency).info(),
                    &probability = col(&Deal::probability_bp).info(),

@@ -4,10 +4,15 @@
 
 #include <map>
 
+#include "access/library_rows.hpp"
 #include "bureau/sales/deals.hpp"
+#include "core/text.hpp"
+#include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace sales::inside {
+
+using bureau::detail::shortened;
 
 // Input, before anything is written: `invalid` names the field, the value and the rule.
 /// Valid UTF-8 that says something, of at most so many code points.
@@ -23,8 +28,6 @@ namespace sales::inside {
 [[nodiscard]] Result<void> check_activity_row(std::span<const Value> before,
                                               std::span<const Value> after);
 [[nodiscard]] Result<void> check_new_activity(const NewActivity& activity);
-/// At most `bytes` of it for an error's text, cut between characters, with an ellipsis.
-[[nodiscard]] std::string shortened(std::string_view text, std::size_t bytes = 40);
 
 template <class E>
 [[nodiscard]] std::string_view name_of(E value) {
@@ -57,11 +60,6 @@ struct Course {
                                  Timestamp now);
 [[nodiscard]] Result<void> refuse_closed(const Deal& deal, std::string_view what);
 
-/// The deal as it is stored, when the principal sees it: what follows from a change is worked out
-/// from all its columns, whichever are hidden from him.
-[[nodiscard]] Result<Deal> stored_deal(Unit& unit, Id<Deal> id);
-/// What the principal is given of it; by its id alone where it is out of sight now.
-[[nodiscard]] Result<Deal> as_seen(Unit& unit, Deal saved);
 /// Writes a change that a principal asked for: his rights to change the deal decide. The history
 /// follows when it has entered a stage.
 [[nodiscard]] Result<Deal> save(Unit& unit, const Deal& before, const Deal& after);

@@ -20,11 +20,11 @@ Id<Tenant> tenant_of(Unit& unit) { return unit.session().principal().tenant; }
 template <class F>
 Result<Deal> change_deal(const Scope& scope, Id<Deal> id, F&& change) {
   return scope.write([&](Unit& unit) -> Result<Deal> {
-    BUREAU_TRY(const Deal before, stored_deal(unit, id));
+    BUREAU_TRY(const Deal before, bureau::detail::stored_row(unit, id));
     Deal after = before;
     BUREAU_TRY_VOID(change(after, unit));
     BUREAU_TRY(Deal saved, save(unit, before, after));
-    return as_seen(unit, std::move(saved));
+    return bureau::detail::as_seen(unit, std::move(saved));
   });
 }
 
@@ -377,7 +377,7 @@ Result<DealActivity> Deals::add_activity(Id<Deal> id, const NewActivity& given) 
                   fmt::format("kind: \"{}\" is written by the system alone", name_of(given.kind)),
                   "kind");
     }
-    BUREAU_TRY(const Deal before, stored_deal(unit, id));
+    BUREAU_TRY(const Deal before, bureau::detail::stored_row(unit, id));
     DealActivity activity;
     activity.deal = id;
     activity.contact = given.contact;
@@ -412,7 +412,7 @@ Result<DealActivity> Deals::end_activity(Id<DealActivity> id, ActivityStatus sta
     if (status == ActivityStatus::done) activity.done_at = unit.now();
     BUREAU_TRY(activity, activities.update(std::move(activity)));
     if (status != ActivityStatus::done) return activity;
-    BUREAU_TRY(const Deal before, stored_deal(unit, activity.deal));
+    BUREAU_TRY(const Deal before, bureau::detail::stored_row(unit, activity.deal));
     Deal after = before;
     after.last_activity_at = std::max(unit.now(), before.last_activity_at);
     BUREAU_TRY_VOID(save_consequence(unit, before, std::move(after)));

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "bureau/core/json.hpp"
+#include "core/text.hpp"
 #include "store/json_check.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -157,6 +158,12 @@ Result<void> check_column_value(std::string_view table, const ColumnInfo& column
     default:
       return {};
   }
+}
+
+Result<void> check_object(std::string_view field, const Json& json) {
+  if (json.is_null() || json.as_object() != nullptr) return {};
+  return fail(Code::invalid, fmt::format("{}: {} is not an object", field, shortened(json.dump())),
+              std::string(field));
 }
 
 bool is_plain_name(std::string_view name) {

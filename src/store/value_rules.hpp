@@ -33,6 +33,8 @@ namespace detail {
 /// check_value, with the table's name in errors when it is not empty.
 [[nodiscard]] Result<void> check_column_value(std::string_view table, const ColumnInfo& column,
                                               const Value& value);
+/// `invalid` for JSON that is neither an object nor null.
+[[nodiscard]] Result<void> check_object(std::string_view field, const Json& json);
 /// [a-z][a-z0-9_]*, at most 48 bytes.
 [[nodiscard]] bool is_plain_name(std::string_view name);
 /// What the name of a folded column's hidden companion ends in; no declared name does.

@@ -305,7 +305,7 @@ class ActionRun {
 
  private:
   Result<void> read_again() {
-    BUREAU_TRY(before_, detail::stored_ticket(unit_, before_.id));
+    BUREAU_TRY(before_, detail::stored_row(unit_, before_.id));
     after_ = before_;
     return {};
   }
@@ -362,7 +362,7 @@ class ActionRun {
       case ActionKind::remove_tags:
         return change_tags(ticket, action);
       case ActionKind::set_field: {
-        BUREAU_TRY_VOID(detail::check_custom(ticket.custom));
+        BUREAU_TRY_VOID(detail::check_object("custom", ticket.custom));
         const Json custom = ticket.custom.is_null() ? Json::object() : ticket.custom;
         ticket.custom = without(custom, action.field);
         if (!action.value.is_null()) ticket.custom.set(action.field, action.value);
@@ -442,7 +442,7 @@ namespace detail {
 
 Result<void> do_actions(Unit& unit, Id<Ticket> id, std::span<const TicketAction> actions,
                         OnRefused on_refused) {
-  BUREAU_TRY(Ticket ticket, stored_ticket(unit, id));
+  BUREAU_TRY(Ticket ticket, stored_row(unit, id));
   ActionRun run(unit, std::move(ticket), on_refused);
   for (const TicketAction& action : actions) BUREAU_TRY_VOID(run.act(action));
   return run.flush();

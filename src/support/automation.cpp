@@ -102,9 +102,7 @@ Result<Trigger> Triggers::save(const NewTrigger& given) const {
     const Repository<Trigger> rows{Scope(unit)};
     BUREAU_TRY(auto present, rows.first(col(&Trigger::name) == row.name));
     if (!present) return rows.insert(std::move(row));
-    row.id = present->id;
-    row.tenant = present->tenant;
-    row.version = present->version;
+    detail::succeed(*present, row);
     return rows.update(std::move(row));
   });
 }

@@ -92,7 +92,7 @@ Result<TicketLink> Tickets::link(Id<Ticket> a, LinkType type, Id<Ticket> b) cons
   }
   return links_.rows().scope().write([&](Unit& unit) -> Result<TicketLink> {
     for (const Id<Ticket> end : {a, b}) {
-      BUREAU_TRY(const Ticket ticket, detail::stored_ticket(unit, end));
+      BUREAU_TRY(const Ticket ticket, detail::stored_row(unit, end));
       BUREAU_TRY_VOID(refuse_merged(ticket));
     }
     const Repository<TicketLink> links{Scope(unit)};

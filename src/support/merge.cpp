@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "access/taken_over.hpp"
+#include "access/library_rows.hpp"
 #include "store/row_values.hpp"
 #include "support/ticket_rules.hpp"
 #include "support/trigger_runs.hpp"
@@ -20,7 +20,7 @@ namespace detail {
 Result<Ticket> standing_for(Unit& unit, Ticket ticket) {
   // No circle: merge() never leads to a ticket that comes back here.
   while (ticket.state == TicketState::merged && ticket.merged_into) {
-    BUREAU_TRY(ticket, stored_ticket(unit, *ticket.merged_into));
+    BUREAU_TRY(ticket, stored_row(unit, *ticket.merged_into));
   }
   return ticket;
 }
@@ -123,8 +123,8 @@ Result<Ticket> merge_in(Unit& unit, const Ticket& source, const Ticket& target) 
 
 Result<Ticket> Tickets::merge(Id<Ticket> source, Id<Ticket> target) const {
   return tickets_.rows().scope().write([&](Unit& unit) -> Result<Ticket> {
-    BUREAU_TRY(const Ticket from, detail::stored_ticket(unit, source));
-    BUREAU_TRY(const Ticket named, detail::stored_ticket(unit, target));
+    BUREAU_TRY(const Ticket from, detail::stored_row(unit, source));
+    BUREAU_TRY(const Ticket named, detail::stored_row(unit, target));
     BUREAU_TRY(const Ticket into, detail::standing_for(unit, named));
     BUREAU_TRY_VOID(check_merge(from, named, into));
     BUREAU_TRY(Ticket grown, merge_in(unit, from, into));
@@ -242,7 +242,7 @@ Result<Ticket> insert_part(Unit& unit, const Ticket& source, const SplitTicket& 
 Result<Ticket> Tickets::split(Id<Ticket> source, const SplitTicket& split) const {
   BUREAU_TRY_VOID(detail::check_subject(split.subject));
   return tickets_.rows().scope().write([&](Unit& unit) -> Result<Ticket> {
-    BUREAU_TRY(const Ticket before, detail::stored_ticket(unit, source));
+    BUREAU_TRY(const Ticket before, detail::stored_row(unit, source));
     BUREAU_TRY_VOID(detail::refuse_ended(before, "nothing is taken out of it"));
     BUREAU_TRY(const Parts parts, take_apart(unit, before, split.messages));
     Ticket after = before;

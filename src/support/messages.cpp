@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "access/taken_over.hpp"
+#include "access/library_rows.hpp"
 #include "store/row_values.hpp"
 #include "support/ticket_rules.hpp"
 #include "support/trigger_runs.hpp"
@@ -73,7 +73,7 @@ Result<Message> follow_up(Unit& unit, const Ticket& closed, const NewMessage& gi
 }  // namespace
 
 Result<Message> append_message(Unit& unit, Id<Ticket> id, const NewMessage& given, Decide decide) {
-  BUREAU_TRY(Ticket named, stored_ticket(unit, id));
+  BUREAU_TRY(Ticket named, stored_row(unit, id));
   BUREAU_TRY(const Ticket before, standing_for(unit, std::move(named)));
   BUREAU_TRY_VOID(refuse_known(unit, given.external_id));
   if (before.state == TicketState::closed && given.sender == Sender::customer) {
@@ -154,7 +154,7 @@ Result<Message> Tickets::add_message(Id<Ticket> id, const NewMessage& message) c
 
 Result<Message> Tickets::reply(Id<Ticket> id, std::string body) const {
   return tickets_.rows().scope().write([&](Unit& unit) -> Result<Message> {
-    BUREAU_TRY(const Ticket ticket, detail::stored_ticket(unit, id));
+    BUREAU_TRY(const Ticket ticket, detail::stored_row(unit, id));
     const Id<User> actor = unit.session().principal().user;
     const bool own = actor && actor == ticket.customer;
     const NewMessage message{own ? Sender::customer : detail::staff(unit.session()),

@@ -5,7 +5,7 @@
 #include <array>
 #include <map>
 
-#include "access/worked_out.hpp"
+#include "access/library_rows.hpp"
 #include "store/row_values.hpp"
 #include "support/ticket_rules.hpp"
 
@@ -136,17 +136,6 @@ Result<void> check_assignee(Reader& reader, const Ticket& ticket) {
               "assignee");
 }
 
-Result<Ticket> stored_ticket(Unit& unit, Id<Ticket> id) {
-  BUREAU_TRY(Ticket ticket, Repository<Ticket>{Scope(unit)}.find(id));
-  if (!unit.hides(table_of<Ticket>())) return ticket;
-  BUREAU_TRY_VOID(unit.transaction().reader().find(table_of<Ticket>(), id.value,
-                                                   [&](std::span<const Value> row) -> Result<bool> {
-                                                     from_values(row, ticket);
-                                                     return true;
-                                                   }));
-  return ticket;
-}
-
 Result<Ticket> save(Unit& unit, const Ticket& before, const Ticket& after) {
   // What follows from what he asked for.
   static constexpr std::array<std::string_view, 9> worked_out = {
@@ -158,21 +147,9 @@ Result<Ticket> save(Unit& unit, const Ticket& before, const Ticket& after) {
 }
 
 Result<Ticket> save_consequence(Unit& unit, const Ticket& before, Ticket after) {
-  after.version = before.version + 1;
-  after.updated_at = std::max(unit.now(), before.created_at);  // the clock may have stepped back
-  BUREAU_TRY_VOID(unit.transaction().replace(table_of<Ticket>(), RowValues(before).values(),
-                                             RowValues(after).values()));
+  BUREAU_TRY(after, replace_consequence(unit, before, std::move(after)));
   BUREAU_TRY_VOID(follow_workload(unit, &before, after));
   return after;
-}
-
-Result<Ticket> as_seen(Unit& unit, Ticket saved) {
-  if (!unit.hides(table_of<Ticket>())) return saved;
-  auto seen = Repository<Ticket>{Scope(unit)}.find(saved.id);
-  if (seen) return seen;
-  Ticket out_of_sight;
-  out_of_sight.id = saved.id;
-  return out_of_sight;
 }
 
 }  // namespace detail

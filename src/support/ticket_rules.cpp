@@ -12,14 +12,6 @@ constexpr std::size_t max_subject = 500, max_text = 100'000, max_external_id = 2
 constexpr std::size_t max_tags = 50, max_tag = 64;
 constexpr std::size_t derived_subject_bytes = 120;
 
-/// The end of the last whole character within the first `bytes`.
-std::size_t cut(std::string_view text, std::size_t bytes) {
-  if (text.size() <= bytes) return text.size();
-  std::size_t end = bytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return end;
-}
-
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
 }
@@ -40,11 +32,6 @@ Result<void> check_text(std::string_view field, std::string_view text,
   return {};
 }
 }  // namespace
-
-std::string shortened(std::string_view text, std::size_t bytes) {
-  const std::size_t end = cut(text, bytes);
-  return std::string(text.substr(0, end)) + (end < text.size() ? "..." : "");
-}
 
 std::string subject_of(std::string_view body) {
   const std::size_t begin = body.find_first_not_of(" \t\r\n\v\f");
@@ -80,17 +67,11 @@ Result<void> check_external_id(const std::optional<std::string>& external_id) {
   return check_text("external_id", *external_id, max_external_id);
 }
 
-Result<void> check_custom(const Json& custom) {
-  if (custom.is_null() || custom.as_object() != nullptr) return {};
-  return fail(Code::invalid, fmt::format("custom: {} is not an object", shortened(custom.dump())),
-              "custom");
-}
-
 Result<void> check_ticket_row(std::span<const Value> before, std::span<const Value> after) {
   const std::uint16_t at = col(&Ticket::custom).info().index;
   if (!before.empty() && before[at] == after[at]) return {};
   BUREAU_TRY(const Json custom, Json::parse(after[at].as_text()));
-  return check_custom(custom);
+  return check_object("custom", custom);
 }
 
 Result<void> check_new_ticket(const NewTicket& ticket) {
@@ -100,7 +81,7 @@ Result<void> check_new_ticket(const NewTicket& ticket) {
   if (!ticket.customer) {
     return fail(Code::invalid, "customer: none is given; a ticket is somebody's", "customer");
   }
-  return check_custom(ticket.custom);
+  return check_object("custom", ticket.custom);
 }
 
 Result<void> check_new_message(const NewMessage& message) {

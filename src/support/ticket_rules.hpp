@@ -5,9 +5,12 @@
 #include <functional>
 
 #include "access/active_user.hpp"
+#include "access/library_rows.hpp"
 #include "access/rights.hpp"
 #include "bureau/support/canned_reply.hpp"
 #include "bureau/support/tickets.hpp"
+#include "core/text.hpp"
+#include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
@@ -19,8 +22,6 @@ namespace detail {
 [[nodiscard]] Result<void> check_subject(std::string_view subject);
 [[nodiscard]] Result<void> check_confidence(double confidence);
 [[nodiscard]] Result<void> check_external_id(const std::optional<std::string>& external_id);
-/// An object or null.
-[[nodiscard]] Result<void> check_custom(const Json& custom);
 /// The RowRule of tickets: a writer that does not come through Tickets is held to the same.
 [[nodiscard]] Result<void> check_ticket_row(std::span<const Value> before,
                                             std::span<const Value> after);
@@ -28,8 +29,6 @@ namespace detail {
 [[nodiscard]] Result<void> check_new_message(const NewMessage& message);
 /// Without repeats, in the order given.
 [[nodiscard]] Result<std::vector<std::string>> check_tags(std::vector<std::string> tags);
-/// At most `bytes` of it for an error's text, cut between characters, with an ellipsis.
-[[nodiscard]] std::string shortened(std::string_view text, std::size_t bytes = 40);
 /// The first line of a body, at most 120 bytes of it.
 [[nodiscard]] std::string subject_of(std::string_view body);
 
@@ -55,9 +54,6 @@ template <class E>
 [[nodiscard]] Result<void> follow_workload(Unit& unit, const Ticket* before, const Ticket& after);
 [[nodiscard]] Result<std::int64_t> open_tickets_of(Reader& reader, Id<User> user);
 
-/// The ticket as it is stored, when the principal sees it: what follows from a change is worked out
-/// from all its columns, whichever are hidden from him.
-[[nodiscard]] Result<Ticket> stored_ticket(Unit& unit, Id<Ticket> id);
 /// `invalid` when the assignee is not active, or not in the ticket's team. REQUIRES: there is one.
 [[nodiscard]] Result<void> check_assignee(Reader& reader, const Ticket& ticket);
 
@@ -65,9 +61,6 @@ template <class E>
 [[nodiscard]] Result<Ticket> save(Unit& unit, const Ticket& before, const Ticket& after);
 /// Writes what follows from something that he was allowed to do.
 [[nodiscard]] Result<Ticket> save_consequence(Unit& unit, const Ticket& before, Ticket after);
-/// What the principal is given of it. Out of sight now, as a ticket that was handed on may be, it
-/// is told by its id alone where some columns are hidden from him.
-[[nodiscard]] Result<Ticket> as_seen(Unit& unit, Ticket saved);
 
 /// The ticket that stands for this one: itself, or what it was merged into in the end. `not_found`
 /// when the principal does not see that.

@@ -18,7 +18,7 @@ namespace {
 template <class F>
 Result<Ticket> change_ticket(const Scope& scope, Id<Ticket> id, F&& change) {
   return scope.write([&](Unit& unit) -> Result<Ticket> {
-    BUREAU_TRY(const Ticket before, detail::stored_ticket(unit, id));
+    BUREAU_TRY(const Ticket before, detail::stored_row(unit, id));
     Ticket after = before;
     BUREAU_TRY_VOID(change(after, unit));
     BUREAU_TRY(Ticket saved, detail::save(unit, before, std::move(after)));

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "access/library_rows.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 
 namespace {
@@ -154,9 +156,7 @@ Result<NetworkNode> AgentNetwork::place(NetworkNode node) const {
     NetworkNode row = node;
     row.id = {};
     if (!present) return nodes.insert(std::move(row));
-    row.id = present->id;
-    row.tenant = present->tenant;
-    row.version = present->version;
+    detail::succeed(*present, row);
     return nodes.update(std::move(row));
   });
 }
