@@ -14,4 +14,5 @@
 #include "bureau/support/support.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/agent_roster.hpp"
+#include "bureau/work/runs.hpp"
 #include "bureau/work/schedule.hpp"

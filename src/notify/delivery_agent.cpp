@@ -332,7 +332,7 @@ Error DeliveryAgent::note_failure(const Run& run, const Message& message, const 
   DeliveryStatus becomes = DeliveryStatus::queued;
   if (code == Code::unknown_outcome && task.effect == Effect::external_unsafe) {
     becomes = DeliveryStatus::in_doubt;
-  } else if (code == Code::invalid || task.attempt >= task.max_attempts) {
+  } else if (code == Code::invalid || is_last_attempt(task)) {
     becomes = DeliveryStatus::failed;
   }
   const auto noted =

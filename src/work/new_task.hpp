@@ -8,6 +8,12 @@ namespace detail {
 /// The row of a task that is enqueued now. REQUIRES: options that are in order.
 [[nodiscard]] Task new_task(const KindInfo& kind, Json payload, const EnqueueOptions& options,
                             Timestamp now, std::optional<Id<User>> enqueuer);
+/// Tasks::enqueue_json(), for a run: `parent` is the run that spawns them.
+[[nodiscard]] Result<std::vector<Task>> enqueue_tasks(const Scope& scope, const KindInfo& kind,
+                                                      const std::vector<Json>& payloads,
+                                                      const EnqueueOptions& options,
+                                                      std::optional<Id<Task>> parent = {},
+                                                      bool awaited = false);
 /// `invalid` when it is over max_payload_bytes.
 [[nodiscard]] Result<void> check_payload(const Json& payload);
 /// The task of that kind with that key that has not ended.

@@ -95,6 +95,8 @@ struct Orchestrator::Impl {
   void hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent, Duration pause);
   void conclude(const std::shared_ptr<Run>& run, const KindInfo& kind, const Result<Json>& outcome,
                 AgentEntry& agent);
+  enum class Concluded { completed, failed, rests };
+  Result<Concluded> record(Run& run, const KindInfo& kind, const Result<Json>& outcome);
   void retire(const Error& error);
   void expire_overdue(Monotonic now);
   void see_interrupts();

@@ -203,48 +203,57 @@ void Orchestrator::Impl::conclude(const std::shared_ptr<Run>& run, const KindInf
     std::lock_guard lock(mutex);
     expired = running[run->task().id.value].expired;
   }
-  bool good = run->completed_.load(std::memory_order_acquire);
-  Result<void> recorded;
-  if (!good && !expired) {
-    std::optional<Error> ended;
-    {
-      std::lock_guard lock(run->mutex_);
-      ended = run->ended_;
+  Concluded concluded = Concluded::failed;
+  if (run->completed_.load(std::memory_order_acquire)) {
+    concluded = Concluded::completed;
+  } else if (!expired) {
+    auto recorded = record(*run, kind, outcome);
+    if (recorded) {
+      concluded = *recorded;
+    } else if (recorded.error().code != Code::conflict) {
+      // The task stays leased; when this process ends or falls silent it is rescued.
+      log(database.log(), LogLevel::error, "orchestrator", "an attempt's outcome was not recorded",
+          {{"task", run->task().id.value}, {"error", std::string_view(recorded.error().message)}});
     }
-    if (ended && ended->code == Code::conflict) {
-      // Fenced: somebody else has the task now. Nothing is ours to record.
-    } else if (ended) {
-      auto became = queue.fail(run->task(), *ended, kind.retry);
-      if (!became) recorded = bureau::fail(became.error());
-    } else if (outcome) {
-      const TaskQueue::Completion done{run->task().id, run->task().attempt, *outcome};
-      auto lost = queue.complete(std::span(&done, 1));
-      if (!lost) {
-        recorded = bureau::fail(lost.error());
-      } else if (lost->empty()) {
-        good = true;
-      } else {
-        // Cancelled meanwhile, or fenced; fail() tells them apart.
-        auto became = queue.fail(run->task(), Error(Code::cancelled, "cancelled"), kind.retry);
-        if (!became && became.error().code != Code::conflict) {
-          recorded = bureau::fail(became.error());
-        }
-      }
-    } else {
-      auto became = queue.fail(run->task(), outcome.error(), kind.retry);
-      if (!became) recorded = bureau::fail(became.error());
-    }
-  }
-  if (!recorded && recorded.error().code != Code::conflict) {
-    // The task stays leased; when this process ends or falls silent it is rescued.
-    log(database.log(), LogLevel::error, "orchestrator", "an attempt's outcome was not recorded",
-        {{"task", run->task().id.value}, {"error", std::string_view(recorded.error().message)}});
   }
   std::lock_guard lock(mutex);
   running.erase(run->task().id.value);
   --agent.running;
-  ++(good ? agent.completed : agent.failed);
+  if (concluded == Concluded::completed) ++agent.completed;
+  if (concluded == Concluded::failed) ++agent.failed;
   if (running.empty()) idle.notify_all();
+}
+
+/// What the handler's return comes to. `conflict` when the task is somebody else's by now.
+Result<Orchestrator::Impl::Concluded> Orchestrator::Impl::record(Run& run, const KindInfo& kind,
+                                                                 const Result<Json>& outcome) {
+  const Task& task = run.task();
+  Result<void> whole;  // also a run that returns without complete() has done all that it did before
+  if (outcome && run.may_go_on()) whole = run.may_end();
+  std::optional<Error> ended;
+  bool in_doubt = false;
+  {
+    std::lock_guard lock(run.mutex_);
+    ended = run.ended_;
+    in_doubt = run.in_doubt_;
+  }
+  if (ended && ended->code == Code::conflict) return bureau::fail(*ended);
+  if (ended && ended->code == Code::suspended) return Concluded::rests;
+  if (ended && in_doubt) {
+    BUREAU_TRY_VOID(queue.put_in_doubt(task, *ended));
+    return Concluded::failed;
+  }
+  if (ended || !outcome || !whole) {
+    const Error& error = ended ? *ended : !outcome ? outcome.error() : whole.error();
+    BUREAU_TRY_VOID(queue.fail(task, error, kind.retry));
+    return Concluded::failed;
+  }
+  const TaskQueue::Completion done{task.id, task.attempt, *outcome};
+  BUREAU_TRY(const auto lost, queue.complete(std::span(&done, 1)));
+  if (lost.empty()) return Concluded::completed;
+  // Cancelled meanwhile, or fenced; fail() tells them apart.
+  BUREAU_TRY_VOID(queue.fail(task, Error(Code::cancelled, "cancelled"), kind.retry));
+  return Concluded::failed;
 }
 
 BUREAU_END_NAMESPACE

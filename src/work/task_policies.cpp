@@ -1,6 +1,7 @@
 #include "bureau/work/task_policies.hpp"
 
 #include "bureau/work/agent_registry.hpp"
+#include "bureau/work/run_step.hpp"
 #include "work/schedule_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -38,8 +39,9 @@ Result<void> add_schedule_policies(Policies& policies) {
 }  // namespace
 
 Result<void> add_task_tables(Catalog& catalog) {
-  for (const TableInfo* table : {&table_of<Task>(), &table_of<AgentPresence>(),
-                                 &table_of<Schedule>(), &table_of<ScheduleOccurrence>()}) {
+  for (const TableInfo* table :
+       {&table_of<Task>(), &table_of<RunStep>(), &table_of<RunSignal>(), &table_of<AgentPresence>(),
+        &table_of<Schedule>(), &table_of<ScheduleOccurrence>()}) {
     BUREAU_TRY_VOID(catalog.add(*table));
   }
   return {};

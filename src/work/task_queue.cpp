@@ -8,6 +8,7 @@
 #include "bureau/work/tasks.hpp"
 #include "core/text.hpp"
 #include "store/internal_tables.hpp"
+#include "work/task_end.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -20,6 +21,7 @@ struct Columns {
   const ColumnInfo* node = table.find("node");
   const ColumnInfo* generation = table.find("generation");
   const ColumnInfo* attempt = table.find("attempt");
+  const ColumnInfo* failures = table.find("failures");
   const ColumnInfo* agent = table.find("agent");
   const ColumnInfo* started_at = table.find("started_at");
   const ColumnInfo* finished_at = table.find("finished_at");
@@ -33,6 +35,9 @@ struct Columns {
   const ColumnInfo* progress = table.find("progress");
   const ColumnInfo* progress_note = table.find("progress_note");
   const ColumnInfo* cancel_requested = table.find("cancel_requested");
+  const ColumnInfo* parent = table.find("parent");
+  const ColumnInfo* awaited = table.find("awaited");
+  const ColumnInfo* pending = table.find("pending");
 };
 const Columns& columns() {
   static const Columns c;
@@ -56,14 +61,16 @@ Predicate leased(Id<Task> id, std::int64_t attempt, const Database::Node& node) 
          col(&Task::generation) == node.generation;
 }
 
-constexpr std::size_t max_error_code_points = 4000;
-std::string shortened(std::string_view said) {
-  std::string text = detail::to_valid_text(said);
-  if (count_code_points(text) <= max_error_code_points) return text;
-  std::size_t end = max_error_code_points;  // bytes: never more code points than that
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  text.resize(end);
-  return text;
+constexpr std::size_t max_error_bytes = 4000;
+
+/// Wakes the runs that have rested for as long as they wanted.
+Update rested(Timestamp now, std::uint64_t limit) {
+  const Columns& c = columns();
+  return {select<Task>()
+              .where(col(&Task::status) == TaskStatus::waiting && col(&Task::run_at) <= now)
+              .order_by(col(&Task::run_at))
+              .limit(limit),
+          {set(c.status, TaskStatus::ready), set(c.pending, 0)}};
 }
 
 WriteOptions portable() {
@@ -104,6 +111,7 @@ Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options) {
             .limit(1000),
         {set(c.status, TaskStatus::ready)}};
     BUREAU_TRY_VOID(tx.unjournalled().update(due));
+    BUREAU_TRY_VOID(tx.unjournalled().update(rested(tx.now(), 1000)));
     Update take{select<Task>().where(which).order_by(col(&Task::rank)).limit(options.limit),
                 {set(c.status, TaskStatus::running),
                  set(c.node, node.number),
@@ -133,6 +141,8 @@ Result<std::uint64_t> TaskQueue::promote(std::uint64_t limit) {
             .limit(limit),
         {set(columns().status, TaskStatus::ready)}};
     BUREAU_TRY(promoted, tx.unjournalled().update(due));
+    BUREAU_TRY(const auto woken, tx.unjournalled().update(rested(tx.now(), limit)));
+    promoted += woken;
     return {};
   }));
   return promoted;
@@ -174,6 +184,10 @@ Result<bool> complete_one(Transaction& tx, Id<Task> id, std::int64_t attempt,
   set(c.error_code, Value());
   set(c.progress, Value::real(1));
   BUREAU_TRY_VOID(tx.replace(c.table, before, after));
+  if (before[c.awaited->index].as_integer() != 0) {
+    BUREAU_TRY_VOID(detail::after_end(tx, id, Id<Task>(before[c.parent->index].as_integer()), true,
+                                      TaskStatus::completed));
+  }
   return true;
 }
 
@@ -218,10 +232,20 @@ Result<void> TaskQueue::complete(Transaction& transaction, const Task& task, con
 }
 
 Result<TaskStatus> TaskQueue::fail(const Task& task, const Error& error, const Retry& retry) {
+  return end_attempt(task, error, retry,
+                     task.effect == Effect::external_unsafe && error.code == Code::unknown_outcome);
+}
+
+Result<void> TaskQueue::put_in_doubt(const Task& task, const Error& error) {
+  BUREAU_TRY_VOID(end_attempt(task, error, retry::never, true));
+  return {};
+}
+
+Result<TaskStatus> TaskQueue::end_attempt(const Task& task, const Error& error, const Retry& retry,
+                                          bool doubtful) {
   BUREAU_TRY(auto node, database_.node());
   const Columns& c = columns();
-  const std::string text = shortened(error.message);
-  const Duration pause = retry_pause(retry, task.attempt, database_.random());
+  const std::string text = detail::shortened(detail::to_valid_text(error.message), max_error_bytes);
   TaskStatus becomes = TaskStatus::dead;
   BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
     Task row;
@@ -239,15 +263,16 @@ Result<TaskStatus> TaskQueue::fail(const Task& task, const Error& error, const R
     end.set = {{c.error, Value::text(text), false},
                {c.error_code, Value::text(to_string(error.code)), false},
                set(c.updated_at, now),
+               add(c.failures, 1),
                add(c.version, 1)};
-    if (task.effect == Effect::external_unsafe && error.code == Code::unknown_outcome) {
+    if (doubtful) {
       becomes = TaskStatus::in_doubt;  // that somebody wanted it stopped does not undo it
     } else if (found && row.cancel_requested) {
       becomes = TaskStatus::cancelled;
-    } else if (task.attempt < task.max_attempts && error.code != Code::invalid &&
+    } else if (!is_last_attempt(row) && error.code != Code::invalid &&
                error.code != Code::forbidden) {
       becomes = TaskStatus::scheduled;
-      const Timestamp again = tx.now() + pause;
+      const Timestamp again = tx.now() + retry_pause(retry, row.failures + 1, database_.random());
       end.set.push_back(set(c.run_at, again.micros()));
       end.set.push_back(set(c.rank, task_rank(again, task.priority)));
     } else {
@@ -262,7 +287,8 @@ Result<TaskStatus> TaskQueue::fail(const Task& task, const Error& error, const R
           fmt::format("task {}: attempt {} no longer holds the lease",
                       id::to_text(schema<Task>.prefix, task.id.value), task.attempt));
     }
-    return {};
+    if (!has_ended(becomes)) return {};
+    return detail::after_end(tx, task.id, row.parent, row.awaited, becomes);
   }));
   return becomes;
 }
@@ -278,10 +304,9 @@ Result<void> TaskQueue::release(std::span<const Task> tasks, Duration pause, Mon
       Update back;
       back.which.table = &c.table;
       back.which.where = leased(task.id, task.attempt, node);
-      // The attempt number stays used (it fences); one more is granted instead.
+      // The attempt number stays used (it fences), but it has not failed.
       back.set = {set(c.status, pause > Duration(0) ? TaskStatus::scheduled : TaskStatus::ready),
-                  {c.started_at, Value(), false},
-                  add(c.table.find("max_attempts"), 1)};
+                  {c.started_at, Value(), false}};
       if (pause > Duration(0)) back.set.push_back(set(c.run_at, (tx.now() + pause).micros()));
       BUREAU_TRY_VOID(tx.unjournalled().update(back));
     }
@@ -414,10 +439,10 @@ Result<std::uint64_t> TaskQueue::take_from(std::int64_t node, std::int64_t gener
           becomes = TaskStatus::in_doubt;
         } else if (task.cancel_requested) {
           becomes = TaskStatus::cancelled;
-        } else if (task.attempt >= task.max_attempts) {
+        } else if (is_last_attempt(task)) {
           becomes = TaskStatus::dead;
         }
-        rescue.set = {set(c.status, becomes)};
+        rescue.set = {set(c.status, becomes), add(c.failures, 1)};
         const bool change = becomes != TaskStatus::ready;
         if (change) {
           const std::int64_t now = tx.now().micros();
@@ -431,6 +456,9 @@ Result<std::uint64_t> TaskQueue::take_from(std::int64_t node, std::int64_t gener
           }
           if (has_ended(becomes)) rescue.set.push_back(set(c.finished_at, now));
           BUREAU_TRY_VOID(tx.update(rescue));
+          if (has_ended(becomes)) {
+            BUREAU_TRY_VOID(detail::after_end(tx, task.id, task.parent, task.awaited, becomes));
+          }
         } else {
           BUREAU_TRY_VOID(tx.unjournalled().update(rescue));
         }
@@ -471,14 +499,15 @@ Result<Timestamp> TaskQueue::next_due() {
   Timestamp due = Timestamp::never();
   BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
     due = Timestamp::never();
-    const Select first = select<Task>()
-                             .where(col(&Task::status) == TaskStatus::scheduled)
-                             .order_by(col(&Task::run_at))
-                             .limit(1);
-    return reader.scan(first, [&](std::span<const Value> row) -> Result<bool> {
-      due = Timestamp::from_micros(row[columns().run_at->index].as_integer());
-      return false;
-    });
+    for (const TaskStatus status : {TaskStatus::scheduled, TaskStatus::waiting}) {
+      const Select first =
+          select<Task>().where(col(&Task::status) == status).order_by(col(&Task::run_at)).limit(1);
+      BUREAU_TRY_VOID(reader.scan(first, [&](std::span<const Value> row) -> Result<bool> {
+        due = std::min(due, Timestamp::from_micros(row[columns().run_at->index].as_integer()));
+        return false;
+      }));
+    }
+    return {};
   }));
   return due;
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "work/new_task.hpp"
+#include "work/task_end.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -111,14 +112,17 @@ void end(Task& task, TaskStatus status, std::string_view reason, Timestamp now) 
 
 /// The task that keeps a new one with its key from being made. Cancels the one that the new one
 /// replaces.
-Result<std::optional<Task>> present_with_key(const Repository<Task>& tasks, const KindInfo& kind,
-                                             const EnqueueOptions& options, Timestamp now) {
+Result<std::optional<Task>> present_with_key(Unit& unit, const KindInfo& kind,
+                                             const EnqueueOptions& options) {
+  const Repository<Task> tasks{Scope(unit)};
+  const Timestamp now = unit.now();
   BUREAU_TRY(auto present, tasks.first(detail::holds_key(kind.name, *options.unique_key)));
   if (present && options.on_conflict == OnConflict::replace &&
       present->status <= TaskStatus::ready) {
     end(*present, TaskStatus::cancelled, "replaced by a newer task with its key", now);
     present->error_code = std::string(to_string(Code::cancelled));
-    BUREAU_TRY_VOID(tasks.update(std::move(*present)));
+    BUREAU_TRY(const Task ended, tasks.update(std::move(*present)));
+    BUREAU_TRY_VOID(detail::after_end(unit.transaction(), ended));
     return std::optional<Task>();
   }
   if (present || options.unique_for <= Duration(0)) return present;
@@ -133,8 +137,15 @@ Result<std::optional<Task>> present_with_key(const Repository<Task>& tasks, cons
 
 Result<std::vector<Task>> Tasks::enqueue_json(const KindInfo& kind, std::vector<Json> payloads,
                                               const EnqueueOptions& options) const {
+  return detail::enqueue_tasks(repository_.rows().scope(), kind, payloads, options);
+}
+
+Result<std::vector<Task>> detail::enqueue_tasks(const Scope& scope, const KindInfo& kind,
+                                                const std::vector<Json>& payloads,
+                                                const EnqueueOptions& options,
+                                                std::optional<Id<Task>> parent, bool awaited) {
   BUREAU_TRY_VOID(check_enqueue(kind, payloads, options));
-  const Principal& who = repository_.rows().scope().session().principal();
+  const Principal& who = scope.session().principal();
   if (kind.run_as == RunAs::enqueuer && who.kind() == PrincipalKind::agent) {
     return fail(Code::forbidden,
                 fmt::format("kind \"{}\": it runs with the rights of the user who enqueues it; the "
@@ -143,7 +154,7 @@ Result<std::vector<Task>> Tasks::enqueue_json(const KindInfo& kind, std::vector<
                 "run_as");
   }
   std::vector<Task> made;
-  BUREAU_TRY_VOID(repository_.rows().scope().write([&](Unit& unit) -> Result<void> {
+  BUREAU_TRY_VOID(scope.write([&](Unit& unit) -> Result<void> {
     const Repository<Task> tasks{Scope(unit)};
     std::vector<Task> rows;
     rows.reserve(payloads.size());
@@ -151,9 +162,11 @@ Result<std::vector<Task>> Tasks::enqueue_json(const KindInfo& kind, std::vector<
     if (const Id<User> user = unit.session().principal().user) enqueuer = user;
     for (const Json& payload : payloads) {
       rows.push_back(detail::new_task(kind, payload, options, unit.now(), enqueuer));
+      rows.back().parent = parent;
+      rows.back().awaited = awaited;
     }
     if (options.unique_key) {
-      BUREAU_TRY(auto present, present_with_key(tasks, kind, options, unit.now()));
+      BUREAU_TRY(auto present, present_with_key(unit, kind, options));
       if (present) {
         made = {std::move(*present)};
         return {};
@@ -179,12 +192,24 @@ Error illegal(const Task& task, TaskStatus to) {
 /// Ready again, its attempts granted anew.
 void drive_again(Task& task, Timestamp now) {
   task.status = TaskStatus::ready;
-  // The attempt number goes on: it fences, so it must never repeat. More attempts are granted.
-  task.max_attempts = task.attempt + std::max<std::int64_t>(1, task.max_attempts);
+  task.failures = 0;  // the attempt number goes on: it fences, so it must never repeat
   task.run_at = now;
   task.rank = task_rank(now, task.priority);
   task.finished_at.reset();
   task.cancel_requested = false;
+}
+
+/// Changes a task, and sees to what follows when that ends it.
+Result<Task> change(const Repository<Task>& tasks, Id<Task> id,
+                    FunctionRef<Result<void>(Task&, Unit&)> how) {
+  return tasks.rows().scope().write([&](Unit& unit) -> Result<Task> {
+    const Repository<Task> inside{Scope(unit)};
+    BUREAU_TRY(Task task, inside.find(id));
+    BUREAU_TRY_VOID(how(task, unit));
+    BUREAU_TRY(task, inside.update(std::move(task)));
+    if (has_ended(task.status)) BUREAU_TRY_VOID(detail::after_end(unit.transaction(), task));
+    return task;
+  });
 }
 
 }  // namespace
@@ -198,8 +223,7 @@ Result<std::uint64_t> Tasks::count(const Predicate& where) const {
 }
 
 Result<Task> Tasks::cancel(Id<Task> id, std::string_view reason) const {
-  const Timestamp now = repository_.rows().scope().session().database().clock().now();
-  return repository_.change(id, [&](Task& task) -> Result<void> {
+  return change(repository_, id, [&](Task& task, Unit& unit) -> Result<void> {
     if (has_ended(task.status)) return fail(illegal(task, TaskStatus::cancelled));
     if (task.status == TaskStatus::running) {
       // Its worker sees the wish; the row becomes cancelled when the handler has returned.
@@ -207,7 +231,7 @@ Result<Task> Tasks::cancel(Id<Task> id, std::string_view reason) const {
       task.error = std::string(reason);
       return {};
     }
-    end(task, TaskStatus::cancelled, reason, now);
+    end(task, TaskStatus::cancelled, reason, unit.now());
     task.error_code = std::string(to_string(Code::cancelled));
     return {};
   });
@@ -253,20 +277,19 @@ Result<std::uint64_t> Tasks::redrive_all(const Predicate& where, std::uint64_t l
 }
 
 Result<Task> Tasks::resolve(Id<Task> id, TaskStatus outcome, std::string_view reason) const {
-  const Timestamp now = repository_.rows().scope().session().database().clock().now();
-  return repository_.change(id, [&](Task& task) -> Result<void> {
+  return change(repository_, id, [&](Task& task, Unit& unit) -> Result<void> {
     if (task.status != TaskStatus::in_doubt || !may_become(task.status, outcome)) {
       return fail(illegal(task, outcome));
     }
     if (outcome == TaskStatus::ready) {
       task.status = TaskStatus::ready;
-      task.max_attempts = std::max(task.max_attempts, task.attempt + 1);
-      task.run_at = now;
-      task.rank = task_rank(now, task.priority);
+      task.failures = std::min(task.failures, task.max_attempts - 1);  // one more at least
+      task.run_at = unit.now();
+      task.rank = task_rank(task.run_at, task.priority);
       task.cancel_requested = false;  // what was wanted of the attempt in doubt
-      return {};
+      return detail::forget_intents(unit.transaction(), id);
     }
-    end(task, outcome, reason, now);
+    end(task, outcome, reason, unit.now());
     return {};
   });
 }

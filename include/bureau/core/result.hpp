@@ -12,19 +12,21 @@ BUREAU_BEGIN_NAMESPACE
 template <class T>
 using Result = tl::expected<T, Error>;
 
+/// An error that becomes a Result of any type.
+using Unexpected = tl::unexpected<Error>;
+
 /// `return fail(Code::invalid, "...", "field");` in a function that returns a Result.
-[[nodiscard]] inline tl::unexpected<Error> fail(Code code, std::string message,
-                                                std::string field = {}) {
-  return tl::unexpected<Error>(Error(code, std::move(message), std::move(field)));
+[[nodiscard]] inline Unexpected fail(Code code, std::string message, std::string field = {}) {
+  return Unexpected(Error(code, std::move(message), std::move(field)));
 }
-[[nodiscard]] inline tl::unexpected<Error> fail(Error error) {
-  return tl::unexpected<Error>(std::move(error));
+[[nodiscard]] inline Unexpected fail(Error error) {
+  return Unexpected(std::move(error));
 }
 
 namespace detail {
 template <class R>
-[[nodiscard]] tl::unexpected<Error> take_error(R& result) {
-  return tl::unexpected<Error>(std::move(result).error());
+[[nodiscard]] Unexpected take_error(R& result) {
+  return Unexpected(std::move(result).error());
 }
 }  // namespace detail
 

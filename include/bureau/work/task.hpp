@@ -96,11 +96,17 @@ struct Task {
   std::optional<Json> result;
   std::int64_t attempt = 0;  ///< of the run now, or of the last; the fence of its commit
   std::int64_t max_attempts = 1;
+  /// Attempts that failed, or whose worker died, since it was enqueued or driven again, or since a
+  /// step of it was finished; it gives up when they are max_attempts.
+  std::int64_t failures = 0;
   Timestamp run_at;        ///< not before
   std::int64_t rank = 0;   ///< the order among ready ones: run_at minus the priority's boost
   Duration time_limit{0};  ///< of one attempt
   std::optional<std::string> unique_key;
   std::optional<Id<User>> enqueued_by;
+  std::optional<Id<Task>> parent;         ///< the run that spawned it
+  bool awaited = false;                   ///< the parent waits for its end
+  std::int64_t pending = 0;               ///< how many ends of children it waits for
   std::optional<std::string> error_code;  ///< why the last attempt failed: a Code's name
   std::optional<std::string> error;
   bool cancel_requested = false;
@@ -114,6 +120,11 @@ struct Task {
   Timestamp created_at, updated_at;
 };
 
+/// Whether it gives up when this attempt fails.
+[[nodiscard]] inline bool is_last_attempt(const Task& task) {
+  return task.failures + 1 >= task.max_attempts;
+}
+
 inline constexpr std::uint32_t max_payload_bytes = 1 << 20;
 
 template <>
@@ -124,11 +135,14 @@ inline constexpr auto schema<Task> =
           column("priority", &Task::priority), column("effect", &Task::effect, immutable),
           column("run_as", &Task::run_as, immutable), column("payload", &Task::payload, immutable),
           column("result", &Task::result), column("attempt", &Task::attempt),
-          column("max_attempts", &Task::max_attempts), column("run_at", &Task::run_at),
-          column("rank", &Task::rank), column("time_limit", &Task::time_limit),
+          column("max_attempts", &Task::max_attempts), column("failures", &Task::failures),
+          column("run_at", &Task::run_at), column("rank", &Task::rank),
+          column("time_limit", &Task::time_limit),
           column("unique_key", &Task::unique_key, max_length(200)),
           column("enqueued_by", &Task::enqueued_by, immutable),
-          column("error_code", &Task::error_code), column("error", &Task::error, max_length(4000)),
+          column("parent", &Task::parent, immutable), column("awaited", &Task::awaited),
+          column("pending", &Task::pending), column("error_code", &Task::error_code),
+          column("error", &Task::error, max_length(4000)),
           column("cancel_requested", &Task::cancel_requested), column("progress", &Task::progress),
           column("progress_note", &Task::progress_note, max_length(500)),
           column("node", &Task::node), column("generation", &Task::generation),
@@ -137,6 +151,8 @@ inline constexpr auto schema<Task> =
           column("created_at", &Task::created_at), column("updated_at", &Task::updated_at),
           index("ready", "queue", "rank").where("status = \"ready\""),
           index("scheduled", "run_at").where("status = \"scheduled\""),
+          index("waiting", "run_at").where("status = \"waiting\""),
+          index("children", "parent").where("parent is not null and status < \"completed\""),
           index("running", "node").where("status = \"running\""),
           index("in_doubt", "kind", "error_code").where("status = \"in_doubt\""),
           index("dead", "kind", "error_code").where("status = \"dead\""),

@@ -34,7 +34,8 @@ class TaskQueue {
   };
   /// Promotes what is due, then leases up to `limit` ready tasks, best rank first, to this node.
   Result<std::vector<Task>> claim(const ClaimOptions& options);
-  /// Makes scheduled tasks that are due ready; at most `limit`. Returns how many.
+  /// Makes scheduled tasks that are due ready, and runs that have rested long enough; at most
+  /// `limit` of each. Returns how many.
   Result<std::uint64_t> promote(std::uint64_t limit = 1000);
 
   struct Completion {
@@ -53,6 +54,8 @@ class TaskQueue {
   /// unsafe effect whose outcome is unknown; cancelled when that was asked for. Returns what it
   /// became; `conflict` when the lease is gone.
   Result<TaskStatus> fail(const Task& task, const Error& error, const Retry& retry);
+  /// Ends an attempt of whose step nobody knows what it did outside: in_doubt.
+  Result<void> put_in_doubt(const Task& task, const Error& error);
   /// Hands leased tasks back that were not begun: ready again (after `pause`), with as many
   /// attempts left as before.
   Result<void> release(std::span<const Task> tasks, Duration pause = Duration(0),
@@ -68,7 +71,7 @@ class TaskQueue {
   /// Those of this node's running tasks whose cancellation was asked for, or whose lease is gone.
   Result<std::vector<Id<Task>>> interrupted(std::span<const Task> running);
 
-  /// When the next scheduled task is due; never() when there is none.
+  /// When the next scheduled task or resting run is due; never() when there is none.
   Result<Timestamp> next_due();
 
   [[nodiscard]] Database& database() const { return database_; }
@@ -79,6 +82,8 @@ class TaskQueue {
     std::int64_t beats = 0;
     Monotonic since;
   };
+  Result<TaskStatus> end_attempt(const Task& task, const Error& error, const Retry& retry,
+                                 bool doubtful);
   Result<bool> is_dead(Reader& reader, const Database::Node& own, std::int64_t node,
                        std::int64_t generation);
   Result<std::uint64_t> take_from(std::int64_t node, std::int64_t generation);

@@ -1,0 +1,426 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "bureau/access/session.hpp"
+#include "bureau/core/log.hpp"
+#include "bureau/work/run_step.hpp"
+#include "bureau/work/run_value.hpp"
+#include "bureau/work/task_queue.hpp"
+#include "bureau/work/tasks.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+/// What can be said to a run while it waits: a name and the type of what comes with it.
+///   inline constexpr Signal<Payment> paid{"paid"};
+template <class T>
+struct Signal {
+  std::string_view name;
+};
+
+/// A task that a run has spawned. A plain value.
+template <class Output>
+struct Child {
+  Id<Task> task;
+};
+
+namespace detail {
+
+template <class R>
+inline constexpr bool is_result = false;
+template <class T>
+inline constexpr bool is_result<Result<T>> = true;
+
+template <class F>
+struct WorkOutcome {
+  using type = std::invoke_result_t<F&>;
+};
+template <class F>
+requires std::is_invocable_v<F&, Unit&>
+struct WorkOutcome<F> {
+  using type = std::invoke_result_t<F&, Unit&>;
+};
+/// What a step's work returns: a Result.
+template <class F>
+using StepOutcome = typename WorkOutcome<F>::type;
+
+/// How a child ended.
+struct ChildEnd {
+  Json result;
+  std::optional<Error> error;
+};
+
+}  // namespace detail
+
+/// One attempt at a task, as its handler sees it. Belongs to the handler's call; thread-safe.
+/// Once it is suspended, cancelled, fenced or completed, every further call returns the same error,
+/// and what the handler returns is ignored.
+///
+/// With step() and the calls below it a handler is durable: what they did is recorded, and an
+/// attempt after a crash, a failure or a wait runs the handler from its beginning, while each call
+/// that is recorded gives what it gave then. So between these calls a handler must do the same
+/// every time: what depends on time, randomness or the outside belongs into a step. They are made
+/// one at a time. The pattern is known from Temporal and DBOS; docs/runs.md has the rules.
+class Run {
+ public:
+  ~Run();
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  [[nodiscard]] const Task& task() const { return task_; }
+  /// Stable over all attempts: the idempotency key of an outside call. Inside a step it is that
+  /// step's own.
+  [[nodiscard]] std::string idempotency_key() const;
+
+  /// True once somebody wants the handler to return: cancellation, time limit, shutdown.
+  [[nodiscard]] bool stop_requested() const { return stop_.load(std::memory_order_acquire); }
+
+  /// With whose rights it reads and completes: the agent's own, or the enqueuer's.
+  [[nodiscard]] const Principal& principal() const { return session_.principal(); }
+
+  /// A snapshot with those rights. Reading is all that it is for.
+  template <class F>
+  auto read(F&& f) const -> std::invoke_result_t<F&, View&> {
+    return session_.read(std::forward<F>(f));
+  }
+
+  /// Runs `effects(Unit&)`, which returns the task's result, and ends the task: one commit, both or
+  /// neither. May run `effects` more than once; they are judged by the rights of that moment.
+  /// `conflict` when the lease is gone, `cancelled` when that was asked for; nothing was written
+  /// then.
+  template <class F>
+  auto complete(F&& effects) -> std::invoke_result_t<F&, Unit&> {
+    BUREAU_TRY_VOID(may_complete());
+    std::optional<Error> lost;
+    return settle(session_.write(ending_with(effects, lost)), lost);
+  }
+  /// The same where `effects` may run on another thread: what an office with many agents that write
+  /// little is fastest with (session.hpp, docs/tasks.md).
+  template <class F>
+  auto complete(AnyThread, F&& effects) -> std::invoke_result_t<F&, Unit&> {
+    BUREAU_TRY_VOID(may_complete());
+    std::optional<Error> lost;
+    return settle(session_.write(any_thread, ending_with(effects, lost)), lost);
+  }
+
+  // Durable steps ------------------------------------------------------------------------------
+
+  /// Does `work()`, or `work(Unit&)`, which returns a Result, unless it is recorded, and records
+  /// its result. With a Unit the changes and the record are one commit. An error is returned and
+  /// not recorded: the next attempt does the work again, unless the handler goes on with the run.
+  ///
+  /// `effect` says what the work touches; without it, what the task's kind says. An external_unsafe
+  /// step records first that it begins; when its outcome is not known (a crash, an exception, or
+  /// the error unknown_outcome), the task becomes in_doubt instead of doing it again, and
+  /// Runs::resolve_step() says what happened. Inside it idempotency_key() is the step's.
+  /// `invalid` when the run was another at this point when it was recorded (it has diverged).
+  template <class F>
+  auto step(std::string_view name, F&& work) -> detail::StepOutcome<F> {
+    return step(name, task_.effect, std::forward<F>(work));
+  }
+  template <class F>
+  auto step(std::string_view name, Effect effect, F&& work) -> detail::StepOutcome<F> {
+    return step(name, effect, std::forward<F>(work), nullptr);
+  }
+  /// `probe()` is asked by the next attempt what became of an unsafe effect whose outcome is not
+  /// known: its result, or none when it did not happen and is to be done again (a
+  /// Result<std::optional<T>>, or Result<bool> for work without a result). While it returns an
+  /// error it is asked again as the kind's retry says, then the task is in_doubt.
+  template <class F, class Probe>
+  auto step(std::string_view name, Effect effect, F&& work, Probe&& probe)
+      -> detail::StepOutcome<F>;
+
+  /// Rests so long, or until then: no thread and no memory is held, and a crash does not shorten
+  /// it. The moment is fixed when it is reached first. `suspended` is passed on by the handler.
+  Result<void> sleep(Duration duration, std::string_view name = "sleep");
+  Result<void> sleep_until(Timestamp moment, std::string_view name = "sleep");
+
+  /// Waits for a signal of that name, resting as sleep() does; one that came before is taken, the
+  /// first first. None when nothing has come within `timeout`. A payload that is no T is rejected
+  /// and stays with the signal.
+  template <class T>
+  Result<std::optional<T>> wait_for(const Signal<T>& signal,
+                                    std::optional<Duration> timeout = std::nullopt) {
+    const auto fits = [](const Json& payload) -> Result<void> {
+      BUREAU_TRY_VOID(detail::RunValue<T>::from(payload));
+      return {};
+    };
+    BUREAU_TRY(auto payload, wait_for_json(signal.name, timeout, fits));
+    if (!payload) return std::optional<T>();
+    BUREAU_TRY(T value, detail::RunValue<T>::from(*payload));
+    return std::optional<T>(std::move(value));
+  }
+  Result<std::optional<Json>> wait_for_json(std::string_view name, std::optional<Duration> timeout,
+                                            FunctionRef<Result<void>(const Json&)> fits);
+
+  /// Enqueues a child, as Tasks::enqueue() would with this run's rights. Children of a run that is
+  /// cancelled are cancelled.
+  template <class Payload, class Output>
+  Result<Child<Output>> spawn(const TaskKind<Payload, Output>& kind, const Payload& payload,
+                              const EnqueueOptions& options = {}) {
+    BUREAU_TRY(auto made, spawn_json(kind, record_to_json(payload), options));
+    return Child<Output>{made};
+  }
+  Result<Id<Task>> spawn_json(const KindInfo& kind, Json payload,
+                              const EnqueueOptions& options = {});
+
+  /// Waits for a child's end, resting as sleep() does. Its result, or the error with which it was
+  /// cancelled or given up.
+  template <class Output>
+  Result<Output> join(const Child<Output>& child) {
+    BUREAU_TRY(auto ends, await_all(std::span(&child.task, 1)));
+    return result_of<Output>(ends.front());
+  }
+  /// The same for all of them, in their order; it goes on when the last has ended.
+  template <class Output>
+  Result<std::vector<Result<Output>>> join_all(const std::vector<Child<Output>>& children) {
+    BUREAU_TRY(auto ends, await_all(ids_of(children)));
+    std::vector<Result<Output>> out;
+    for (auto& end : ends) out.push_back(result_of<Output>(end));
+    return out;
+  }
+  /// Waits for the first of them to end, and says which it was (its place in `children`). REQUIRES:
+  /// at least one.
+  template <class Output>
+  Result<std::size_t> join_any(const std::vector<Child<Output>>& children) {
+    return await_any(ids_of(children));
+  }
+
+  /// A child that does a part of the work: spawn() and join().
+  template <class Payload, class Output>
+  Result<Output> call(const TaskKind<Payload, Output>& kind, const Payload& payload,
+                      const EnqueueOptions& options = {}) {
+    BUREAU_TRY(auto child, spawn(kind, payload, options));
+    return join(child);
+  }
+
+  /// Ends this task and lets a new one go on in its place, which then has this one's parent: one
+  /// commit. For another agent's turn, and for a run that would otherwise never end. Returns an
+  /// error, whatever happened: `return run.hand_off(...)`.
+  template <class Payload, class Output>
+  Unexpected hand_off(const TaskKind<Payload, Output>& kind, const Payload& payload,
+                      const EnqueueOptions& options = {}) {
+    return hand_off_json(kind, record_to_json(payload), options);
+  }
+  Unexpected hand_off_json(const KindInfo& kind, Json payload, const EnqueueOptions& options = {});
+
+  /// For code that has changed under runs in flight: false for a run that has passed this point
+  /// without it, true for all others, in every attempt.
+  [[nodiscard]] bool patched(std::string_view name);
+
+  // ----------------------------------------------------------------------------------------------
+
+  /// How far the handler is (0 to 1), for those who watch. Liveness, not a change: not journalled.
+  Result<void> progress(double fraction, std::string_view note = {});
+  void log(LogLevel level, std::string_view message) const;
+  /// The step that it is in, or the last one that it was in; empty before the first.
+  [[nodiscard]] std::string current_step() const;
+
+ private:
+  friend class Orchestrator;
+  class Turn;
+  struct History;
+  Run(TaskQueue& queue, Session session, Task task);
+  Result<void> may_go_on() const;
+  Result<void> may_complete();
+  void ended(Error error);
+  Error diverged(std::string message);
+  Error rehearsed();
+  Result<std::vector<detail::ChildEnd>> await_all(std::span<const Id<Task>> children);
+  Result<std::size_t> await_any(std::span<const Id<Task>> children);
+  Result<Json> await(
+      FunctionRef<Result<std::optional<Json>>(Transaction&, std::int64_t& pending)> look);
+  Result<void> hand_over(const KindInfo& kind, const Json& payload, const EnqueueOptions& options);
+
+  Result<void> load();
+  enum class WhenCancelled { write, refuse };
+  Result<void> commit(FunctionRef<Result<void>(Transaction&)> write,
+                      WhenCancelled when = WhenCancelled::write);
+  Result<void> catch_up(Transaction& transaction, std::vector<RunStep>& written);
+  void caught_up(std::vector<RunStep> written);
+  RunStep new_step(StepKind kind, std::string_view name) const;
+  /// What a task that ends here leaves behind, in the transaction that ends it.
+  Result<void> before_end(Transaction& transaction);
+  Result<void> check_end();
+  Result<void> may_end();
+
+  template <class F>
+  auto ending_with(F& effects, std::optional<Error>& lost) {
+    return [this, &effects, &lost](Unit& unit) {
+      lost.reset();
+      auto made = effects(unit);
+      if (!made) return made;
+      auto done = before_end(unit.transaction());
+      if (done) done = queue_.complete(unit.transaction(), task_, record_to_json(*made));
+      if (!done) {
+        lost = done.error();
+        made = fail(std::move(done).error());
+      }
+      return made;
+    };
+  }
+  /// `lost`: the task is not this attempt's any more, or is to be cancelled.
+  template <class R>
+  R settle(R outcome, const std::optional<Error>& lost) {
+    if (outcome) {
+      completed_.store(true, std::memory_order_release);
+    } else if (lost) {
+      ended(*lost);
+    } else if (outcome.error().code == Code::unknown_outcome) {
+      ended(outcome.error());
+    }
+    return outcome;
+  }
+  template <class Output>
+  static std::vector<Id<Task>> ids_of(const std::vector<Child<Output>>& children) {
+    std::vector<Id<Task>> out;
+    for (const auto& child : children) out.push_back(child.task);
+    return out;
+  }
+  template <class Output>
+  static Result<Output> result_of(const detail::ChildEnd& end) {
+    if (end.error) return fail(*end.error);
+    return record_from_json<Output>(end.result);
+  }
+
+  TaskQueue& queue_;
+  Session session_;
+  Task task_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> completed_{false};
+  mutable std::mutex mutex_;
+  std::optional<Error> ended_;
+  bool in_doubt_ = false;             // the error that ended it is of an unsafe step
+  bool rehearses_ = false;            // nothing is written
+  std::unique_ptr<History> history_;  // once a durable call was made
+  std::atomic<bool> in_turn_{false};
+  std::string step_;  // the current one
+  std::int64_t step_position_ = -1;
+};
+
+/// One durable call, from its look at the history to its record. What step() is made of.
+class Run::Turn {
+ public:
+  explicit Turn(Run& run, bool can_probe = false) : run_(run), can_probe_(can_probe) {}
+  ~Turn();
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  enum class Place { recorded, fresh, in_doubt };
+  /// Where the call stands. An error of the history (a recorded failure, a divergence) is returned.
+  Result<Place> begin(StepKind kind, std::string_view name, Effect effect = Effect::pure);
+  /// What is recorded. REQUIRES: Place::recorded.
+  [[nodiscard]] const RunStep& recorded() const { return step_; }
+
+  Result<void> finish(Json result);
+  /// The work's error. Returns what the handler is given.
+  Error failed(Error error);
+  /// The outcome is not known. The task is in doubt, unless another attempt can ask the probe.
+  Error doubt(std::string_view why);
+
+  /// Writes the record in the unit's transaction, with the step's changes.
+  Result<void> record_in(Unit& unit, Json result);
+  /// After the commit of record_in(): `outcome` of the write, `lost` by record_in().
+  void written();
+
+  template <class R>
+  R replayed() {
+    auto value = detail::from_run_value<typename R::value_type>(
+        recorded().result ? *recorded().result : Json());
+    if (!value) return fail(unfit(value.error()));
+    return value;
+  }
+  template <class R, class F>
+  R in_unit(F& work) {
+    std::optional<Error> lost;
+    R made = run_.session_.write([&](Unit& unit) -> R {
+      lost.reset();
+      R result = work(unit);
+      if (!result) return result;
+      if (auto kept = record_in(unit, detail::to_run_value(result)); !kept) {
+        lost = kept.error();
+        return fail(std::move(kept).error());
+      }
+      return result;
+    });
+    if (made) {
+      written();
+    } else if (lost || made.error().code == Code::unknown_outcome) {
+      run_.ended(made.error());
+    } else {
+      return fail(failed(made.error()));
+    }
+    return made;
+  }
+
+ private:
+  friend class Run;
+  Result<Place> recall(StepKind kind, std::string_view name);
+  Result<void> intend();
+  Result<void> forget_intent();
+  Result<RunStep> with_result(Json result);
+  Result<void> write(RunStep row);
+  Result<void> put(Transaction& transaction, RunStep& row) const;
+  void keep(RunStep row);
+  Error unfit(const Error& error);
+
+  // Rests: waiting, and how it ends.
+  void pass();
+  Result<void> rest(Transaction& transaction, RunStep& row, Timestamp until, std::int64_t pending);
+  Unexpected rested();
+
+  Run& run_;
+  RunStep step_;
+  bool can_probe_;            // an outcome that is not known can be asked for
+  bool holds_ = false;        // the run's turn
+  bool is_recorded_ = false;  // step_ is in the database
+  bool intended_ = false;     // an unsafe effect may have been made
+  bool settled_ = false;      // its outcome is known
+  RunStep made_;              // by record_in()
+  std::vector<RunStep> caught_up_;
+};
+
+template <class F, class Probe>
+auto Run::step(std::string_view name, Effect effect, F&& work, Probe&& probe)
+    -> detail::StepOutcome<F> {
+  using R = detail::StepOutcome<F>;
+  static_assert(detail::is_result<R>, "a step's work returns a bureau::Result");
+  constexpr bool in_unit = std::is_invocable_v<F&, Unit&>;
+  constexpr bool can_probe = !std::is_null_pointer_v<std::remove_cvref_t<Probe>>;
+  Turn turn(*this, can_probe);
+  BUREAU_TRY(auto place, turn.begin(StepKind::step, name, in_unit ? Effect::database : effect));
+  if (place == Turn::Place::recorded) return turn.template replayed<R>();
+  if constexpr (in_unit) {
+    return turn.template in_unit<R>(work);
+  } else {
+    if (place == Turn::Place::in_doubt) {
+      if constexpr (!can_probe) {
+        return fail(turn.doubt("its outcome is not known"));
+      } else {
+        auto found = probe();
+        if (!found) return fail(turn.doubt(found.error().message));
+        if (*found) {
+          R known{};
+          if constexpr (!std::is_void_v<typename R::value_type>) known = std::move(**found);
+          BUREAU_TRY_VOID(turn.finish(detail::to_run_value(known)));
+          return known;
+        }
+      }
+    }
+    R made = work();
+    if (!made) return fail(turn.failed(std::move(made).error()));
+    BUREAU_TRY_VOID(turn.finish(detail::to_run_value(made)));
+    return made;
+  }
+}
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,113 @@
+#include "work/task_end.hpp"
+
+#include "bureau/work/run_step.hpp"
+#include "bureau/work/tasks.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail {
+
+namespace {
+
+Assignment set(std::string_view column, Value value) {
+  return {table_of<Task>().find(column), value, false};
+}
+Assignment set(std::string_view column, std::int64_t value) {
+  return set(column, Value::integer(value));
+}
+
+Update of_waiting(Id<Task> task) {
+  Update update;
+  update.which.table = &table_of<Task>();
+  update.which.where = col(&Task::id) == task && col(&Task::status) == TaskStatus::waiting;
+  return update;
+}
+
+Result<void> tell_parent(Transaction& tx, Id<Task> parent) {
+  Update one_less = of_waiting(parent);
+  one_less.which.where = one_less.which.where && col(&Task::pending) > 0;
+  one_less.set = {{table_of<Task>().find("pending"), Value::integer(-1), true}};
+  bool last = false;
+  BUREAU_TRY_VOID(
+      tx.unjournalled().update(one_less, [&](std::span<const Value> row) -> Result<bool> {
+        last = row[table_of<Task>().find("pending")->index].as_integer() == 0;
+        return true;
+      }));
+  if (!last) return {};
+  return wake(tx, parent);
+}
+
+/// Cancels the children of a task; returns those that ended by it. One that runs is asked to stop,
+/// and one in doubt stays there for a person.
+Result<std::vector<Id<Task>>> cancel_children(Transaction& tx, Id<Task> parent) {
+  const Timestamp now = tx.now();
+  const Predicate of_parent =
+      col(&Task::parent) == parent && col(&Task::status) < TaskStatus::completed;
+  std::vector<Id<Task>> ended;
+  Update end;
+  end.which.table = &table_of<Task>();
+  end.which.where = of_parent && (col(&Task::status) <= TaskStatus::ready ||
+                                  col(&Task::status) == TaskStatus::waiting);
+  end.set = {set("status", static_cast<std::int64_t>(TaskStatus::cancelled)),
+             set("finished_at", now.micros()),
+             set("updated_at", now.micros()),
+             set("error_code", Value::text(to_string(Code::cancelled))),
+             set("error", Value::text("the run that spawned it was cancelled")),
+             {table_of<Task>().find("version"), Value::integer(1), true}};
+  BUREAU_TRY_VOID(tx.update(end, [&](std::span<const Value> row) -> Result<bool> {
+    ended.emplace_back(row[table_of<Task>().find("id")->index].as_integer());
+    return true;
+  }));
+  Update stop;
+  stop.which.table = &table_of<Task>();
+  stop.which.where = of_parent && col(&Task::status) == TaskStatus::running;
+  stop.set = {set("cancel_requested", Value::integer(1)),
+              set("updated_at", now.micros()),
+              set("error", Value::text("the run that spawned it was cancelled")),
+              {table_of<Task>().find("version"), Value::integer(1), true}};
+  BUREAU_TRY_VOID(tx.update(stop));
+  return ended;
+}
+
+}  // namespace
+
+Result<void> forget_intents(Transaction& tx, Id<Task> task) {
+  BUREAU_TRY_VOID(tx.remove(select<RunStep>().where(col(&RunStep::task) == task &&
+                                                    col(&RunStep::kind) == StepKind::step &&
+                                                    col(&RunStep::status) == StepStatus::open)));
+  return {};
+}
+
+Result<void> wake(Transaction& tx, Id<Task> task) {
+  Update ready = of_waiting(task);
+  Task row;
+  bool waits = false;
+  BUREAU_TRY_VOID(tx.reader().find(table_of<Task>(), task.value,
+                                   [&](std::span<const Value> values) -> Result<bool> {
+                                     from_values(values, row);
+                                     waits = row.status == TaskStatus::waiting;
+                                     return true;
+                                   }));
+  if (!waits) return {};
+  ready.set = {set("status", static_cast<std::int64_t>(TaskStatus::ready)),
+               set("run_at", tx.now().micros()), set("rank", task_rank(tx.now(), row.priority)),
+               set("pending", 0)};
+  BUREAU_TRY_VOID(tx.unjournalled().update(ready));
+  return {};
+}
+
+Result<void> after_end(Transaction& tx, Id<Task> task, std::optional<Id<Task>> parent, bool awaited,
+                       TaskStatus status) {
+  if (awaited && parent) BUREAU_TRY_VOID(tell_parent(tx, *parent));
+  if (status != TaskStatus::cancelled) return {};
+  std::vector<Id<Task>> cancelled{task};
+  while (!cancelled.empty()) {
+    const Id<Task> next = cancelled.back();
+    cancelled.pop_back();
+    BUREAU_TRY(auto more, cancel_children(tx, next));
+    cancelled.insert(cancelled.end(), more.begin(), more.end());
+  }
+  return {};
+}
+
+}  // namespace detail
+BUREAU_END_NAMESPACE

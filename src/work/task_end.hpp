@@ -1,0 +1,25 @@
+#pragma once
+
+#include "bureau/store/database.hpp"
+#include "bureau/work/task.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail {
+
+/// What follows from the end of `task`, in the transaction that ends it: a parent that waits for it
+/// is woken when it was the last one, and the children of a cancelled one are cancelled.
+[[nodiscard]] Result<void> after_end(Transaction& transaction, Id<Task> task,
+                                     std::optional<Id<Task>> parent, bool awaited,
+                                     TaskStatus status);
+[[nodiscard]] inline Result<void> after_end(Transaction& transaction, const Task& task) {
+  return after_end(transaction, task.id, task.parent, task.awaited, task.status);
+}
+
+/// What a run's unsafe step had begun is done again: the record that it began is removed.
+[[nodiscard]] Result<void> forget_intents(Transaction& transaction, Id<Task> task);
+
+/// Makes a run that rests ready, if it rests.
+[[nodiscard]] Result<void> wake(Transaction& transaction, Id<Task> task);
+
+}  // namespace detail
+BUREAU_END_NAMESPACE
