@@ -38,6 +38,19 @@ void add_list_options(CLI::App& app, ListOptions& options, std::string_view exam
                                              std::vector<std::string_view> columns,
                                              std::vector<std::string_view> only = {});
 
+template <bureau::Entity T>
+[[nodiscard]] bureau::Result<bureau::Id<T>> parse_id(const std::string& text) {
+  BUREAU_TRY(const std::int64_t value, bureau::id::from_text(bureau::schema<T>.prefix, text));
+  return bureau::Id<T>(value);
+}
+template <bureau::Entity T>
+void add_row(EntityPrinter& printer, const T& row) {
+  std::vector<bureau::Value> values(bureau::table_of<T>().width());
+  bureau::detail::Scratch scratch;
+  bureau::to_values(row, values, scratch);
+  printer.add(values);
+}
+
 /// Makes the callback of a command of what it does in an office that is open.
 using InOffice = std::function<std::function<void()>(std::function<bureau::Result<void>(Office&)>)>;
 
@@ -60,6 +73,8 @@ void add_health_commands(CLI::App& app, const InOffice& in_office, const Setting
 void add_deals_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau schedules ...`.
 void add_schedules_commands(CLI::App& app, const InOffice& in_office);
+/// `bureau runs ...` and `bureau approvals ...`.
+void add_runs_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau inbox`, `notifications`, `preferences` and `webhooks`.
 void add_notify_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau tables|list|show|create|change|delete|export|import`: what every entity has.

@@ -64,11 +64,13 @@ void print_tasks(const Snapshot& snapshot) {
   RowPrinter printer(Format::table,
                      {"task", "kind", "agent", "attempt", "age", "limit", "node", "progress"});
   for (const HeldTask& held : snapshot.tasks) {
-    printer.add({id::to_text(schema<Task>.prefix, held.task.value), held.kind, held.agent,
-                 std::to_string(held.attempt), short_time(held.age), short_time(held.limit),
-                 fmt::format("{}{}", held.node, held.here ? " (here)" : ""),
-                 fmt::format("{:.0f} % {}", held.progress * 100, held.note)},
-                {});
+    printer.add(
+        {id::to_text(schema<Task>.prefix, held.task.value), held.kind, held.agent,
+         std::to_string(held.attempt), short_time(held.age), short_time(held.limit),
+         fmt::format("{}{}", held.node, held.here ? " (here)" : ""),
+         fmt::format("{:.0f} % {}", held.progress * 100,
+                     held.step.empty() ? held.note : fmt::format("[{}] {}", held.step, held.note))},
+        {});
   }
   printer.finish();
 }

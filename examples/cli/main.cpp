@@ -261,6 +261,7 @@ int run(int argc, char** argv, const Program& program) {
   add_deals_commands(app, in_office);
   add_notify_commands(app, in_office);
   add_schedules_commands(app, in_office);
+  add_runs_commands(app, in_office);
   add_rows_commands(app, in_office);
   add_sql_commands(app, in_office);
   add_health_commands(app, in_office, settings);

@@ -37,20 +37,6 @@ Result<Id<User>> user_of(const Office& office, const std::string& email) {
   return fail(Code::not_found, fmt::format("user: nobody has the address \"{}\"", email), "user");
 }
 
-template <Entity T>
-Result<Id<T>> parse_id(const std::string& text) {
-  BUREAU_TRY(const std::int64_t value, id::from_text(schema<T>.prefix, text));
-  return Id<T>(value);
-}
-
-template <Entity T>
-void add_row(EntityPrinter& printer, const T& row) {
-  std::vector<Value> values(table_of<T>().width());
-  detail::Scratch scratch;
-  to_values(row, values, scratch);
-  printer.add(values);
-}
-
 Result<void> print_inbox(const Office& office, const NotifyOptions& given) {
   BUREAU_TRY(const auto user, user_of(office, given.user));
   const Inbox inbox(office.session(), user);

@@ -3,6 +3,7 @@
 
 #include "bureau/engine.hpp"
 #include "bureau/work/agent_registry.hpp"
+#include "bureau/work/run_step.hpp"
 #include "store/internal_tables.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -12,6 +13,22 @@ namespace {
 constexpr std::uint64_t most_tasks = 1000;
 constexpr Duration patience = std::chrono::seconds(5);
 
+/// The last step that a run has recorded; empty when it has none.
+Result<std::string> last_step(Reader& reader, Id<Task> task) {
+  std::string name;
+  const Select last = select<RunStep>()
+                          .where(col(&RunStep::task) == task)
+                          .order_by(col(&RunStep::position), true)
+                          .limit(1);
+  BUREAU_TRY_VOID(reader.scan(last, [&](std::span<const Value> row) -> Result<bool> {
+    RunStep step;
+    from_values(row, step);
+    name = std::move(step.name);
+    return false;
+  }));
+  return name;
+}
+
 /// Running tasks by their rows. Of those that this process holds more is known: `here`.
 Result<void> add_tasks(Reader& reader, Snapshot& snapshot, const std::vector<HeldTask>& here) {
   std::map<std::int64_t, const HeldTask*> own;
@@ -20,7 +37,7 @@ Result<void> add_tasks(Reader& reader, Snapshot& snapshot, const std::vector<Hel
                              .where(col(&Task::status) == TaskStatus::running)
                              .order_by(col(&Task::started_at))
                              .limit(most_tasks);
-  return reader.scan(running, [&](std::span<const Value> row) -> Result<bool> {
+  BUREAU_TRY_VOID(reader.scan(running, [&](std::span<const Value> row) -> Result<bool> {
     Task task;
     from_values(row, task);
     const auto known = own.find(task.id.value);
@@ -40,7 +57,11 @@ Result<void> add_tasks(Reader& reader, Snapshot& snapshot, const std::vector<Hel
       if (task.started_at) held.age = snapshot.at - *task.started_at;
     }
     return true;
-  });
+  }));
+  for (HeldTask& held : snapshot.tasks) {
+    if (!held.here) BUREAU_TRY(held.step, last_step(reader, held.task));
+  }
+  return {};
 }
 
 Result<void> add_queues(Reader& reader, Snapshot& snapshot) {

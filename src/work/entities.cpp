@@ -2,6 +2,7 @@
 
 #include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
+#include "bureau/work/approval.hpp"
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/schedule.hpp"
 #include "bureau/work/task.hpp"
@@ -12,6 +13,7 @@ BUREAU_DEFINE_ENTITY(bureau::AgentConnection);
 BUREAU_DEFINE_ENTITY(bureau::NetworkNode);
 BUREAU_DEFINE_ENTITY(bureau::AgentPresence);
 BUREAU_DEFINE_ENTITY(bureau::Task);
+BUREAU_DEFINE_ENTITY(bureau::Approval);
 BUREAU_DEFINE_ENTITY(bureau::RunStep);
 BUREAU_DEFINE_ENTITY(bureau::RunSignal);
 BUREAU_DEFINE_ENTITY(bureau::Schedule);

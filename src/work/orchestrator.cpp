@@ -220,6 +220,7 @@ std::vector<HeldTask> Orchestrator::held() const {
     HeldTask& held = out.emplace_back(describe(entry.run->task()));
     held.age = now - entry.began;
     held.limit = entry.limit - entry.began;
+    held.step = entry.run->current_step();
   }
   for (const Task& task : impl_->buffer) {
     HeldTask& held = out.emplace_back(describe(task));

@@ -224,6 +224,7 @@ Result<Task> Runs::retry_from(Id<Task> id, std::int64_t position) const {
     BUREAU_TRY_VOID(unit.transaction().remove(
         select<RunStep>().where(col(&RunStep::task) == id && col(&RunStep::position) >= position)));
     BUREAU_TRY_VOID(say_again(unit.transaction(), id, position));
+    BUREAU_TRY_VOID(detail::withdraw_approvals(unit.transaction(), id));
     return task;
   });
 }

@@ -22,7 +22,8 @@ Json to_json(const HeldTask& held) {
                        {"age_ms", milliseconds(held.age)},
                        {"limit_ms", milliseconds(held.limit)},
                        {"progress", held.progress},
-                       {"note", held.note}});
+                       {"note", held.note},
+                       {"step", held.step}});
 }
 
 Json to_json(const NodeState& node) {

@@ -2,6 +2,7 @@
 
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/tasks.hpp"
+#include "work/approval_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
@@ -77,6 +78,22 @@ Result<void> forget_intents(Transaction& tx, Id<Task> task) {
   return {};
 }
 
+Result<void> withdraw_approvals(Transaction& tx, Id<Task> task) {
+  std::vector<Approval> open;
+  const Select asked = select<Approval>().where(col(&Approval::task) == task &&
+                                                col(&Approval::status) == ApprovalStatus::open);
+  BUREAU_TRY_VOID(tx.reader().scan(asked, [&](std::span<const Value> row) -> Result<bool> {
+    from_values(row, open.emplace_back());
+    return true;
+  }));
+  for (const Approval& before : open) {
+    Approval after = before;
+    after.status = ApprovalStatus::withdrawn;
+    BUREAU_TRY_VOID(replace_approval(tx, before, std::move(after)));
+  }
+  return {};
+}
+
 Result<void> wake(Transaction& tx, Id<Task> task) {
   Update ready = of_waiting(task);
   Task row;
@@ -103,6 +120,7 @@ Result<void> after_end(Transaction& tx, Id<Task> task, std::optional<Id<Task>> p
   while (!cancelled.empty()) {
     const Id<Task> next = cancelled.back();
     cancelled.pop_back();
+    BUREAU_TRY_VOID(withdraw_approvals(tx, next));
     BUREAU_TRY(auto more, cancel_children(tx, next));
     cancelled.insert(cancelled.end(), more.begin(), more.end());
   }

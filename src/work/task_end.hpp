@@ -18,6 +18,9 @@ namespace detail {
 /// What a run's unsafe step had begun is done again: the record that it began is removed.
 [[nodiscard]] Result<void> forget_intents(Transaction& transaction, Id<Task> task);
 
+/// Nobody need decide any more what the run has asked.
+[[nodiscard]] Result<void> withdraw_approvals(Transaction& transaction, Id<Task> task);
+
 /// Makes a run that rests ready, if it rests.
 [[nodiscard]] Result<void> wake(Transaction& transaction, Id<Task> task);
 

@@ -1,7 +1,9 @@
 #include "bureau/work/task_policies.hpp"
 
 #include "bureau/work/agent_registry.hpp"
+#include "bureau/work/approval.hpp"
 #include "bureau/work/run_step.hpp"
+#include "work/approval_rules.hpp"
 #include "work/schedule_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -36,12 +38,45 @@ Result<void> add_schedule_policies(Policies& policies) {
   return {};
 }
 
+/// What a run remembers is its own and the managers' to see (Runs shows a task's to whoever sees
+/// the task); an approval is for whom it is addressed to.
+Result<void> add_run_policies(Policies& policies) {
+  for (const char* table : {"run_steps", "run_signals"}) {
+    Policy see;
+    see.name = "managers_see_it";
+    see.table = table;
+    see.command = Command::select;
+    see.using_rule = Rule::always();
+    see.roles = {"admin", "manager"};
+    BUREAU_TRY_VOID(policies.add(std::move(see)));
+  }
+  policies.require("approvals", detail::check_approval_row);
+  for (const Command command : {Command::select, Command::update}) {
+    Policy managers;
+    managers.name = command == Command::select ? "managers_see_it" : "managers_decide_it";
+    managers.table = "approvals";
+    managers.command = command;
+    managers.using_rule = Rule::always();
+    managers.roles = {"admin", "manager"};
+    BUREAU_TRY_VOID(policies.add(std::move(managers)));
+    Policy own;
+    own.name = command == Command::select ? "ones_own" : "ones_own_to_decide";
+    own.table = "approvals";
+    own.command = command;
+    own.using_rule =
+        "assignee = $user or (assignee is null and team in (select team from memberships where "
+        "user = $user))";
+    BUREAU_TRY_VOID(policies.add(std::move(own)));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> add_task_tables(Catalog& catalog) {
   for (const TableInfo* table :
-       {&table_of<Task>(), &table_of<RunStep>(), &table_of<RunSignal>(), &table_of<AgentPresence>(),
-        &table_of<Schedule>(), &table_of<ScheduleOccurrence>()}) {
+       {&table_of<Task>(), &table_of<RunStep>(), &table_of<RunSignal>(), &table_of<Approval>(),
+        &table_of<AgentPresence>(), &table_of<Schedule>(), &table_of<ScheduleOccurrence>()}) {
     BUREAU_TRY_VOID(catalog.add(*table));
   }
   return {};
@@ -49,6 +84,7 @@ Result<void> add_task_tables(Catalog& catalog) {
 
 Result<void> add_task_policies(Policies& policies) {
   BUREAU_TRY_VOID(add_schedule_policies(policies));
+  BUREAU_TRY_VOID(add_run_policies(policies));
   Policy all;
   all.name = "tasks_of_the_tenant";
   all.table = "tasks";

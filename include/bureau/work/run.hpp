@@ -13,6 +13,7 @@
 
 #include "bureau/access/session.hpp"
 #include "bureau/core/log.hpp"
+#include "bureau/work/approval.hpp"
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/run_value.hpp"
 #include "bureau/work/task_queue.hpp"
@@ -161,6 +162,10 @@ class Run {
   }
   Result<std::optional<Json>> wait_for_json(std::string_view name, std::optional<Duration> timeout,
                                             FunctionRef<Result<void>(const Json&)> fits);
+
+  /// Asks a person, and rests until the approval is decided, expires or is void
+  /// (work/approval.hpp). The effect that it is for uses it: Approvals::use().
+  Result<Verdict> approval(const ApprovalRequest& request, std::string_view name = "approval");
 
   /// Enqueues a child, as Tasks::enqueue() would with this run's rights. Children of a run that is
   /// cancelled are cancelled.

@@ -16,10 +16,11 @@ enum class StepKind {
   join,      ///< children have ended
   hand_off,  ///< another task goes on
   patch,     ///< Run::patched()
+  approval,  ///< Run::approval()
 };
 template <>
 inline constexpr auto names<StepKind> = enum_names("step", "sleep", "signal", "spawn", "join",
-                                                   "hand_off", "patch");
+                                                   "hand_off", "patch", "approval");
 
 enum class StepStatus {
   open,       ///< begun: a wait, or an unsafe effect whose outcome is not known

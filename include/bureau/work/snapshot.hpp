@@ -24,6 +24,8 @@ struct HeldTask {
   Duration limit{};     ///< of one attempt
   double progress = 0;  ///< as its handler last said
   std::string note;
+  /// Of a durable run: the step that it is in; run by another process, the last that is recorded.
+  std::string step;
 };
 
 /// A process that issues ids and may hold tasks.
