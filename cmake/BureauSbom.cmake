@@ -37,6 +37,7 @@ bureau_spdx(fmt "${fmt_VERSION}" MIT)
 bureau_spdx(tl-expected "${tl-expected_VERSION}" CC0-1.0)
 bureau_spdx(date "${date_VERSION}" MIT)
 bureau_spdx(nlohmann-json "${nlohmann_json_VERSION}" MIT)
+bureau_spdx(valijson "" BSD-2-Clause)  # its package does not say
 bureau_spdx(libsodium "${sodium_version}" ISC)
 if(TARGET bureau_http)
   bureau_spdx(libcurl "${curl_version}" curl)

@@ -25,6 +25,7 @@ bureau_find(SQLite3 SQLite::SQLite3)
 bureau_find(SQLiteCpp SQLiteCpp)
 bureau_find(date date::date date::date-tz)
 bureau_find(nlohmann_json nlohmann_json::nlohmann_json)
+bureau_find(valijson valijson)
 bureau_find(BureauSodium bureau::sodium)
 
 set(bureau_launcher "")

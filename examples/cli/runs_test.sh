@@ -24,12 +24,12 @@ expect 1 "not in doubt" "$bureau" runs resolve "$task" '{}'
 expect 1 "not in doubt" "$bureau" runs probe "$task"
 
 # Whoever may not see the task cannot speak to it, nor see what was said.
-expect 1 "not_found" "$bureau" --as cleo@example.com runs signal "$task" paid '{}'
-expect 1 "not_found" "$bureau" --as cleo@example.com runs steps "$task"
+expect 1 "no row" "$bureau" --as cleo@example.com runs signal "$task" paid '{}'
+expect 1 "no row" "$bureau" --as cleo@example.com runs steps "$task"
 expect 0 "" "$bureau" --as ada@example.com runs steps "$task"
 
 expect 0 "" "$bureau" approvals list
-expect 1 "not_found" "$bureau" --as cleo@example.com approvals approve apr_0000000000001
-expect 1 "ID" "$bureau" approvals approve nonsense
+expect 1 "no row" "$bureau" --as cleo@example.com approvals approve apr_0000000000001
+expect 1 "wrong length" "$bureau" approvals approve nonsense
 expect 0 "cancelled" "$bureau" tasks cancel "$task"
 expect 1 "nothing can be said to it" "$bureau" runs signal "$task" paid '{}'

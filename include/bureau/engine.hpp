@@ -65,6 +65,10 @@ class Engine final : private Runner {
   [[nodiscard]] std::vector<AgentState> agents() const { return orchestrator_->agents(); }
   [[nodiscard]] const Orchestrator& orchestrator() const { return *orchestrator_; }
 
+  /// Replays every run in flight against the agents that were added, without effects
+  /// (docs/runs.md). On an engine that has not started, of a copy of the office.
+  [[nodiscard]] Result<Rehearsal> rehearse() { return orchestrator_->rehearse(); }
+
   /// Starts the agents and the scheduler. Without start() there is no thread.
   Result<void> start();
   /// Starts the agents for a host that calls poll() itself.

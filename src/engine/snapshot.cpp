@@ -59,7 +59,8 @@ Result<void> add_tasks(Reader& reader, Snapshot& snapshot, const std::vector<Hel
     return true;
   }));
   for (HeldTask& held : snapshot.tasks) {
-    if (!held.here) BUREAU_TRY(held.step, last_step(reader, held.task));
+    if (held.here) continue;
+    BUREAU_TRY(held.step, last_step(reader, held.task));
   }
   return {};
 }

@@ -97,6 +97,7 @@ struct Orchestrator::Impl {
                 AgentEntry& agent);
   enum class Concluded { completed, failed, rests };
   Result<Concluded> record(Run& run, const KindInfo& kind, const Result<Json>& outcome);
+  Result<std::optional<std::string>> rehearse(const Task& task, Agent& agent);
   void retire(const Error& error);
   void expire_overdue(Monotonic now);
   void see_interrupts();

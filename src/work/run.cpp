@@ -61,6 +61,7 @@ Error Run::diverged(std::string message) {
 
 Result<void> Run::progress(double fraction, std::string_view note) {
   BUREAU_TRY_VOID(may_go_on());
+  if (rehearses_) return {};
   auto outcome = queue_.progress(task_, fraction, note);
   if (!outcome && outcome.error().code == Code::conflict) ended(outcome.error());
   return outcome;
@@ -117,6 +118,23 @@ Result<void> replace_step(Transaction& transaction, const RunStep& before, const
                              RowValues(after).values());
 }
 
+Result<std::optional<Id<Task>>> successor_of(Reader& reader, Id<Task> task) {
+  std::optional<Json> handed;
+  const Select off =
+      select<RunStep>()
+          .where(col(&RunStep::task) == task && col(&RunStep::kind) == StepKind::hand_off)
+          .limit(1);
+  BUREAU_TRY_VOID(reader.scan(off, [&](std::span<const Value> row) -> Result<bool> {
+    RunStep step;
+    from_values(row, step);
+    handed = std::move(step.result);
+    return false;
+  }));
+  if (!handed) return std::optional<Id<Task>>();
+  BUREAU_TRY(const Id<Task> successor, RunValue<Id<Task>>::from(*handed));
+  return std::optional<Id<Task>>(successor);
+}
+
 Result<std::vector<RunStep>> steps_of(Reader& reader, Id<Task> task) {
   std::vector<RunStep> steps;
   const Select all =
@@ -155,6 +173,7 @@ Result<void> Run::commit(FunctionRef<Result<void>(Transaction&)> write, WhenCanc
   BUREAU_TRY(auto node, queue_.database().node());
   WriteOptions options;
   options.portable = true;
+  options.where = CodeLocation::current();
   const Attribution by{task_.tenant.value, session_.principal().user.value, task_.id.value};
   std::vector<RunStep> written;
   bool cancelled = false;

@@ -41,6 +41,8 @@ namespace detail {
 /// What was stored of an error.
 [[nodiscard]] Error error_of(const std::optional<std::string>& code,
                              const std::optional<std::string>& message);
+/// The task to which a completed one has handed off.
+[[nodiscard]] Result<std::optional<Id<Task>>> successor_of(Reader& reader, Id<Task> task);
 [[nodiscard]] Result<std::vector<RunStep>> steps_of(Reader& reader, Id<Task> task);
 
 }  // namespace detail

@@ -182,17 +182,9 @@ Result<std::optional<Task>> last_in_line(Reader& reader, Id<Task> id) {
           return true;
         }));
     if (!task || task->status != TaskStatus::completed) return task;
-    std::optional<RunStep> handed;
-    const Select off =
-        select<RunStep>()
-            .where(col(&RunStep::task) == id && col(&RunStep::kind) == StepKind::hand_off)
-            .limit(1);
-    BUREAU_TRY_VOID(reader.scan(off, [&](std::span<const Value> row) -> Result<bool> {
-      from_values(row, handed.emplace());
-      return false;
-    }));
-    if (!handed || !handed->result) return task;
-    BUREAU_TRY(id, detail::RunValue<Id<Task>>::from(*handed->result));
+    BUREAU_TRY(const auto successor, detail::successor_of(reader, id));
+    if (!successor) return task;
+    id = *successor;
   }
 }
 

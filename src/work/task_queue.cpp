@@ -73,8 +73,9 @@ Update rested(Timestamp now, std::uint64_t limit) {
           {set(c.status, TaskStatus::ready), set(c.pending, 0)}};
 }
 
-WriteOptions portable() {
+WriteOptions portable(CodeLocation where = CodeLocation::current()) {
   WriteOptions options;
+  options.where = where;
   options.portable = true;
   return options;
 }

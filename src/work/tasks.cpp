@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 #include "work/new_task.hpp"
+#include "work/run_history.hpp"
 #include "work/task_end.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -220,6 +224,69 @@ Result<std::vector<Task>> Tasks::list(const Query& query) const { return reposit
 
 Result<std::uint64_t> Tasks::count(const Predicate& where) const {
   return repository_.count(where);
+}
+
+namespace {
+
+/// How long a wait relies on being told of commits: another process's may be missed.
+constexpr Duration look_again = std::chrono::milliseconds(250);
+
+/// Commits as they are hinted at, for one that waits.
+struct Hint {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool hinted = false;
+
+  void wait(Clock& clock, Monotonic until) {
+    std::unique_lock lock(mutex);
+    if (!hinted) clock.wait_until(lock, changed, until);
+    hinted = false;
+  }
+};
+
+}  // namespace
+
+Result<Task> Tasks::wait(Id<Task> id, Duration timeout) const {
+  const Scope& scope = repository_.rows().scope();
+  if (scope.is_bound()) {
+    return fail(Code::invalid, "wait: what is read in a unit or a view stands still", "scope");
+  }
+  Database& database = scope.session().database();
+  Clock& clock = database.clock();
+  const auto hint = std::make_shared<Hint>();
+  BUREAU_TRY(const auto subscription, database.storage().on_commit([hint] {
+    std::lock_guard lock(hint->mutex);
+    hint->hinted = true;
+    hint->changed.notify_all();
+  }));
+  const Monotonic deadline = clock.monotonic() + timeout;
+  for (;;) {
+    const Monotonic now = clock.monotonic();
+    BUREAU_TRY(Task task, find(id));
+    std::optional<Id<Task>> successor;
+    if (task.status == TaskStatus::completed) {
+      BUREAU_TRY_VOID(scope.read([&](Reader& reader) -> Result<void> {
+        BUREAU_TRY(successor, detail::successor_of(reader, id));
+        return {};
+      }));
+    }
+    if (successor) {
+      id = *successor;
+      continue;
+    }
+    if (has_ended(task.status)) return task;
+    if (now >= deadline) {
+      return fail(Code::deadline, fmt::format("task {}: it has not ended",
+                                              id::to_text(schema<Task>.prefix, id.value)));
+    }
+    hint->wait(clock, std::min(deadline, now + look_again));
+  }
+}
+
+Result<Json> Tasks::result_of(Id<Task> id, Duration timeout) const {
+  BUREAU_TRY(const Task task, wait(id, timeout));
+  if (task.status == TaskStatus::completed) return task.result.value_or(Json::object());
+  return fail(detail::error_of(task.error_code, task.error));
 }
 
 Result<Task> Tasks::cancel(Id<Task> id, std::string_view reason) const {

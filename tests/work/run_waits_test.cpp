@@ -341,3 +341,76 @@ TEST_CASE("A run is done again from a step, and forked from one") {
     CHECK(must(desk.runs().steps(id)).size() == 3);
   }
 }
+
+// From outside ---------------------------------------------------------------------------------
+
+TEST_CASE("A caller waits for a result, of a task that hands off too") {
+  RunDesk* at = nullptr;
+  RunDesk desk([&](Run& run, const Sum& sum) -> Result<Total> {
+    if (sum.a > 0) return run.hand_off(plan, {sum.a - 1, sum.b});
+    if (sum.b < 0) return fail(Code::forbidden, "not below zero");
+    return Total{sum.b};
+  });
+  at = &desk;
+  const auto good = desk.enqueue({2, 7});
+  const auto bad = desk.enqueue({1, -1});
+  const Tasks& tasks = desk.office.tasks();
+  CHECK(code_of(tasks.wait(good, 0s)) == Code::deadline);
+  at->run_all();
+  CHECK(must(tasks.wait(plan, good, 1min)).value == 7);
+  const auto failed = tasks.wait(plan, bad, 1min);
+  CHECK(code_of(failed) == Code::forbidden);
+  CHECK(failed.error().message == "not below zero");
+  CHECK(code_of(tasks.wait(Id<Task>(77), 0s)) == Code::not_found);
+  const auto inside = desk.office.system().read(
+      [&](View& view) -> Result<Task> { return Tasks{view}.wait(good, 1min); });
+  CHECK(code_of(inside) == Code::invalid);
+}
+
+TEST_CASE("A rehearsal finds the runs that a new program would not go on with, and does nothing") {
+  int executed = 0;
+  bool renamed = false;
+  RunDesk desk([&](Run& run, const Sum& sum) -> Result<Total> {
+    BUREAU_TRY_VOID(run.step(renamed && sum.a == 1 ? "b" : "a", [&]() -> Result<void> {
+      ++executed;
+      return {};
+    }));
+    BUREAU_TRY(auto child, run.spawn(part, {1, 1}));
+    BUREAU_TRY_VOID(run.join(child));
+    BUREAU_TRY_VOID(run.wait_for(paid, 1h));
+    BUREAU_TRY_VOID(run.step("late", [&]() -> Result<void> {
+      ++executed;
+      return {};
+    }));
+    return run.complete([&](Unit& unit) -> Result<Total> {
+      ++executed;
+      BUREAU_TRY_VOID(add_team(unit, "done"));
+      return Total{1};
+    });
+  });
+  const auto keeps = desk.enqueue({0, 0});
+  const auto changes = desk.enqueue({1, 0});
+  desk.run_all();
+  desk.enqueue({1, 0});  // has nothing behind it
+  CHECK(executed == 2);
+  renamed = true;
+  const auto before = must(desk.office.tasks().list({}));
+  const Rehearsal found = must(desk.worker.orchestrator.rehearse());
+  CHECK(found.runs == 2);
+  CHECK(found.unknown == 0);
+  REQUIRE(found.diverged.size() == 1);
+  CHECK(found.diverged[0].task == changes);
+  CHECK(found.diverged[0].error.find("step 0 was \"a\"") != std::string::npos);
+  CHECK(executed == 2);
+  const auto after = must(desk.office.tasks().list({}));
+  REQUIRE(after.size() == before.size());
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    CHECK(after[i].status == before[i].status);
+    CHECK(after[i].version == before[i].version);
+  }
+  renamed = false;
+  must(desk.runs().signal(keeps, paid, Total{1}));
+  CHECK(must(desk.worker.orchestrator.rehearse()).diverged.empty());
+  desk.run_all();
+  CHECK(desk.value(keeps) == 1);
+}

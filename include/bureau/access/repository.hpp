@@ -19,6 +19,8 @@ class Scope {
 
   [[nodiscard]] const Session& session() const { return session_; }
   [[nodiscard]] Unit* unit() const { return unit_; }
+  /// Whether it is a view or a unit, of one snapshot or transaction.
+  [[nodiscard]] bool is_bound() const { return unit_ != nullptr || view_ != nullptr; }
   /// Runs the closure with the reader of the unit, the view, or a snapshot of its own.
   Result<void> read(FunctionRef<Result<void>(Reader&)> closure) const;
   /// Runs `f(Unit&)` as Session::write() does: in the unit, or in one of its own; `invalid` on a

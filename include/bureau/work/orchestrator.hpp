@@ -24,6 +24,18 @@ struct AgentState {
   std::uint64_t completed = 0, failed = 0;  ///< attempts since the start of this process
 };
 
+/// What a rehearsal of the runs in flight has found.
+struct Rehearsal {
+  struct Divergence {
+    Id<Task> task;
+    std::string kind;
+    std::string error;  ///< which step, what it was, and what the program does now
+  };
+  std::uint64_t runs = 0;  ///< that were replayed
+  std::vector<Divergence> diverged;
+  std::uint64_t unknown = 0;  ///< runs of kinds that no agent here does
+};
+
 /// Brings tasks and agents together: leases batches, runs handlers, watches time limits, keeps
 /// heartbeats and rescues the tasks of the dead. Has no thread: step() and duties() are called by
 /// the engine, from as many threads as there are. Thread-safe.
@@ -48,6 +60,10 @@ class Orchestrator {
   /// Takes no further task, asks handlers to stop, waits for them until `deadline`, hands back what
   /// was leased but not begun, calls on_stop(). `deadline` names those that are stuck.
   Result<void> stop(Monotonic deadline);
+
+  /// Replays every run in flight against the agents that were added, without effects: no step is
+  /// done, nothing is written. For a copy of an office, before a new program gets the office.
+  [[nodiscard]] Result<Rehearsal> rehearse();
 
   [[nodiscard]] std::vector<AgentState> agents() const;
   /// The tasks that this process holds, and when its node's heartbeat was last written.

@@ -58,6 +58,18 @@ class Tasks {
   Result<std::vector<Task>> list(const Query& query) const;
   Result<std::uint64_t> count(const Predicate& where = {}) const;
 
+  /// Waits until the task has ended, or the one to which it has handed off, and returns it.
+  /// `deadline` when it has not by then, `invalid` on a unit or a view. Blocks its thread: not for
+  /// a handler (Run::join() rests instead), nor for the thread that calls poll().
+  Result<Task> wait(Id<Task> id, Duration timeout) const;
+  /// The same, and what it came to: its result, or the error with which it was cancelled or given
+  /// up.
+  template <class Payload, class Output>
+  Result<Output> wait(const TaskKind<Payload, Output>&, Id<Task> id, Duration timeout) const {
+    BUREAU_TRY(const Json result, result_of(id, timeout));
+    return record_from_json<Output>(result);
+  }
+
   /// Ends a task that has not ended. One that runs is asked to stop: it is cancelled when its
   /// handler returns, and its effects are not made. `conflict` when it has ended.
   Result<Task> cancel(Id<Task> id, std::string_view reason) const;
@@ -76,6 +88,7 @@ class Tasks {
   [[nodiscard]] const Repository<Task>& repository() const { return repository_; }
 
  private:
+  Result<Json> result_of(Id<Task> id, Duration timeout) const;
   Repository<Task> repository_;
 };
 

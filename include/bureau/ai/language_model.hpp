@@ -1,0 +1,120 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bureau/core/json.hpp"
+#include "bureau/work/task.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+enum class ModelRole { system, user, assistant, tool };
+template <>
+inline constexpr auto names<ModelRole> = enum_names("system", "user", "assistant", "tool");
+
+/// What a model wants done.
+struct ToolCall {
+  std::string id;  ///< the model's, by which the answer names it
+  std::string name;
+  Json arguments = Json::object();
+};
+
+struct ModelMessage {
+  ModelRole role = ModelRole::user;
+  std::string text;
+  std::vector<ToolCall> calls = {};  ///< of an assistant
+  std::string call_id = {};          ///< of a tool: the call that it answers
+};
+
+/// A tool that a model may ask for.
+struct ToolSpec {
+  std::string name;  ///< letters, digits, _ and -; 1 to 64
+  std::string description;
+  Json parameters = Json::object({{"type", "object"}});  ///< JSON Schema of its arguments
+  Effect effect = Effect::pure;                          ///< what its work touches
+};
+
+struct ModelRequest {
+  std::vector<ModelMessage> messages;
+  std::vector<ToolSpec> tools = {};
+  std::optional<Json> output = {};  ///< JSON Schema that the answer's text must meet, as JSON
+  std::int64_t max_output_tokens = 1024;
+  double temperature = 0;
+  std::string model = {};  ///< which of the provider's; empty: its default
+};
+
+enum class StopReason {
+  finished,
+  tool_calls,  ///< the message asks for some
+  length,      ///< max_output_tokens were not enough
+  refused,     ///< the model does not want to answer
+};
+template <>
+inline constexpr auto names<StopReason> = enum_names("finished", "tool_calls", "length", "refused");
+
+/// What a call has used. What a provider does not say is absent.
+struct ModelUsage {
+  std::optional<std::int64_t> input_tokens, output_tokens;
+};
+
+struct ModelReply {
+  ModelMessage message;
+  StopReason stop = StopReason::finished;
+  ModelUsage usage = {};
+  std::string model = {};  ///< which one answered
+};
+
+/// How a caller follows and ends a call.
+struct ModelCall {
+  std::function<bool()> stop_requested = {};  ///< polled; none: never
+  std::function<void(std::string_view delta)> on_text =
+      {};  ///< of a model that streams; may be none
+};
+
+/// What a host implements to bring a model. Thread-safe. It carries one request and knows nothing
+/// of retries, tools, schemas or budgets: they live above it (ai/model_run.hpp).
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+  /// Names provider, adapter and version, for logs and recordings.
+  [[nodiscard]] virtual std::string_view identity() const = 0;
+  /// `unavailable`: no answer came, nothing was used. `busy`: asked too often. `exhausted`: a
+  /// quota. `unknown_outcome`: it may have been answered, and paid for. `invalid`: the request
+  /// breaks the provider's rules. `cancelled`: by stop_requested.
+  virtual Result<ModelReply> complete(const ModelRequest& request, const ModelCall& call) = 0;
+
+  using Done = std::function<void(Result<ModelReply>)>;
+  /// Begins a call; `done` is called once, on any thread, perhaps inside this call. For adapters
+  /// with a loop of their own; this default completes it at once.
+  virtual void begin(const ModelRequest& request, ModelCall call, Done done);
+};
+
+/// What a host implements to bring embeddings. Thread-safe.
+class Embedder {
+ public:
+  virtual ~Embedder() = default;
+  [[nodiscard]] virtual std::string_view identity() const = 0;
+  [[nodiscard]] virtual std::size_t dimensions() const = 0;
+  /// One vector a text, in order. Errors as LanguageModel::complete().
+  virtual Result<std::vector<std::vector<float>>> embed(
+      std::span<const std::string_view> texts) = 0;
+};
+
+/// The request as JSON; its dump() is canonical: equal requests have equal texts.
+[[nodiscard]] Json to_json(const ModelRequest& request);
+[[nodiscard]] Json to_json(const ModelReply& reply);
+/// What to_json() made. `invalid` names the member.
+[[nodiscard]] Result<ModelReply> model_reply_from_json(const Json& json);
+/// Names, schemas and limits of a request. `invalid` names the field.
+[[nodiscard]] Result<void> check_request(const ModelRequest& request);
+
+/// Whether the value meets the schema (JSON Schema, draft 7; no remote references). `invalid` names
+/// the place in the value and the rule; a schema that is none is `invalid` with field "schema".
+[[nodiscard]] Result<void> check_json(const Json& value, const Json& schema);
+
+BUREAU_END_NAMESPACE
