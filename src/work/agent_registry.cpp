@@ -6,6 +6,7 @@
 #include "bureau/work/agent_network.hpp"
 #include "bureau/work/task.hpp"
 #include "store/internal_tables.hpp"
+#include "work/agent_lookup.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -49,8 +50,61 @@ Result<bool> is_live(Database& database, Reader& reader, const AgentPresence& pr
   return database.storage().node_is_alive(static_cast<int>(presence.node));
 }
 
-Result<void> add_configured(Reader& reader, Id<Tenant> tenant,
-                            std::map<std::string, AgentInfo, std::less<>>& agents) {
+/// By kind: a lease belongs to a node, whose orchestrator gives each kind to one agent.
+Result<void> count_tasks(Reader& reader, Id<Tenant> tenant, detail::AgentMap& agents) {
+  std::map<std::string, AgentInfo*, std::less<>> does;
+  for (auto& [name, agent] : agents) {
+    for (const std::string& kind : agent.kinds) does[kind] = &agent;
+  }
+  const TableInfo& tasks = table_of<Task>();
+  Aggregate by_kind;
+  by_kind.table = &tasks;
+  by_kind.where = col(&Task::tenant) == tenant;
+  by_kind.group_by = {tasks.find("kind"), tasks.find("status")};
+  by_kind.measures = {{Aggregate::Function::count, nullptr}};
+  return reader.aggregate(by_kind, [&](std::span<const Value> row) -> Result<bool> {
+    const auto agent = does.find(row[0].as_text());
+    if (agent == does.end()) return true;
+    const auto count = static_cast<std::uint64_t>(row[2].as_integer());
+    switch (static_cast<TaskStatus>(row[1].as_integer())) {
+      case TaskStatus::running:
+        agent->second->running += count;
+        break;
+      case TaskStatus::completed:
+        agent->second->completed += count;
+        break;
+      case TaskStatus::dead:
+        agent->second->dead += count;
+        break;
+      default:
+        break;
+    }
+    return true;
+  });
+}
+
+}  // namespace
+
+namespace detail {
+
+Result<void> add_presences(Database& database, Reader& reader, AgentMap& agents) {
+  std::vector<AgentPresence> presences;
+  const Select all{&table_of<AgentPresence>()};
+  BUREAU_TRY_VOID(reader.scan(all, [&](std::span<const Value> row) -> Result<bool> {
+    from_values(row, presences.emplace_back());
+    return true;
+  }));
+  for (AgentPresence& presence : presences) {
+    BUREAU_TRY(bool live, is_live(database, reader, presence));
+    AgentInfo& info = agents[presence.name];
+    info.name = presence.name;
+    if (live || info.kinds.empty()) info.kinds = std::move(presence.kinds);
+    if (live) ++info.nodes;
+  }
+  return {};
+}
+
+Result<void> add_configured(Reader& reader, Id<Tenant> tenant, AgentMap& agents) {
   return reader.scan(select<ConfiguredAgent>().where(col(&ConfiguredAgent::tenant) == tenant),
                      [&](std::span<const Value> row) -> Result<bool> {
                        ConfiguredAgent configured;
@@ -65,56 +119,16 @@ Result<void> add_configured(Reader& reader, Id<Tenant> tenant,
                      });
 }
 
-Result<void> count_tasks(Reader& reader, Id<Tenant> tenant,
-                         std::map<std::string, AgentInfo, std::less<>>& agents) {
-  const TableInfo& tasks = table_of<Task>();
-  Aggregate by_agent;
-  by_agent.table = &tasks;
-  by_agent.where = col(&Task::tenant) == tenant;
-  by_agent.group_by = {tasks.find("agent"), tasks.find("status")};
-  by_agent.measures = {{Aggregate::Function::count, nullptr}};
-  return reader.aggregate(by_agent, [&](std::span<const Value> row) -> Result<bool> {
-    const auto agent = agents.find(row[0].as_text());
-    if (agent == agents.end()) return true;
-    const auto count = static_cast<std::uint64_t>(row[2].as_integer());
-    switch (static_cast<TaskStatus>(row[1].as_integer())) {
-      case TaskStatus::running:
-        agent->second.running = count;
-        break;
-      case TaskStatus::completed:
-        agent->second.completed = count;
-        break;
-      case TaskStatus::dead:
-        agent->second.dead = count;
-        break;
-      default:
-        break;
-    }
-    return true;
-  });
-}
-
-}  // namespace
+}  // namespace detail
 
 Result<std::vector<AgentInfo>> list_agents(Database& database, Id<Tenant> tenant) {
-  std::map<std::string, AgentInfo, std::less<>> agents;
+  detail::AgentMap agents;
   BUREAU_TRY_VOID(database.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
     agents.clear();
-    std::vector<AgentPresence> presences;
-    const Select all{&table_of<AgentPresence>()};
-    BUREAU_TRY_VOID(reader.scan(all, [&](std::span<const Value> row) -> Result<bool> {
-      from_values(row, presences.emplace_back());
-      return true;
-    }));
-    for (AgentPresence& presence : presences) {
-      BUREAU_TRY(bool live, is_live(database, reader, presence));
-      AgentInfo& info = agents[presence.name];
-      info.name = presence.name;
-      if (live || info.kinds.empty()) info.kinds = std::move(presence.kinds);
-      if (live) ++info.nodes;
-    }
-    BUREAU_TRY_VOID(add_configured(reader, tenant, agents));
-    return count_tasks(reader, tenant, agents);
+    BUREAU_TRY_VOID(detail::add_presences(database, reader, agents));
+    // Before the roster's: what it means an agent to do says nothing of who did it.
+    BUREAU_TRY_VOID(count_tasks(reader, tenant, agents));
+    return detail::add_configured(reader, tenant, agents);
   }));
   std::vector<AgentInfo> out;
   for (auto& [name, info] : agents) out.push_back(std::move(info));
