@@ -13,6 +13,7 @@
 #include "bureau/support/tickets.hpp"
 #include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
+#include "bureau/work/housekeeping.hpp"
 #include "bureau/work/task_policies.hpp"
 #include "core/forks.hpp"
 
@@ -87,6 +88,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   BUREAU_TRY_VOID(Access::add_tables(database.catalog));
   BUREAU_TRY_VOID(add_task_tables(database.catalog));
   BUREAU_TRY_VOID(add_network_tables(database.catalog));
+  BUREAU_TRY_VOID(add_housekeeping_tables(database.catalog));
   BUREAU_TRY_VOID(support::add_tables(database.catalog));
   BUREAU_TRY_VOID(sales::add_tables(database.catalog));
   BUREAU_TRY_VOID(notify::add_tables(database.catalog));
@@ -100,6 +102,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   Policies policies = o.policies;
   BUREAU_TRY_VOID(add_task_policies(policies));
   BUREAU_TRY_VOID(add_network_policies(policies));
+  BUREAU_TRY_VOID(add_housekeeping_policies(policies));
   BUREAU_TRY_VOID(support::add_policies(policies));
   BUREAU_TRY_VOID(sales::add_policies(policies));
   BUREAU_TRY_VOID(notify::add_policies(policies));

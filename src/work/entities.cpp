@@ -1,10 +1,12 @@
 // The code of the entities of work/, made here once for all files that use them.
 
+#include "bureau/work/agent_heartbeat.hpp"
 #include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/approval.hpp"
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/schedule.hpp"
+#include "bureau/work/system_metric.hpp"
 #include "bureau/work/task.hpp"
 
 BUREAU_DEFINE_ENTITY(bureau::ConfiguredAgent);
@@ -18,3 +20,5 @@ BUREAU_DEFINE_ENTITY(bureau::RunStep);
 BUREAU_DEFINE_ENTITY(bureau::RunSignal);
 BUREAU_DEFINE_ENTITY(bureau::Schedule);
 BUREAU_DEFINE_ENTITY(bureau::ScheduleOccurrence);
+BUREAU_DEFINE_ENTITY(bureau::AgentHeartbeat);
+BUREAU_DEFINE_ENTITY(bureau::SystemMetric);

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "bureau/store/memory_storage.hpp"
+#include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
+#include "bureau/work/housekeeping.hpp"
 #include "bureau/work/orchestrator.hpp"
 #include "bureau/work/task_policies.hpp"
 #include "bureau/work/tasks.hpp"
@@ -40,9 +42,13 @@ struct Process {
     options.log = std::move(log);
     must(Access::add_tables(options.catalog));
     must(add_task_tables(options.catalog));
+    must(add_network_tables(options.catalog));
+    must(add_housekeeping_tables(options.catalog));
     database = must(Database::open(std::move(options)));
     Policies policies;
     must(add_task_policies(policies));
+    must(add_network_policies(policies));
+    must(add_housekeeping_policies(policies));
     access = must(Access::open(*database, policies));
   }
   std::unique_ptr<Database> database;
