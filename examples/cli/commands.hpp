@@ -75,6 +75,8 @@ void add_deals_commands(CLI::App& app, const InOffice& in_office);
 void add_schedules_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau runs ...` and `bureau approvals ...`.
 void add_runs_commands(CLI::App& app, const InOffice& in_office);
+/// `bureau housekeeping ...`.
+void add_housekeeping_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau inbox`, `notifications`, `preferences` and `webhooks`.
 void add_notify_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau tables|list|show|create|change|delete|export|import`: what every entity has.

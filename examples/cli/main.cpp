@@ -97,6 +97,8 @@ Result<void> work(const Settings& settings, std::size_t threads, bool until_idle
   BUREAU_TRY_VOID(
       office.engine->add(std::make_shared<ResponderAgent>(col(&Message::confidence) >= accept)));
   BUREAU_TRY_VOID(office.engine->add(std::make_shared<RewardsAgent>(office.engine->access())));
+  BUREAU_TRY_VOID(office.engine->add(std::make_shared<HousekeepingAgent>(
+      office.engine->access(), HousekeepingOptions{.machine = make_machine(settings.office)})));
   const Tasks tasks(office.system());
   const Predicate dead = col(&Task::status) == TaskStatus::dead;
   BUREAU_TRY(const auto dead_before, tasks.count(dead));
@@ -262,6 +264,7 @@ int run(int argc, char** argv, const Program& program) {
   add_notify_commands(app, in_office);
   add_schedules_commands(app, in_office);
   add_runs_commands(app, in_office);
+  add_housekeeping_commands(app, in_office);
   add_rows_commands(app, in_office);
   add_sql_commands(app, in_office);
   add_health_commands(app, in_office, settings);

@@ -99,6 +99,16 @@ Result<void> recur(const Session& session) {
   return next.size() == 10 ? Result<void>() : fail(Code::internal, "ten Mondays are still to come");
 }
 
+Result<void> keep_house(const std::unique_ptr<Engine>& engine, Id<Tenant> tenant) {
+  BUREAU_TRY_VOID(engine->add(std::make_shared<HousekeepingAgent>(
+      engine->access(), HousekeepingOptions{.machine = make_machine("office.db")})));
+  HousekeepingPlan plan;
+  plan.keep.days = 30;
+  plan.keep.kinds = Json::object({{"draft_reply", Json::object({{"completed", 7}})}});
+  BUREAU_TRY(const auto jobs, switch_on_housekeeping(engine->system(tenant), plan));
+  return jobs.size() == 4 ? Result<void>() : fail(Code::internal, "there are four jobs");
+}
+
 /// docs/feed.md and docs/predicates.md
 Result<void> watch(const std::unique_ptr<Engine>& engine, const Session& session) {
   BUREAU_TRY(const auto subscription,
@@ -135,6 +145,7 @@ Result<void> run(const char* path) {
   BUREAU_TRY_VOID(support::create_default_statuses(session));
   BUREAU_TRY_VOID(reward(engine, session));
   BUREAU_TRY_VOID(recur(session));
+  BUREAU_TRY_VOID(keep_house(engine, tenant.id));
   BUREAU_TRY_VOID(engine->start_polled());
   BUREAU_TRY_VOID(watch(engine, session));
   return engine->stop();

@@ -15,4 +15,5 @@
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/agent_roster.hpp"
 #include "bureau/work/runs.hpp"
+#include "bureau/work/housekeeping.hpp"
 #include "bureau/work/schedule.hpp"
