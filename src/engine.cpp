@@ -72,7 +72,8 @@ Engine::Engine(EngineOptions options)
 Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   std::unique_ptr<Engine> engine(new Engine(std::move(options)));
   EngineOptions& o = engine->options_;
-  if (!o.storage) {
+  const bool given = o.storage != nullptr;
+  if (!given) {
     SqliteOptions sqlite;
     sqlite.path = o.path;
     sqlite.durability = o.durability;
@@ -80,6 +81,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     sqlite.log = o.log;
     BUREAU_TRY(o.storage, open_sqlite(std::move(sqlite)));
   }
+  if (!o.machine) o.machine = make_machine(given ? std::string() : o.path);
   DatabaseOptions database;
   database.storage = o.storage;
   database.clock = o.clock;

@@ -9,6 +9,7 @@
 #include "bureau/access/access.hpp"
 #include "bureau/access/feed.hpp"
 #include "bureau/store/sqlite_storage.hpp"
+#include "bureau/work/machine.hpp"
 #include "bureau/work/orchestrator.hpp"
 #include "bureau/work/scheduler.hpp"
 #include "bureau/work/snapshot.hpp"
@@ -27,6 +28,8 @@ struct EngineOptions {
   Clock* clock = nullptr;                     ///< not owned; null: Clock::system()
   Random* random = nullptr;                   ///< not owned; null: Random::system()
   LogSink log = {};
+  /// What metrics and health measure; null: the machine that this runs on, and the file's volume.
+  std::shared_ptr<Machine> machine = {};
   OrchestratorOptions work = {};
 };
 
@@ -59,6 +62,10 @@ class Engine final : private Runner {
 
   /// What is going on, and what is stuck.
   [[nodiscard]] Result<Snapshot> snapshot();
+
+  /// What this process has counted and what the office holds, for a monitoring system: Prometheus's
+  /// text format, version 0.0.4 (docs/operating.md lists the names). Costs what snapshot() costs.
+  [[nodiscard]] Result<std::string> metrics_text();
 
   /// Registers an agent. Errors as Orchestrator::add.
   Result<void> add(std::shared_ptr<Agent> agent);

@@ -198,7 +198,13 @@ Result<void> Database::write(const WriteOptions& options, const Attribution& att
   BUREAU_TRY_VOID(impl_->ensure_ids());
   Afterwards after;
   auto run = [&](Writer& writer) { return run_closure(writer, attribution, closure, after); };
-  BUREAU_TRY_VOID(impl_->storage->write(options, run));
+  const Monotonic begun = impl_->clock.monotonic();
+  auto written = impl_->storage->write(options, run);
+  impl_->write_seconds.observe(impl_->clock.monotonic() - begun);
+  if (!written) {
+    impl_->failed_writes[static_cast<std::size_t>(written.error().code)].add();
+    return written;
+  }
   committed(after);
   return {};
 }
@@ -220,6 +226,17 @@ void Database::committed(const Afterwards& after) {
   if (after.rights) impl_->rights_commits.fetch_add(1);
   for (const auto& made : after.new_keys) {
     impl_->cache_key(made.subject, made.key, after.erasures);
+  }
+}
+
+void Database::write_metrics(PrometheusText& text) const {
+  text.family("bureau_write_duration_seconds", PrometheusText::Type::histogram,
+              "How long this process's writes took, from the call until they were durable.");
+  text.histogram({}, impl_->write_seconds);
+  text.family("bureau_write_failures_total", PrometheusText::Type::counter,
+              "Writes of this process that were not made, by the code of the error.");
+  for (std::size_t code = 1; code <= Impl::codes; ++code) {
+    text.sample({{"code", to_string(static_cast<Code>(code))}}, impl_->failed_writes[code].value());
   }
 }
 

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <array>
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
 
+#include "bureau/core/metrics.hpp"
 #include "bureau/store/database.hpp"
 #include "store/internal_tables.hpp"
 #include "store/row_values.hpp"
@@ -30,6 +32,10 @@ struct Database::Impl {
   std::mutex node_mutex;  // one thread takes the node or extends its reservation
   std::atomic<bool> has_node{false};
   Database::Node node;
+
+  Histogram write_seconds{duration_bounds(), 1e-6};
+  static constexpr std::size_t codes = 16;
+  std::array<Counter, codes + 1> failed_writes;  // by Code
 
   std::vector<Database::RightsTable> rights_tables;
   std::atomic<std::uint64_t> rights_commits{0};

@@ -47,6 +47,7 @@ Result<void> Orchestrator::add(std::shared_ptr<Agent> agent) {
   entry->agent = std::move(agent);
   for (const KindInfo& kind : entry->kinds) {
     self.by_kind.emplace(std::string(kind.name), std::pair(entry.get(), kind));
+    self.metrics.kinds.try_emplace(std::string(kind.name));
   }
   self.agents.push_back(std::move(entry));
   return {};
@@ -197,6 +198,8 @@ std::vector<AgentState> Orchestrator::agents() const {
   }
   return out;
 }
+
+void Orchestrator::write_metrics(PrometheusText& text) const { impl_->metrics.write(text); }
 
 std::vector<HeldTask> Orchestrator::held() const {
   const Monotonic now = impl_->clock().monotonic();

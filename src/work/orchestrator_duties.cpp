@@ -98,7 +98,7 @@ Monotonic Orchestrator::Impl::see_to_schedules(Monotonic now) {
   if (due || look) {
     schedules_changed.store(false, std::memory_order_release);
     next_schedule_look = now + schedule_pause;
-    auto next = detail::fire_schedules(access, schedules_at_once);
+    auto next = detail::fire_schedules(access, schedules_at_once, metrics);
     if (next) {
       next_schedule = *next;
     } else {
@@ -151,6 +151,7 @@ Result<Monotonic> Orchestrator::duties() {
   if (now >= self.next_rescue) {
     self.next_rescue = now + self.options.heartbeat;
     BUREAU_TRY(auto taken, self.queue.rescue());
+    self.metrics.rescued.add(taken);
     if (taken > 0) notice();
   }
   if (holds && self.look_for_interrupts.exchange(false, std::memory_order_acq_rel)) {

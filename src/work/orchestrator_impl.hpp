@@ -9,6 +9,7 @@
 
 #include "bureau/access/repository.hpp"
 #include "bureau/work/orchestrator.hpp"
+#include "work/work_metrics.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
@@ -44,6 +45,7 @@ struct Orchestrator::Impl {
   Access& access;
   OrchestratorOptions options;
   TaskQueue queue;
+  detail::WorkMetrics metrics;
 
   mutable std::mutex mutex;
   std::condition_variable idle;  // the last handler has returned
@@ -95,8 +97,7 @@ struct Orchestrator::Impl {
   void hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent, Duration pause);
   void conclude(const std::shared_ptr<Run>& run, const KindInfo& kind, const Result<Json>& outcome,
                 AgentEntry& agent);
-  enum class Concluded { completed, failed, rests };
-  Result<Concluded> record(Run& run, const KindInfo& kind, const Result<Json>& outcome);
+  Result<detail::AttemptEnd> record(Run& run, const KindInfo& kind, const Result<Json>& outcome);
   Result<std::optional<std::string>> rehearse(const Task& task, Agent& agent);
   void retire(const Error& error);
   void expire_overdue(Monotonic now);

@@ -25,6 +25,7 @@ Result<bool> Orchestrator::Impl::fill() {
     next_claim = (next_claim + 1) % queues;
     BUREAU_TRY(auto tasks, queue.claim(claim));
     if (tasks.empty()) continue;
+    metrics.claimed.observe(static_cast<std::int64_t>(tasks.size()));
     std::lock_guard lock(mutex);
     for (Task& task : tasks) buffer.push_back(std::move(task));
     return true;
@@ -189,6 +190,7 @@ void Orchestrator::Impl::hand_back(const std::shared_ptr<Run>& run, AgentEntry& 
     log(database.log(), LogLevel::error, "orchestrator", "a task could not be handed back",
         {{"task", task.id.value}, {"error", std::string_view(released.error().message)}});
   }
+  metrics.attempt_ended(task.kind, detail::AttemptEnd::handed_back, Duration(0));
   std::lock_guard lock(mutex);
   running.erase(task.id.value);
   --agent.running;
@@ -198,35 +200,41 @@ void Orchestrator::Impl::hand_back(const std::shared_ptr<Run>& run, AgentEntry& 
 /// Records what became of an attempt, unless its completion did or the attempt is no longer ours.
 void Orchestrator::Impl::conclude(const std::shared_ptr<Run>& run, const KindInfo& kind,
                                   const Result<Json>& outcome, AgentEntry& agent) {
+  using detail::AttemptEnd;
   bool expired = false;
+  Monotonic began;
   {
     std::lock_guard lock(mutex);
-    expired = running[run->task().id.value].expired;
+    const Running& entry = running[run->task().id.value];
+    expired = entry.expired;
+    began = entry.began;
   }
-  Concluded concluded = Concluded::failed;
+  AttemptEnd end = expired ? AttemptEnd::timed_out : AttemptEnd::lost;
   if (run->completed_.load(std::memory_order_acquire)) {
-    concluded = Concluded::completed;
+    end = AttemptEnd::completed;
   } else if (!expired) {
     auto recorded = record(*run, kind, outcome);
     if (recorded) {
-      concluded = *recorded;
+      end = *recorded;
     } else if (recorded.error().code != Code::conflict) {
       // The task stays leased; when this process ends or falls silent it is rescued.
       log(database.log(), LogLevel::error, "orchestrator", "an attempt's outcome was not recorded",
           {{"task", run->task().id.value}, {"error", std::string_view(recorded.error().message)}});
     }
   }
+  metrics.attempt_ended(run->task().kind, end, clock().monotonic() - began);
   std::lock_guard lock(mutex);
   running.erase(run->task().id.value);
   --agent.running;
-  if (concluded == Concluded::completed) ++agent.completed;
-  if (concluded == Concluded::failed) ++agent.failed;
+  if (end == AttemptEnd::completed) ++agent.completed;
+  if (end != AttemptEnd::completed && end != AttemptEnd::rested) ++agent.failed;
   if (running.empty()) idle.notify_all();
 }
 
 /// What the handler's return comes to. `conflict` when the task is somebody else's by now.
-Result<Orchestrator::Impl::Concluded> Orchestrator::Impl::record(Run& run, const KindInfo& kind,
-                                                                 const Result<Json>& outcome) {
+Result<detail::AttemptEnd> Orchestrator::Impl::record(Run& run, const KindInfo& kind,
+                                                      const Result<Json>& outcome) {
+  using detail::AttemptEnd;
   const Task& task = run.task();
   Result<void> whole;  // also a run that returns without complete() has done all that it did before
   if (outcome && run.may_go_on()) whole = run.may_end();
@@ -238,22 +246,23 @@ Result<Orchestrator::Impl::Concluded> Orchestrator::Impl::record(Run& run, const
     in_doubt = run.in_doubt_;
   }
   if (ended && ended->code == Code::conflict) return bureau::fail(*ended);
-  if (ended && ended->code == Code::suspended) return Concluded::rests;
+  if (ended && ended->code == Code::suspended) return AttemptEnd::rested;
   if (ended && in_doubt) {
     BUREAU_TRY_VOID(queue.put_in_doubt(task, *ended));
-    return Concluded::failed;
+    return AttemptEnd::in_doubt;
   }
   if (ended || !outcome || !whole) {
     const Error& error = ended ? *ended : !outcome ? outcome.error() : whole.error();
-    BUREAU_TRY_VOID(queue.fail(task, error, kind.retry));
-    return Concluded::failed;
+    BUREAU_TRY(const TaskStatus became, queue.fail(task, error, kind.retry));
+    return detail::end_of(became);
   }
   const TaskQueue::Completion done{task.id, task.attempt, *outcome};
   BUREAU_TRY(const auto lost, queue.complete(std::span(&done, 1)));
-  if (lost.empty()) return Concluded::completed;
+  if (lost.empty()) return AttemptEnd::completed;
   // Cancelled meanwhile, or fenced; fail() tells them apart.
-  BUREAU_TRY_VOID(queue.fail(task, Error(Code::cancelled, "cancelled"), kind.retry));
-  return Concluded::failed;
+  BUREAU_TRY(const TaskStatus became,
+             queue.fail(task, Error(Code::cancelled, "cancelled"), kind.retry));
+  return detail::end_of(became);
 }
 
 BUREAU_END_NAMESPACE

@@ -82,14 +82,19 @@ Result<ScheduleOccurrence> decide(Unit& unit, const Schedule& schedule, const Sc
   return occurrence;
 }
 
-/// Fires the schedule in the system's unit, if it is due there.
-Result<void> fire(Unit& unit, Id<Schedule> id) {
+using Outcome = std::optional<OccurrenceOutcome>;
+
+/// Fires the schedule in the system's unit, if it is due there. None: it was not.
+Result<Outcome> fire(Unit& unit, Id<Schedule> id) {
+  Outcome outcome;
   const Repository<Schedule> schedules{Scope(unit)};
   BUREAU_TRY(auto found, schedules.first(col(&Schedule::id) == id));
-  if (!found || found->status != ScheduleStatus::active || found->next_at > unit.now()) return {};
+  if (!found || found->status != ScheduleStatus::active || found->next_at > unit.now()) {
+    return outcome;
+  }
   Schedule& schedule = *found;
   BUREAU_TRY(const Tenant tenant, tenant_of(unit.transaction().reader(), schedule.tenant));
-  if (tenant.status != TenantStatus::active) return {};
+  if (tenant.status != TenantStatus::active) return outcome;
   BUREAU_TRY(const ScheduleRule rule, rule_of(schedule, tenant.zone));
   if (schedule.next_for !=
       rule.text) {  // its rule has changed since: nothing of the old one is due
@@ -99,10 +104,11 @@ Result<void> fire(Unit& unit, Id<Schedule> id) {
     BUREAU_TRY(ScheduleOccurrence occurrence, decide(unit, schedule, rule));
     if (occurrence.outcome == OccurrenceOutcome::fired) schedule.last_at = occurrence.due_at;
     schedule.next_at = rule.next(occurrence.due_at);
+    outcome = occurrence.outcome;
     BUREAU_TRY_VOID(note(unit, std::move(occurrence)));
   }
   BUREAU_TRY_VOID(schedules.update(std::move(schedule)));
-  return {};
+  return outcome;
 }
 
 /// The schedules that are due, the earliest first, and when to look again for the others.
@@ -185,18 +191,19 @@ Result<Enqueued> enqueue_occurrence(Unit& unit, const Schedule& schedule) {
   return Enqueued{task.id};
 }
 
-Result<Timestamp> fire_schedules(Access& access, std::size_t limit) {
+Result<Timestamp> fire_schedules(Access& access, std::size_t limit, WorkMetrics& metrics) {
   Database& database = access.database();
   BUREAU_TRY(Due due, look(database, limit));
   for (const auto& entry : due.schedules) {
     const Id<Schedule> id = entry.second;
-    const auto fired = access.system(entry.first).write([id](Unit& unit) -> Result<void> {
-      return fire(unit, id);
-    });
+    const auto fired =
+        access.system(entry.first).write([id](Unit& unit) { return fire(unit, id); });
     if (fired) {
+      if (*fired) metrics.occurrences[static_cast<std::size_t>(**fired)].add();
       due.next = std::min(due.next, database.clock().now());  // when it is next, the next look says
       continue;
     }
+    metrics.schedule_failures.add();
     log(database.log(), LogLevel::error, "schedules", "a schedule could not be fired",
         {{"schedule", id.value}, {"error", std::string_view(fired.error().message)}});
     due.next = std::min(due.next, database.clock().now() + later);

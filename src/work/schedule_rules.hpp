@@ -4,6 +4,7 @@
 // that fires them share.
 
 #include "bureau/work/schedule.hpp"
+#include "work/work_metrics.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
@@ -35,8 +36,9 @@ struct Enqueued {
 [[nodiscard]] Result<Tenant> tenant_of(Reader& reader, Id<Tenant> id);
 
 /// Fires what is due in all tenants, one occurrence a commit, at most `limit`. Returns when to look
-/// again: when the next is due, or now when there was more.
-[[nodiscard]] Result<Timestamp> fire_schedules(Access& access, std::size_t limit);
+/// again: when the next is due, or now when there was more. Counts what it did.
+[[nodiscard]] Result<Timestamp> fire_schedules(Access& access, std::size_t limit,
+                                               WorkMetrics& metrics);
 
 }  // namespace detail
 BUREAU_END_NAMESPACE

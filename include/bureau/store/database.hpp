@@ -18,6 +18,7 @@
 BUREAU_BEGIN_NAMESPACE
 
 class Database;
+class PrometheusText;
 namespace detail {
 struct AsyncWriteJob;
 }  // namespace detail
@@ -123,6 +124,9 @@ class Database {
   Result<void> finish_async_writes(Monotonic deadline);
   /// Takes no more, and drops what was not begun. The destructor does the same.
   void drop_async_writes();
+
+  /// How long this process's writes took, from the call until they were durable; how many failed.
+  void write_metrics(PrometheusText& text) const;
 
   [[nodiscard]] Storage& storage();
   [[nodiscard]] const Catalog& catalog() const;

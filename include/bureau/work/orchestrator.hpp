@@ -11,6 +11,8 @@
 
 BUREAU_BEGIN_NAMESPACE
 
+class PrometheusText;
+
 struct OrchestratorOptions {
   std::uint64_t batch = 64;  ///< how many tasks are leased at a time
   Duration heartbeat = std::chrono::seconds(5);
@@ -66,6 +68,8 @@ class Orchestrator {
   [[nodiscard]] Result<Rehearsal> rehearse();
 
   [[nodiscard]] std::vector<AgentState> agents() const;
+  /// What this process has counted: attempts by kind and outcome, claims, schedules.
+  void write_metrics(PrometheusText& text) const;
   /// The tasks that this process holds, and when its node's heartbeat was last written.
   [[nodiscard]] std::vector<HeldTask> held() const;
   [[nodiscard]] std::optional<Duration> heartbeat_age() const;
