@@ -158,6 +158,7 @@ Result<void> Engine::add(std::shared_ptr<Agent> agent) {
 Result<void> Engine::start_polled() {
   if (started_) return fail(Code::conflict, "engine: it has started");
   started_ = true;
+  last_poll_.store(options_.clock->monotonic().since_start.count(), std::memory_order_relaxed);
   return orchestrator_->start();
 }
 
@@ -220,7 +221,9 @@ Result<Monotonic> Engine::maintain(Monotonic now) {
 
 PollResult Engine::poll(const PollLimit& limit) {
   const Clock& clock = *options_.clock;
-  const Monotonic end = clock.monotonic() + limit.time;
+  const Monotonic begun = clock.monotonic();
+  const Monotonic end = begun + limit.time;
+  last_poll_.store(begun.since_start.count(), std::memory_order_relaxed);
   wake_->rung.store(false);  // what rings from here on may come too late for this call
   {
     std::lock_guard lock(wake_->mutex);

@@ -65,10 +65,15 @@ void add_agents_commands(CLI::App& app, const InOffice& in_office);
 /// Whether somebody wants the program to end: SIGINT or SIGTERM has come.
 [[nodiscard]] bool is_interrupted();
 
+/// What the program ends with when nothing went wrong; 0 unless a command says so.
+void end_with(int exit_code);
+
 /// `bureau sql`.
 void add_sql_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau ps`, `top` and `doctor`.
 void add_health_commands(CLI::App& app, const InOffice& in_office, const Settings& settings);
+/// `bureau metrics` and `health`.
+void add_monitor_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau deals ...`.
 void add_deals_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau schedules ...`.

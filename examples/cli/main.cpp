@@ -19,6 +19,7 @@ namespace {
 using namespace bureau;
 using namespace cli;
 
+std::atomic<int> good_exit{0};
 std::atomic<bool> interrupted{false};
 /// The first asks for an end, which what waits for a lock does not hear; the second is one.
 void on_signal(int number) {
@@ -268,6 +269,7 @@ int run(int argc, char** argv, const Program& program) {
   add_rows_commands(app, in_office);
   add_sql_commands(app, in_office);
   add_health_commands(app, in_office, settings);
+  add_monitor_commands(app, in_office);
   add_rewards_commands(app, in_office);
 
   auto* train_app = app.add_subcommand("train", "learn categories from labelled messages");
@@ -374,7 +376,7 @@ int run(int argc, char** argv, const Program& program) {
   }
   outcome = action();
   if (!outcome) return report(outcome.error());
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return good_exit.load();
   fmt::print(stderr, "bureau: what was to be printed could not be written\n");
   return failed;
 }
@@ -382,6 +384,7 @@ int run(int argc, char** argv, const Program& program) {
 }  // namespace
 
 bool cli::is_interrupted() { return interrupted.load(); }
+void cli::end_with(int exit_code) { good_exit.store(exit_code); }
 
 int cli::run_program(int argc, char** argv, const cli::Program& program) {
   std::signal(SIGINT, on_signal);

@@ -9,9 +9,11 @@
 
 namespace cli {
 
-/// Exit codes: 0 good, 1 the office said no, 2 the command line is wrong.
+/// Exit codes: 0 good, 1 the office said no, 2 the command line is wrong, 3 (of `health`) somebody
+/// should look.
 inline constexpr int failed = 1;
 inline constexpr int misused = 2;
+inline constexpr int degraded = 3;
 
 /// What a host adds to the command line: its own entities are then listed, shown, made, changed,
 /// removed, imported, exported and watched as the library's are.

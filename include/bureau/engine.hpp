@@ -9,6 +9,7 @@
 #include "bureau/access/access.hpp"
 #include "bureau/access/feed.hpp"
 #include "bureau/store/sqlite_storage.hpp"
+#include "bureau/work/health.hpp"
 #include "bureau/work/machine.hpp"
 #include "bureau/work/orchestrator.hpp"
 #include "bureau/work/scheduler.hpp"
@@ -63,6 +64,10 @@ class Engine final : private Runner {
   /// What is going on, and what is stuck.
   [[nodiscard]] Result<Snapshot> snapshot();
 
+  /// Whether all is well, component by component; the worst decides. Reads, and makes one write
+  /// that changes nothing, to see that writes are made. A storage that does not answer is no error:
+  /// it is `failed`.
+  [[nodiscard]] Result<Health> health(const HealthLimits& limits = {});
   /// What this process has counted and what the office holds, for a monitoring system: Prometheus's
   /// text format, version 0.0.4 (docs/operating.md lists the names). Costs what snapshot() costs.
   [[nodiscard]] Result<std::string> metrics_text();
@@ -113,7 +118,8 @@ class Engine final : private Runner {
   std::uint64_t maintained_commits_ = 0;
   bool maintenance_rests_ = false;
   std::atomic<std::int64_t> next_look_{0};  ///< of the storage's observe(), in microseconds
-  bool started_ = false;
+  std::atomic<std::int64_t> last_poll_{0};  ///< when poll() was last called, in microseconds
+  std::atomic<bool> started_{false};
   std::uint32_t forks_ = 0;
 };
 
