@@ -97,6 +97,7 @@ struct Orchestrator::Impl {
   void hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent, Duration pause);
   void conclude(const std::shared_ptr<Run>& run, const KindInfo& kind, const Result<Json>& outcome,
                 AgentEntry& agent);
+  static std::optional<Code> why_of(const Run& run, const Result<Json>& outcome);
   Result<detail::AttemptEnd> record(Run& run, const KindInfo& kind, const Result<Json>& outcome);
   Result<std::optional<std::string>> rehearse(const Task& task, Agent& agent);
   void retire(const Error& error);
@@ -104,6 +105,8 @@ struct Orchestrator::Impl {
   void see_interrupts();
   void tell_of_commits(Monotonic now);
   Monotonic see_to_schedules(Monotonic now);
+  void attempt_ended(const Run& run, Monotonic began, detail::AttemptEnd how,
+                     std::optional<Code> error);
   Monotonic next_limit() const;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "work/attempt_spans.hpp"
 #include "work/orchestrator_impl.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -197,6 +198,21 @@ void Orchestrator::Impl::hand_back(const std::shared_ptr<Run>& run, AgentEntry& 
   if (running.empty()) idle.notify_all();
 }
 
+/// Counts it, and tells the sink of spans. `error`: why it failed.
+void Orchestrator::Impl::attempt_ended(const Run& run, Monotonic began, detail::AttemptEnd how,
+                                       std::optional<Code> error) {
+  const Duration took = clock().monotonic() - began;
+  metrics.attempt_ended(run.task().kind, how, took);
+  if (!options.spans) return;
+  if (how == detail::AttemptEnd::timed_out) error = Code::deadline;
+  if (how == detail::AttemptEnd::completed || how == detail::AttemptEnd::rested) error.reset();
+  if (how == detail::AttemptEnd::cancelled) error = Code::cancelled;
+  if (how == detail::AttemptEnd::lost && !error) error = Code::conflict;
+  detail::tell_of_attempt(
+      options.spans, database.random(),
+      {run.task(), clock().now(), took, how, error ? to_string(*error) : std::string_view()});
+}
+
 /// Records what became of an attempt, unless its completion did or the attempt is no longer ours.
 void Orchestrator::Impl::conclude(const std::shared_ptr<Run>& run, const KindInfo& kind,
                                   const Result<Json>& outcome, AgentEntry& agent) {
@@ -222,13 +238,21 @@ void Orchestrator::Impl::conclude(const std::shared_ptr<Run>& run, const KindInf
           {{"task", run->task().id.value}, {"error", std::string_view(recorded.error().message)}});
     }
   }
-  metrics.attempt_ended(run->task().kind, end, clock().monotonic() - began);
+  attempt_ended(*run, began, end, why_of(*run, outcome));
   std::lock_guard lock(mutex);
   running.erase(run->task().id.value);
   --agent.running;
   if (end == AttemptEnd::completed) ++agent.completed;
   if (end != AttemptEnd::completed && end != AttemptEnd::rested) ++agent.failed;
   if (running.empty()) idle.notify_all();
+}
+
+/// The code of the error with which an attempt ended, if it ended with one.
+std::optional<Code> Orchestrator::Impl::why_of(const Run& run, const Result<Json>& outcome) {
+  std::lock_guard lock(run.mutex_);
+  if (run.ended_) return run.ended_->code;
+  if (!outcome) return outcome.error().code;
+  return std::nullopt;
 }
 
 /// What the handler's return comes to. `conflict` when the task is somebody else's by now.

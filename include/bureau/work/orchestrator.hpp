@@ -8,6 +8,7 @@
 #include "bureau/access/access.hpp"
 #include "bureau/work/agent.hpp"
 #include "bureau/work/snapshot.hpp"
+#include "bureau/work/spans.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -16,6 +17,7 @@ class PrometheusText;
 struct OrchestratorOptions {
   std::uint64_t batch = 64;  ///< how many tasks are leased at a time
   Duration heartbeat = std::chrono::seconds(5);
+  SpanSink spans = {};  ///< told of each attempt of this process; none: costs nothing
 };
 
 /// What one agent has done and does, from its tasks; nothing is stored for it.
