@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "bureau/work/approval.hpp"
+#include "bureau/work/run_step.hpp"
 #include "bureau/work/task.hpp"
 #include "work/housekeeping_jobs.hpp"
 
@@ -144,6 +146,51 @@ Predicate finished_before(const CleanupPayload& payload, Id<Tenant> tenant, Time
           finished(TaskStatus::dead, payload.dead_days, payload.kinds, now));
 }
 
+namespace {
+
+/// Of the rows with these ids, those that are to go: what a run in flight may still ask for, a
+/// child's end, stays as long as it.
+Result<std::vector<std::int64_t>> going(Reader& reader, const Removal& removal,
+                                        const std::vector<std::int64_t>& ids) {
+  std::vector<std::int64_t> out;
+  std::vector<std::pair<std::int64_t, Id<Task>>> children;
+  const bool tasks = &removal.table == &table_of<Task>();
+  BUREAU_TRY_VOID(reader.scan(
+      {&removal.table, removal.where && id_is_one_of(removal.table, ids)},
+      [&](std::span<const Value> row) -> Result<bool> {
+        static const std::size_t parent = table_of<Task>().find("parent")->index;
+        if (tasks && !row[parent].is_null()) {
+          children.emplace_back(row[0].as_integer(), Id<Task>(row[parent].as_integer()));
+        } else {
+          out.push_back(row[0].as_integer());
+        }
+        return true;
+      }));
+  for (const auto& child : children) {
+    bool in_flight = false;
+    BUREAU_TRY_VOID(reader.find(
+        table_of<Task>(), child.second.value, [&](std::span<const Value> row) -> Result<bool> {
+          static const std::size_t status = table_of<Task>().find("status")->index;
+          in_flight = !has_ended(static_cast<TaskStatus>(row[status].as_integer()));
+          return true;
+        }));
+    if (!in_flight) out.push_back(child.first);
+  }
+  return out;
+}
+
+/// What belongs to tasks goes with them.
+Result<void> remove_parts(Transaction& tx, const std::vector<std::int64_t>& ids) {
+  std::vector<Id<Task>> tasks;
+  for (const std::int64_t id : ids) tasks.emplace_back(id);
+  BUREAU_TRY_VOID(tx.remove(select<RunStep>().where(col(&RunStep::task).in(tasks))));
+  BUREAU_TRY_VOID(tx.remove(select<RunSignal>().where(col(&RunSignal::task).in(tasks))));
+  BUREAU_TRY_VOID(tx.remove(select<Approval>().where(col(&Approval::task).in(tasks))));
+  return {};
+}
+
+}  // namespace
+
 /// In the order of ids, which is that of their making: what is old enough to go lies at the front,
 /// and no index of its own is kept for it, which every task would pay for. What is read is read
 /// beside all writers; a write names its rows, and asks again whether they are to go, because a
@@ -167,8 +214,11 @@ Result<std::int64_t> remove_old(Database& database, const Attribution& attributi
     if (ids.empty()) return removed;
     std::uint64_t went = 0;
     BUREAU_TRY_VOID(database.write(options, attribution, [&](Transaction& tx) -> Result<void> {
-      BUREAU_TRY(went,
-                 tx.remove({&removal.table, removal.where && id_is_one_of(removal.table, ids)}));
+      BUREAU_TRY(const auto gone, going(tx.reader(), removal, ids));
+      went = 0;
+      if (gone.empty()) return {};
+      if (&removal.table == &table_of<Task>()) BUREAU_TRY_VOID(remove_parts(tx, gone));
+      BUREAU_TRY(went, tx.remove({&removal.table, id_is_one_of(removal.table, gone)}));
       return {};
     }));
     removed += static_cast<std::int64_t>(went);

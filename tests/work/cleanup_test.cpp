@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bureau/store/memory_storage.hpp"
+#include "bureau/work/run_step.hpp"
 #include "work/housekeeping_jobs.hpp"
 #include "work/work_office.hpp"
 
@@ -254,4 +255,35 @@ TEST_CASE("a history that could not be cleaned is refused when the agent is adde
   refused({.histories = {{&table_of<AgentPresence>(), "started_at"}}}, "table");
   refused({.histories = {{&table_of<SystemMetric>(), "moment"}}}, "moment");
   refused({.histories = {{&table_of<SystemMetric>(), "value"}}}, "moment");
+}
+
+TEST_CASE("what a run remembers goes with its task, and its child's end stays while it may ask") {
+  Home home;
+  const Timestamp old = home.clock.now();
+  Task done = home.put(home.tenant.id, "sync", TaskStatus::completed, old);
+  const Task parent = home.put(home.tenant.id, "report", TaskStatus::waiting, std::nullopt);
+  Task child = done;
+  child.id = {};
+  child.parent = parent.id;
+  child = must(Repository<Task>(home.system).insert(child));
+  RunStep step;
+  step.task = done.id;
+  step.name = "send";
+  must(Repository<RunStep>(home.system).insert(step));
+  step.task = child.id;
+  must(Repository<RunStep>(home.system).insert(step));
+  RunSignal signal;
+  signal.task = done.id;
+  signal.name = "paid";
+  must(Repository<RunSignal>(home.system).insert(signal));
+  home.clock.advance(day * 31);
+  CHECK(must(home.clean({}, 100)) == 1);
+  CHECK(home.tasks() == std::set<Id<Task>>{parent.id, child.id});
+  const auto steps = must(Repository<RunStep>(home.system).list({}));
+  REQUIRE(steps.size() == 1);
+  CHECK(steps[0].task == child.id);
+  CHECK(must(Repository<RunSignal>(home.system).count()) == 0);
+  must(Tasks(home.system).cancel(parent.id, "not wanted"));
+  CHECK(must(home.clean({}, 100)) == 1);
+  CHECK(must(Repository<RunStep>(home.system).count()) == 0);
 }
