@@ -362,6 +362,8 @@ int run(int argc, char** argv, const Program& program) {
     return {};
   }));
 
+  add_flow_commands(app, *tasks, in_office);
+
   auto* stats = app.add_subcommand("stats", "how much there is of what");
   add_format_option(*stats, format);
   stats->callback(

@@ -16,4 +16,6 @@
 #include "bureau/work/agent_roster.hpp"
 #include "bureau/work/runs.hpp"
 #include "bureau/work/housekeeping.hpp"
+#include "bureau/work/flow.hpp"
 #include "bureau/work/schedule.hpp"
+#include "bureau/work/why.hpp"

@@ -121,6 +121,23 @@ Result<void> add_configured(Reader& reader, Id<Tenant> tenant, AgentMap& agents)
 
 }  // namespace detail
 
+Result<bool> is_done_by_a_node(Database& database, Reader& reader, std::string_view kind) {
+  std::vector<AgentPresence> presences;
+  const Select all{&table_of<AgentPresence>()};
+  BUREAU_TRY_VOID(reader.scan(all, [&](std::span<const Value> row) -> Result<bool> {
+    from_values(row, presences.emplace_back());
+    return true;
+  }));
+  for (const AgentPresence& presence : presences) {
+    if (std::find(presence.kinds.begin(), presence.kinds.end(), kind) == presence.kinds.end()) {
+      continue;
+    }
+    BUREAU_TRY(const bool live, is_live(database, reader, presence));
+    if (live) return true;
+  }
+  return false;
+}
+
 Result<std::vector<AgentInfo>> list_agents(Database& database, Id<Tenant> tenant) {
   detail::AgentMap agents;
   BUREAU_TRY_VOID(database.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {

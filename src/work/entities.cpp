@@ -4,6 +4,7 @@
 #include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/approval.hpp"
+#include "bureau/work/flow.hpp"
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/schedule.hpp"
 #include "bureau/work/system_metric.hpp"
@@ -18,6 +19,8 @@ BUREAU_DEFINE_ENTITY(bureau::Task);
 BUREAU_DEFINE_ENTITY(bureau::Approval);
 BUREAU_DEFINE_ENTITY(bureau::RunStep);
 BUREAU_DEFINE_ENTITY(bureau::RunSignal);
+BUREAU_DEFINE_ENTITY(bureau::FlowRule);
+BUREAU_DEFINE_ENTITY(bureau::TenantShare);
 BUREAU_DEFINE_ENTITY(bureau::Schedule);
 BUREAU_DEFINE_ENTITY(bureau::ScheduleOccurrence);
 BUREAU_DEFINE_ENTITY(bureau::AgentHeartbeat);

@@ -152,7 +152,8 @@ Result<Monotonic> Orchestrator::duties() {
     self.next_rescue = now + self.options.heartbeat;
     BUREAU_TRY(auto taken, self.queue.rescue());
     self.metrics.rescued.add(taken);
-    if (taken > 0) notice();
+    BUREAU_TRY(auto admitted, self.queue.admit());
+    if (taken + admitted > 0) notice();
   }
   if (holds && self.look_for_interrupts.exchange(false, std::memory_order_acq_rel)) {
     self.see_interrupts();

@@ -79,10 +79,15 @@ struct Orchestrator::Impl {
 
   [[nodiscard]] Clock& clock() const { return database.clock(); }
 
+  /// No further handler may begin. REQUIRES: mutex.
+  [[nodiscard]] bool is_full() const {
+    return options.max_running > 0 && running.size() + beginning >= options.max_running;
+  }
+
   /// Takes the first of the buffer, if it leaves at least so many behind.
   bool take_buffered(Task& out, std::size_t left = 0) {
     std::lock_guard lock(mutex);
-    if (buffer.size() <= left || stopping) return false;
+    if (buffer.size() <= left || stopping || is_full()) return false;
     out = std::move(buffer.front());
     buffer.pop_front();
     ++beginning;

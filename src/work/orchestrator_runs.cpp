@@ -69,7 +69,7 @@ Result<bool> Orchestrator::Impl::next(Task& out) {
 Result<void> Orchestrator::Impl::look() {
   {
     std::lock_guard lock(mutex);
-    if (stopping || claims.empty() || upgraded) return {};
+    if (stopping || claims.empty() || upgraded || is_full()) return {};
   }
   if (clock().now().micros() >= next_scheduled.load(std::memory_order_acquire)) {
     noticed.store(true, std::memory_order_release);

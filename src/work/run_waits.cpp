@@ -8,6 +8,7 @@
 #include "store/row_values.hpp"
 #include "work/new_task.hpp"
 #include "work/run_history.hpp"
+#include "work/task_end.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -57,8 +58,13 @@ Result<void> Run::Turn::rest(Transaction& transaction, RunStep& row, Timestamp u
   lay.set = {set("status", static_cast<std::int64_t>(TaskStatus::waiting)),
              set("run_at", until.micros()), set("rank", task_rank(until, run_.task_.priority)),
              set("pending", pending)};
-  BUREAU_TRY_VOID(transaction.unjournalled().update(lay));
-  return {};
+  Task rested = run_.task_;
+  BUREAU_TRY_VOID(
+      transaction.unjournalled().update(lay, [&](std::span<const Value> values) -> Result<bool> {
+        from_values(values, rested);
+        return true;
+      }));
+  return detail::lease_ended(transaction, rested);  // its slot is another's meanwhile
 }
 
 Unexpected Run::Turn::rested() {

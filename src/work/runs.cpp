@@ -32,6 +32,7 @@ void make_ready(Task& task, Timestamp now) {
   task.status = TaskStatus::ready;
   task.run_at = now;
   task.rank = task_rank(now, task.priority);
+  task.gate = Gate::open;
   task.pending = 0;
 }
 

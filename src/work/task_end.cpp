@@ -3,6 +3,7 @@
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/tasks.hpp"
 #include "work/approval_rules.hpp"
+#include "work/flow.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
@@ -94,6 +95,11 @@ Result<void> withdraw_approvals(Transaction& tx, Id<Task> task) {
   return {};
 }
 
+Result<void> lease_ended(Transaction& tx, const Task& task) {
+  if (task.gate != Gate::admitted || !task.flow_key) return {};
+  return admit_next(tx.unjournalled(), task.tenant, *task.flow_key);
+}
+
 Result<void> wake(Transaction& tx, Id<Task> task) {
   Update ready = of_waiting(task);
   Task row;
@@ -107,7 +113,7 @@ Result<void> wake(Transaction& tx, Id<Task> task) {
   if (!waits) return {};
   ready.set = {set("status", static_cast<std::int64_t>(TaskStatus::ready)),
                set("run_at", tx.now().micros()), set("rank", task_rank(tx.now(), row.priority)),
-               set("pending", 0)};
+               set("pending", 0), set("gate", static_cast<std::int64_t>(Gate::open))};
   BUREAU_TRY_VOID(tx.unjournalled().update(ready));
   return {};
 }

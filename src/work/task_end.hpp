@@ -21,6 +21,9 @@ namespace detail {
 /// Nobody need decide any more what the run has asked.
 [[nodiscard]] Result<void> withdraw_approvals(Transaction& transaction, Id<Task> task);
 
+/// The lease of a task, as it was read, has ended: whoever waits behind it is let through.
+[[nodiscard]] Result<void> lease_ended(Transaction& transaction, const Task& task);
+
 /// Makes a run that rests ready, if it rests.
 [[nodiscard]] Result<void> wake(Transaction& transaction, Id<Task> task);
 

@@ -4,6 +4,7 @@
 #include "bureau/work/approval.hpp"
 #include "bureau/work/run_step.hpp"
 #include "work/approval_rules.hpp"
+#include "work/flow.hpp"
 #include "work/schedule_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -71,12 +72,39 @@ Result<void> add_run_policies(Policies& policies) {
   return {};
 }
 
+/// Who keeps a rule of flow control says so with his name.
+Result<void> add_flow_policies(Policies& policies) {
+  policies.require("flow_rules", detail::check_flow_row);
+  policies.require("tenant_shares", detail::check_share_row);
+  Policy share;
+  share.name = "managers_see_it";
+  share.table = "tenant_shares";
+  share.command = Command::select;
+  share.using_rule = Rule::always();
+  share.roles = {"admin", "manager"};
+  BUREAU_TRY_VOID(policies.add(std::move(share)));
+  const auto keep = [&](const char* name, Command command, Rule before, Rule after) {
+    return policies.add({name,
+                         "flow_rules",
+                         command,
+                         PolicyMode::permissive,
+                         std::move(before),
+                         std::move(after),
+                         {"admin", "manager"}});
+  };
+  BUREAU_TRY_VOID(keep("managers_see_it", Command::select, Rule::always(), {}));
+  BUREAU_TRY_VOID(keep("managers_make_it", Command::insert, {}, "made_by = $user"));
+  BUREAU_TRY_VOID(keep("managers_change_it", Command::update, Rule::always(), "made_by = $user"));
+  return keep("managers_remove_it", Command::remove, Rule::always(), {});
+}
+
 }  // namespace
 
 Result<void> add_task_tables(Catalog& catalog) {
   for (const TableInfo* table :
        {&table_of<Task>(), &table_of<RunStep>(), &table_of<RunSignal>(), &table_of<Approval>(),
-        &table_of<AgentPresence>(), &table_of<Schedule>(), &table_of<ScheduleOccurrence>()}) {
+        &table_of<AgentPresence>(), &table_of<Schedule>(), &table_of<ScheduleOccurrence>(),
+        &table_of<FlowRule>(), &table_of<TenantShare>()}) {
     BUREAU_TRY_VOID(catalog.add(*table));
   }
   return {};
@@ -85,6 +113,7 @@ Result<void> add_task_tables(Catalog& catalog) {
 Result<void> add_task_policies(Policies& policies) {
   BUREAU_TRY_VOID(add_schedule_policies(policies));
   BUREAU_TRY_VOID(add_run_policies(policies));
+  BUREAU_TRY_VOID(add_flow_policies(policies));
   Policy all;
   all.name = "tasks_of_the_tenant";
   all.table = "tasks";

@@ -8,6 +8,7 @@
 #include "bureau/work/tasks.hpp"
 #include "core/text.hpp"
 #include "store/internal_tables.hpp"
+#include "work/claim.hpp"
 #include "work/task_end.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -38,6 +39,9 @@ struct Columns {
   const ColumnInfo* parent = table.find("parent");
   const ColumnInfo* awaited = table.find("awaited");
   const ColumnInfo* pending = table.find("pending");
+  const ColumnInfo* gate = table.find("gate");
+  const ColumnInfo* tenant = table.find("tenant");
+  const ColumnInfo* flow_key = table.find("flow_key");
 };
 const Columns& columns() {
   static const Columns c;
@@ -49,6 +53,9 @@ Assignment set(const ColumnInfo* column, std::int64_t value) {
 }
 Assignment set(const ColumnInfo* column, TaskStatus status) {
   return set(column, static_cast<std::int64_t>(status));
+}
+Assignment set(const ColumnInfo* column, Gate gate) {
+  return set(column, static_cast<std::int64_t>(gate));
 }
 Assignment add(const ColumnInfo* column, std::int64_t value) {
   return {column, Value::integer(value), true};
@@ -70,7 +77,7 @@ Update rested(Timestamp now, std::uint64_t limit) {
               .where(col(&Task::status) == TaskStatus::waiting && col(&Task::run_at) <= now)
               .order_by(col(&Task::run_at))
               .limit(limit),
-          {set(c.status, TaskStatus::ready), set(c.pending, 0)}};
+          {set(c.status, TaskStatus::ready), set(c.gate, Gate::open), set(c.pending, 0)}};
 }
 
 WriteOptions portable(CodeLocation where = CodeLocation::current()) {
@@ -93,55 +100,141 @@ Duration retry_pause(const Retry& retry, std::int64_t attempt, Random& random) {
   return Duration(static_cast<std::int64_t>(pause));
 }
 
+Duration retry_pause(const Retry& retry, Code code, std::int64_t attempt, Random& random) {
+  const Retry::ForCode* said = retry.on(code);
+  if (said == nullptr) return retry_pause(retry, attempt, random);
+  Retry of_code = retry;
+  of_code.base = said->pause.base;
+  of_code.cap = said->pause.cap;
+  of_code.factor = said->pause.factor;
+  return retry_pause(of_code, attempt, random);
+}
+
+/// What a process remembers of flow control. Nothing depends on it but who comes first.
+struct TaskQueue::Flow {
+  std::mutex mutex;
+  std::map<std::string, detail::TenantTurn, std::less<>> turns;  // by queue
+  detail::HeldGroup looked_at;
+  Monotonic next_look{};
+};
+
 TaskQueue::TaskQueue(Database& database, Options options)
-    : database_(database), options_(options) {}
+    : database_(database), options_(options), flow_(std::make_unique<Flow>()) {}
+TaskQueue::~TaskQueue() = default;
+
+namespace {
+
+/// How many groups of held tasks a claim looks at, how often, and how many admit() does.
+constexpr std::size_t groups_beside_claim = 256;
+constexpr Duration look_pause = std::chrono::milliseconds(100);
+constexpr std::size_t groups_at_once = 1000;
+
+Update due_now(Timestamp now, std::uint64_t limit) {
+  return {select<Task>()
+              .where(col(&Task::status) == TaskStatus::scheduled && col(&Task::run_at) <= now)
+              .order_by(col(&Task::run_at))
+              .limit(limit),
+          {set(columns().status, TaskStatus::ready), set(columns().gate, Gate::open)}};
+}
+
+/// Ends what was not begun by its deadline.
+Result<void> end_overdue(Transaction& tx) {
+  const Columns& c = columns();
+  const std::int64_t now = tx.now().micros();
+  std::vector<Task> ended;
+  BUREAU_TRY_VOID(tx.update(
+      {select<Task>()
+           .where(col(&Task::deadline).is_not_null() && col(&Task::status) <= TaskStatus::ready &&
+                  col(&Task::deadline) <= tx.now())
+           .order_by(col(&Task::deadline))
+           .limit(1000),
+       {set(c.status, TaskStatus::dead),
+        {c.error_code, Value::text(to_string(Code::deadline)), false},
+        {c.error, Value::text("it was not begun by its deadline"), false},
+        set(c.finished_at, now),
+        set(c.updated_at, now),
+        add(c.version, 1)}},
+      [&](std::span<const Value> row) -> Result<bool> {
+        if (row[c.awaited->index].as_integer() != 0) from_values(row, ended.emplace_back());
+        return true;
+      }));
+  for (const Task& task : ended) BUREAU_TRY_VOID(detail::after_end(tx, task));
+  return {};
+}
+
+}  // namespace
 
 Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options) {
   BUREAU_TRY(auto node, database_.node());
-  const Columns& c = columns();
-  Predicate which = col(&Task::status) == TaskStatus::ready && col(&Task::queue) == options.queue;
-  if (!options.kinds.empty()) which = which && col(&Task::kind).in(options.kinds);
+  std::unique_lock lock(flow_->mutex);
+  const detail::TenantTurn turn = flow_->turns[options.queue];
+  const bool looks = database_.clock().monotonic() >= flow_->next_look;
+  detail::HeldGroup at = flow_->looked_at;
+  lock.unlock();
   std::vector<Task> tasks;
-  BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
-    tasks.clear();
-    const std::int64_t now = tx.now().micros();
-    Update due{
-        select<Task>()
-            .where(col(&Task::status) == TaskStatus::scheduled && col(&Task::run_at) <= tx.now())
-            .order_by(col(&Task::run_at))
-            .limit(1000),
-        {set(c.status, TaskStatus::ready)}};
-    BUREAU_TRY_VOID(tx.unjournalled().update(due));
-    BUREAU_TRY_VOID(tx.unjournalled().update(rested(tx.now(), 1000)));
-    Update take{select<Task>().where(which).order_by(col(&Task::rank)).limit(options.limit),
-                {set(c.status, TaskStatus::running),
-                 set(c.node, node.number),
-                 set(c.generation, node.generation),
-                 add(c.attempt, 1),
-                 set(c.started_at, now),
-                 {c.agent, Value::text(options.agent), false}}};
-    BUREAU_TRY_VOID(tx.unjournalled().update(take, [&](std::span<const Value> row) -> Result<bool> {
-      from_values(row, tasks.emplace_back());
-      return true;
-    }));
-    return {};
-  }));
+  detail::TenantTurn next = turn;
+  bool left_off = true;
+  for (bool first = true; tasks.empty() && left_off; first = false) {
+    const auto lease = [&](Transaction& tx) -> Result<void> {
+      BUREAU_TRY_VOID(end_overdue(tx));
+      BUREAU_TRY_VOID(tx.unjournalled().update(due_now(tx.now(), 1000)));
+      BUREAU_TRY_VOID(tx.unjournalled().update(rested(tx.now(), 1000)));
+      detail::HeldGroup group = at;
+      if (first && looks) {
+        BUREAU_TRY_VOID(detail::admit(tx.unjournalled(), group, groups_beside_claim, tx.now()));
+      }
+      detail::Claim claim(tx, options, node, turn);
+      BUREAU_TRY(tasks, claim.run());
+      next = claim.turn();
+      left_off = claim.left_off();
+      if (first) at = group;
+      return {};
+    };
+    BUREAU_TRY_VOID(database_.write(portable(), by_system, lease));
+  }
+  lock.lock();
+  flow_->turns[options.queue] = next;
+  if (looks) {
+    flow_->looked_at = at;
+    flow_->next_look = database_.clock().monotonic() + look_pause;
+  }
+  lock.unlock();
   std::sort(tasks.begin(), tasks.end(), [](const Task& a, const Task& b) {
     return std::pair(a.rank, a.id) < std::pair(b.rank, b.id);
   });
   return tasks;
 }
 
+Result<std::uint64_t> TaskQueue::admit() {
+  detail::HeldGroup from;
+  {
+    const std::lock_guard lock(flow_->mutex);
+    from = flow_->looked_at;
+  }
+  bool any = false;  // a write that changes nothing would wake everybody
+  BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+    BUREAU_TRY(const auto first, detail::next_held(reader, {}));
+    any = first.has_value();
+    return {};
+  }));
+  if (!any) return 0;
+  detail::HeldGroup at;
+  std::uint64_t admitted = 0;
+  BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
+    at = from;
+    BUREAU_TRY(admitted, detail::admit(tx.unjournalled(), at, groups_at_once, tx.now()));
+    return {};
+  }));
+  const std::lock_guard lock(flow_->mutex);
+  flow_->looked_at = at;
+  return admitted;
+}
+
 Result<std::uint64_t> TaskQueue::promote(std::uint64_t limit) {
   std::uint64_t promoted = 0;
   BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
-    Update due{
-        select<Task>()
-            .where(col(&Task::status) == TaskStatus::scheduled && col(&Task::run_at) <= tx.now())
-            .order_by(col(&Task::run_at))
-            .limit(limit),
-        {set(columns().status, TaskStatus::ready)}};
-    BUREAU_TRY(promoted, tx.unjournalled().update(due));
+    BUREAU_TRY_VOID(end_overdue(tx));
+    BUREAU_TRY(promoted, tx.unjournalled().update(due_now(tx.now(), limit)));
     BUREAU_TRY(const auto woken, tx.unjournalled().update(rested(tx.now(), limit)));
     promoted += woken;
     return {};
@@ -188,6 +281,11 @@ Result<bool> complete_one(Transaction& tx, Id<Task> id, std::int64_t attempt,
   if (before[c.awaited->index].as_integer() != 0) {
     BUREAU_TRY_VOID(detail::after_end(tx, id, Id<Task>(before[c.parent->index].as_integer()), true,
                                       TaskStatus::completed));
+  }
+  if (before[c.gate->index].as_integer() == static_cast<std::int64_t>(Gate::admitted)) {
+    BUREAU_TRY_VOID(detail::admit_next(tx.unjournalled(),
+                                       Id<Tenant>(before[c.tenant->index].as_integer()),
+                                       std::string(before[c.flow_key->index].as_text())));
   }
   return true;
 }
@@ -270,10 +368,10 @@ Result<TaskStatus> TaskQueue::end_attempt(const Task& task, const Error& error, 
       becomes = TaskStatus::in_doubt;  // that somebody wanted it stopped does not undo it
     } else if (found && row.cancel_requested) {
       becomes = TaskStatus::cancelled;
-    } else if (!is_last_attempt(row) && error.code != Code::invalid &&
-               error.code != Code::forbidden) {
+    } else if (!is_last_attempt(row) && retry.repeats(error.code)) {
       becomes = TaskStatus::scheduled;
-      const Timestamp again = tx.now() + retry_pause(retry, row.failures + 1, database_.random());
+      const Timestamp again =
+          tx.now() + retry_pause(retry, error.code, row.failures + 1, database_.random());
       end.set.push_back(set(c.run_at, again.micros()));
       end.set.push_back(set(c.rank, task_rank(again, task.priority)));
     } else {
@@ -288,6 +386,7 @@ Result<TaskStatus> TaskQueue::end_attempt(const Task& task, const Error& error, 
           fmt::format("task {}: attempt {} no longer holds the lease",
                       id::to_text(schema<Task>.prefix, task.id.value), task.attempt));
     }
+    BUREAU_TRY_VOID(detail::lease_ended(tx, row));
     if (!has_ended(becomes)) return {};
     return detail::after_end(tx, task.id, row.parent, row.awaited, becomes);
   }));
@@ -309,7 +408,9 @@ Result<void> TaskQueue::release(std::span<const Task> tasks, Duration pause, Mon
       back.set = {set(c.status, pause > Duration(0) ? TaskStatus::scheduled : TaskStatus::ready),
                   {c.started_at, Value(), false}};
       if (pause > Duration(0)) back.set.push_back(set(c.run_at, (tx.now() + pause).micros()));
-      BUREAU_TRY_VOID(tx.unjournalled().update(back));
+      BUREAU_TRY(const auto returned, tx.unjournalled().update(back));
+      if (returned == 0 || pause <= Duration(0) || !task.flow_key) continue;
+      BUREAU_TRY_VOID(detail::admit_next(tx.unjournalled(), task.tenant, *task.flow_key));
     }
     return {};
   });
@@ -460,6 +561,7 @@ Result<std::uint64_t> TaskQueue::take_from(std::int64_t node, std::int64_t gener
           if (has_ended(becomes)) {
             BUREAU_TRY_VOID(detail::after_end(tx, task.id, task.parent, task.awaited, becomes));
           }
+          BUREAU_TRY_VOID(detail::lease_ended(tx, task));
         } else {
           BUREAU_TRY_VOID(tx.unjournalled().update(rescue));
         }
@@ -500,15 +602,28 @@ Result<Timestamp> TaskQueue::next_due() {
   Timestamp due = Timestamp::never();
   BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
     due = Timestamp::never();
-    for (const TaskStatus status : {TaskStatus::scheduled, TaskStatus::waiting}) {
-      const Select first =
-          select<Task>().where(col(&Task::status) == status).order_by(col(&Task::run_at)).limit(1);
-      BUREAU_TRY_VOID(reader.scan(first, [&](std::span<const Value> row) -> Result<bool> {
-        due = std::min(due, Timestamp::from_micros(row[columns().run_at->index].as_integer()));
+    const auto earliest = [&](const Select& first, const ColumnInfo& at) {
+      return reader.scan(first, [&](std::span<const Value> row) -> Result<bool> {
+        due = std::min(due, Timestamp::from_micros(row[at.index].as_integer()));
         return false;
-      }));
+      });
+    };
+    for (const TaskStatus status : {TaskStatus::scheduled, TaskStatus::waiting}) {
+      BUREAU_TRY_VOID(earliest(
+          select<Task>().where(col(&Task::status) == status).order_by(col(&Task::run_at)).limit(1),
+          *columns().run_at));
     }
-    return {};
+    BUREAU_TRY_VOID(earliest(
+        select<Task>()
+            .where(col(&Task::deadline).is_not_null() && col(&Task::status) <= TaskStatus::ready)
+            .order_by(col(&Task::deadline))
+            .limit(1),
+        col(&Task::deadline).info()));
+    return earliest(select<FlowRule>()
+                        .where(col(&FlowRule::until) > database_.clock().now())
+                        .order_by(col(&FlowRule::until))
+                        .limit(1),
+                    col(&FlowRule::until).info());
   }));
   return due;
 }

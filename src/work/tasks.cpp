@@ -63,8 +63,21 @@ Result<void> check_enqueue(const KindInfo& kind, const std::vector<Json>& payloa
                 "unique_key: on_conflict and unique_for go with a key; none is given",
                 "unique_key");
   }
+  if (options.flow_key && options.flow_key->empty()) {
+    return fail(Code::invalid, "flow_key: must not be empty", "flow_key");
+  }
   for (const Json& payload : payloads) BUREAU_TRY_VOID(detail::check_payload(payload));
   return {};
+}
+
+Result<void> check_deadline(const EnqueueOptions& options, Timestamp now) {
+  if (!options.deadline) return {};
+  const Timestamp first = std::max(now, options.run_at.value_or(now + options.delay));
+  if (*options.deadline > first) return {};
+  return fail(Code::invalid,
+              fmt::format("deadline: {} is not after {}, when the task may run first",
+                          options.deadline->to_string(), first.to_string()),
+              "deadline");
 }
 
 }  // namespace
@@ -94,6 +107,8 @@ Task new_task(const KindInfo& kind, Json payload, const EnqueueOptions& options,
   task.status = task.run_at > now ? TaskStatus::scheduled : TaskStatus::ready;
   task.rank = task_rank(task.run_at, task.priority);
   task.unique_key = options.unique_key;
+  task.flow_key = options.flow_key;
+  task.deadline = options.deadline;
   task.enqueued_by = enqueuer;
   return task;
 }
@@ -164,6 +179,7 @@ Result<std::vector<Task>> detail::enqueue_tasks(const Scope& scope, const KindIn
     rows.reserve(payloads.size());
     std::optional<Id<User>> enqueuer;
     if (const Id<User> user = unit.session().principal().user) enqueuer = user;
+    BUREAU_TRY_VOID(check_deadline(options, unit.now()));
     for (const Json& payload : payloads) {
       rows.push_back(detail::new_task(kind, payload, options, unit.now(), enqueuer));
       rows.back().parent = parent;

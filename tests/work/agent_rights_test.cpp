@@ -263,7 +263,7 @@ TEST_CASE("The work of a suspended tenant rests, and goes on with all its attemp
   desk.set(TenantStatus::suspended);
   for (int i = 0; i < 5; ++i) {
     desk.run_all();
-    CHECK(desk.office.find(id).status == TaskStatus::scheduled);
+    CHECK(desk.office.find(id).status == TaskStatus::ready);
     desk.office.clock.advance(1min);
   }
   desk.set(TenantStatus::active);

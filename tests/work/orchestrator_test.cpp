@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -31,8 +32,8 @@ class Adder : public AgentOf<add_up> {
 };
 
 struct Desk {
-  explicit Desk(Adder::Body body)
-      : orchestrator(*office.process.database, *office.process.access, {}) {
+  explicit Desk(Adder::Body body, OrchestratorOptions options = {})
+      : orchestrator(*office.process.database, *office.process.access, options) {
     must(orchestrator.add(std::make_shared<Adder>(std::move(body))));
     must(orchestrator.start());
   }
@@ -96,6 +97,26 @@ TEST_CASE("A handler that throws or returns an error is retried, the others go o
   CHECK(desk.office.find(throws).status == TaskStatus::dead);
   CHECK(desk.office.find(fails).status == TaskStatus::dead);
   CHECK(desk.office.find(fails).attempt == 3);
+}
+
+TEST_CASE("An engine runs no more handlers at a time than its limit") {
+  Desk* at = nullptr;
+  int inside = 0, most = 0;
+  auto body = [&](Run&, const Sum&) -> Result<Total> {
+    most = std::max(most, ++inside);
+    while (must(at->orchestrator.step())) {  // as another thread would
+    }
+    --inside;
+    return Total{};
+  };
+  OrchestratorOptions options;
+  options.max_running = 2;
+  Desk desk(body, options);
+  at = &desk;
+  for (int i = 0; i < 5; ++i) desk.enqueue();
+  desk.run_all();
+  CHECK(most == 2);
+  CHECK(must(desk.office.tasks().count(col(&Task::status) == TaskStatus::completed)) == 5);
 }
 
 TEST_CASE("A payload that is not the kind's goes straight to the dead letters") {

@@ -42,6 +42,10 @@ struct AgentInfo {
 /// figures for the tenant. Policies do not apply: it is the host that asks.
 [[nodiscard]] Result<std::vector<AgentInfo>> list_agents(Database& database, Id<Tenant> tenant);
 
+/// Whether an agent that a live node runs has said that it does this kind.
+[[nodiscard]] Result<bool> is_done_by_a_node(Database& database, Reader& reader,
+                                             std::string_view kind);
+
 /// Writes that this node runs the agents; forgets what this node's place said before.
 Result<void> announce_agents(Database& database, const std::vector<AgentPresence>& agents);
 

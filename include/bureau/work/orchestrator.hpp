@@ -18,6 +18,8 @@ struct OrchestratorOptions {
   std::uint64_t batch = 64;  ///< how many tasks are leased at a time
   Duration heartbeat = std::chrono::seconds(5);
   SpanSink spans = {};  ///< told of each attempt of this process; none: costs nothing
+  std::size_t max_running =
+      0;  ///< handlers at a time in this engine; 0: as many as there are threads
 };
 
 /// What one agent has done and does, from its tasks; nothing is stored for it.

@@ -35,9 +35,11 @@ struct TaskTransition {
 inline constexpr std::array task_transitions{
     TaskTransition{TaskStatus::scheduled, TaskStatus::ready},
     TaskTransition{TaskStatus::scheduled, TaskStatus::cancelled},
+    TaskTransition{TaskStatus::scheduled, TaskStatus::dead},  // its deadline passed
     TaskTransition{TaskStatus::ready, TaskStatus::running},
     TaskTransition{TaskStatus::ready, TaskStatus::scheduled},  // snoozed
     TaskTransition{TaskStatus::ready, TaskStatus::cancelled},
+    TaskTransition{TaskStatus::ready, TaskStatus::dead},
     TaskTransition{TaskStatus::running, TaskStatus::completed},
     TaskTransition{TaskStatus::running, TaskStatus::ready},  // handed back, or its worker died
     TaskTransition{TaskStatus::running, TaskStatus::scheduled},
@@ -82,6 +84,15 @@ enum class RunAs { agent, enqueuer };
 template <>
 inline constexpr auto names<RunAs> = enum_names("agent", "enqueuer");
 
+/// Whether flow control lets a ready task through. Kept by the queue; no state of the task.
+enum class Gate {
+  open,      ///< nothing is known to be in its way
+  closed,    ///< its flow key had no room when it was looked at: no claim looks at it meanwhile
+  admitted,  ///< others of its flow key wait behind it: when it ends, the next is let through
+};
+template <>
+inline constexpr auto names<Gate> = enum_names("open", "closed", "admitted");
+
 /// One durable unit of work.
 struct Task {
   Id<Task> id;
@@ -99,10 +110,13 @@ struct Task {
   /// Attempts that failed, or whose worker died, since it was enqueued or driven again, or since a
   /// step of it was finished; it gives up when they are max_attempts.
   std::int64_t failures = 0;
-  Timestamp run_at;        ///< not before
+  Timestamp run_at;                   ///< not before
+  std::optional<Timestamp> deadline;  ///< no attempt begins from then on: it is dead instead
   std::int64_t rank = 0;   ///< the order among ready ones: run_at minus the priority's boost
   Duration time_limit{0};  ///< of one attempt
   std::optional<std::string> unique_key;
+  std::optional<std::string> flow_key;  ///< what FlowRules may count it by, as "customer:42"
+  Gate gate = Gate::open;
   std::optional<Id<User>> enqueued_by;
   std::optional<Id<Task>> parent;         ///< the run that spawned it
   bool awaited = false;                   ///< the parent waits for its end
@@ -136,10 +150,11 @@ inline constexpr auto schema<Task> =
           column("run_as", &Task::run_as, immutable), column("payload", &Task::payload, immutable),
           column("result", &Task::result), column("attempt", &Task::attempt),
           column("max_attempts", &Task::max_attempts), column("failures", &Task::failures),
-          column("run_at", &Task::run_at), column("rank", &Task::rank),
-          column("time_limit", &Task::time_limit),
+          column("run_at", &Task::run_at), column("deadline", &Task::deadline),
+          column("rank", &Task::rank), column("time_limit", &Task::time_limit),
           column("unique_key", &Task::unique_key, max_length(200)),
-          column("enqueued_by", &Task::enqueued_by, immutable),
+          column("flow_key", &Task::flow_key, max_length(200), immutable),
+          column("gate", &Task::gate), column("enqueued_by", &Task::enqueued_by, immutable),
           column("parent", &Task::parent, immutable), column("awaited", &Task::awaited),
           column("pending", &Task::pending), column("error_code", &Task::error_code),
           column("error", &Task::error, max_length(4000)),
@@ -149,11 +164,15 @@ inline constexpr auto schema<Task> =
           column("agent", &Task::agent, max_length(100)), column("started_at", &Task::started_at),
           column("finished_at", &Task::finished_at), column("version", &Task::version),
           column("created_at", &Task::created_at), column("updated_at", &Task::updated_at),
-          index("ready", "queue", "rank").where("status = \"ready\""),
+          index("ready", "queue", "tenant", "kind", "rank")
+              .where("status = \"ready\" and gate != \"closed\""),
+          index("held", "tenant", "flow_key", "queue", "kind", "rank")
+              .where("status = \"ready\" and gate = \"closed\""),
+          index("deadline", "deadline").where("deadline is not null and status <= \"ready\""),
           index("scheduled", "run_at").where("status = \"scheduled\""),
           index("waiting", "run_at").where("status = \"waiting\""),
           index("children", "parent").where("parent is not null and status < \"completed\""),
-          index("running", "node").where("status = \"running\""),
+          index("running", "tenant", "flow_key", "queue", "kind").where("status = \"running\""),
           index("in_doubt", "kind", "error_code").where("status = \"in_doubt\""),
           index("dead", "kind", "error_code").where("status = \"dead\""),
           unique_index("unique_key", "tenant", "kind", "unique_key")

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ class TaskQueue {
   };
   explicit TaskQueue(Database& database) : TaskQueue(database, Options{}) {}
   TaskQueue(Database& database, Options options);
+  ~TaskQueue();
 
   struct ClaimOptions {
     std::string queue = "default";
@@ -32,8 +34,13 @@ class TaskQueue {
     std::uint64_t limit = 1;
     std::string agent;  ///< the name that the rows will show
   };
-  /// Promotes what is due, then leases up to `limit` ready tasks, best rank first, to this node.
+  /// Promotes what is due, then leases up to `limit` ready tasks to this node: of each tenant those
+  /// of the best rank that no FlowRule holds back, of all tenants their shares. Best rank first.
   Result<std::vector<Task>> claim(const ClaimOptions& options);
+  /// Lets tasks through that wait for others with their flow key though there is room: a claim
+  /// looks for some ten times a second, this for more. Call about once every Options::heartbeat.
+  /// Returns how many.
+  Result<std::uint64_t> admit();
   /// Makes scheduled tasks that are due ready, and runs that have rested long enough; at most
   /// `limit` of each. Returns how many.
   Result<std::uint64_t> promote(std::uint64_t limit = 1000);
@@ -71,7 +78,8 @@ class TaskQueue {
   /// Those of this node's running tasks whose cancellation was asked for, or whose lease is gone.
   Result<std::vector<Id<Task>>> interrupted(std::span<const Task> running);
 
-  /// When the next scheduled task or resting run is due; never() when there is none.
+  /// When the next scheduled task or resting run is due, a deadline passes or a pause ends; never()
+  /// when there is none.
   Result<Timestamp> next_due();
 
   [[nodiscard]] Database& database() const { return database_; }
@@ -92,9 +100,14 @@ class TaskQueue {
   Options options_;
   std::mutex seen_mutex_;
   std::map<std::int64_t, Seen> seen_;
+  struct Flow;
+  std::unique_ptr<Flow> flow_;
 };
 
 /// How long the pause after this failed attempt (from 1) is. `random` only when the retry jitters.
 [[nodiscard]] Duration retry_pause(const Retry& retry, std::int64_t attempt, Random& random);
+/// And after one that failed with this code.
+[[nodiscard]] Duration retry_pause(const Retry& retry, Code code, std::int64_t attempt,
+                                   Random& random);
 
 BUREAU_END_NAMESPACE

@@ -25,6 +25,10 @@ struct EnqueueOptions {
   OnConflict on_conflict = OnConflict::ignore;
   /// Also one that is completed counts, until so long after it was enqueued; not negative.
   Duration unique_for{0};
+  /// No attempt begins from then on: the task ends dead, with error_code `deadline`. After run_at.
+  std::optional<Timestamp> deadline = {};
+  /// What FlowRules count and hold back together with others that have it: "customer:42".
+  std::optional<std::string> flow_key = {};
 };
 
 /// The tasks of a tenant, with a session's rights. On a unit, what it does commits with the unit's

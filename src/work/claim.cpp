@@ -1,0 +1,335 @@
+#include "work/claim.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "bureau/access/identity.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail {
+
+namespace {
+
+bool is_better(const Task& a, const Task& b) {
+  return std::pair(a.rank, a.id) < std::pair(b.rank, b.id);
+}
+
+Order by(const ColumnInfo& column) { return {&column, false}; }
+
+/// The work of a suspended tenant rests. (That of a closed one is given up by its handlers.)
+Result<bool> may_work(Transaction& tx, Id<Tenant> tenant) {
+  if (tx.database().catalog().find(schema<Tenant>.name) == nullptr) return true;
+  bool works = true;
+  BUREAU_TRY_VOID(tx.reader().find(table_of<Tenant>(), tenant.value,
+                                   [&](std::span<const Value> values) -> Result<bool> {
+                                     Tenant row;
+                                     from_values(values, row);
+                                     works = row.status != TenantStatus::suspended;
+                                     return true;
+                                   }));
+  return works;
+}
+
+}  // namespace
+
+Result<std::vector<Task>> Claim::run() {
+  kinds_ = options_.kinds;
+  std::sort(kinds_.begin(), kinds_.end());
+  if (options_.limit == 0) return std::vector<Task>();
+  BUREAU_TRY_VOID(gather());
+  if (parties_.size() > 1 || !all_) BUREAU_TRY_VOID(read_weights());
+  BUREAU_TRY_VOID(all_ ? take_shares() : take_turns());
+  BUREAU_TRY_VOID(write_leases());
+  BUREAU_TRY_VOID(close_gates());
+  return std::move(taken_);
+}
+
+// Who has something ready ----------------------------------------------------------------------
+
+Predicate Claim::in_lane(Id<Tenant> tenant) const {
+  return col(&Task::status) == TaskStatus::ready && col(&Task::gate) != Gate::closed &&
+         col(&Task::queue) == options_.queue && col(&Task::tenant) == tenant;
+}
+
+/// The first kind after that one which is asked for; null: there is none. REQUIRES: kinds_.
+const std::string* Claim::next_kind(std::string_view after) const {
+  const auto found = std::upper_bound(kinds_.begin(), kinds_.end(), after);
+  return found == kinds_.end() ? nullptr : &*found;
+}
+
+Result<std::optional<Task>> Claim::first_of_tenant(std::int64_t after, std::int64_t last) {
+  Select first{
+      &table_of<Task>(),
+      col(&Task::status) == TaskStatus::ready && col(&Task::gate) != Gate::closed &&
+          col(&Task::queue) == options_.queue && col(&Task::tenant) >= Id<Tenant>(after + 1) &&
+          col(&Task::tenant) <= Id<Tenant>(last),
+      {by(col(&Task::tenant).info()), by(col(&Task::kind).info()), by(col(&Task::rank).info())},
+      1};
+  std::optional<Task> task;
+  BUREAU_TRY_VOID(tx_.reader().scan(first, [&](std::span<const Value> row) -> Result<bool> {
+    from_values(row, task.emplace());
+    return false;
+  }));
+  return task;
+}
+
+/// Goes round the tenants that have ready tasks in this queue, from where the last claim ended.
+Result<void> Claim::gather() {
+  const std::int64_t start = turn_.left > 0 ? turn_.tenant - 1 : turn_.tenant;
+  std::int64_t at = start, last = INT64_MAX;
+  while (parties_.size() < options_.limit) {
+    BUREAU_TRY(auto first, first_of_tenant(at, last));
+    if (first) {
+      at = first->tenant.value;
+      BUREAU_TRY_VOID(add_party(std::move(*first)));
+    } else if (last == INT64_MAX && start > 0) {
+      at = 0;
+      last = start;
+    } else {
+      all_ = true;
+      return {};
+    }
+  }
+  return {};
+}
+
+Result<void> Claim::add_party(Task first) {
+  const Id<Tenant> tenant = first.tenant;
+  BUREAU_TRY(const bool works, may_work(tx_, tenant));
+  if (!works) return {};
+  Party party{tenant, TenantFlow(tx_.reader(), tenant, tx_.now()), {}};
+  BUREAU_TRY_VOID(party.flow.load());
+  std::string kind = first.kind;
+  BUREAU_TRY_VOID(add_lane(party, std::move(first)));
+  for (;;) {
+    Predicate where = in_lane(tenant);
+    if (kinds_.empty()) {
+      where = where && col(&Task::kind) > kind;
+    } else {
+      const std::string* next = next_kind(kind);
+      if (next == nullptr) break;
+      where = where && col(&Task::kind) >= *next;
+    }
+    const Select head{
+        &table_of<Task>(), where, {by(col(&Task::kind).info()), by(col(&Task::rank).info())}, 1};
+    std::optional<Task> found;
+    BUREAU_TRY_VOID(tx_.reader().scan(head, [&](std::span<const Value> row) -> Result<bool> {
+      from_values(row, found.emplace());
+      return false;
+    }));
+    if (!found) break;
+    kind = found->kind;
+    BUREAU_TRY_VOID(add_lane(party, std::move(*found)));
+  }
+  if (!party.lanes.empty()) parties_.push_back(std::move(party));
+  return {};
+}
+
+Result<void> Claim::add_lane(Party& party, Task first) {
+  const bool asked = kinds_.empty() || std::binary_search(kinds_.begin(), kinds_.end(), first.kind);
+  if (!asked || party.flow.lane_room(options_.queue, first.kind) <= 0) return {};
+  Lane& lane = party.lanes.emplace_back();
+  lane.kind = first.kind;
+  lane.tasks.push_back(std::move(first));
+  return {};
+}
+
+Result<void> Claim::read_weights() {
+  for (Party& party : parties_) {
+    const Select share =
+        select<TenantShare>().where(col(&TenantShare::tenant) == party.tenant).limit(1);
+    BUREAU_TRY_VOID(tx_.reader().scan(share, [&](std::span<const Value> row) -> Result<bool> {
+      TenantShare found;
+      from_values(row, found);
+      party.weight = std::max<std::int64_t>(1, found.weight);
+      return false;
+    }));
+  }
+  return {};
+}
+
+// Who gets how many ----------------------------------------------------------------------------
+
+/// All tenants that have something are here: each gets one at least, and of the rest its share.
+/// What one cannot use goes to the others.
+Result<void> Claim::take_shares() {
+  while (taken_.size() < options_.limit && !left_off()) {
+    std::vector<Party*> wanting;
+    std::int64_t weights = 0;
+    for (Party& party : parties_) {
+      if (!party.more) continue;
+      wanting.push_back(&party);
+      weights += party.weight;
+    }
+    if (wanting.empty()) return {};
+    const auto free = static_cast<std::int64_t>(options_.limit - taken_.size());
+    const std::int64_t rest =
+        std::max<std::int64_t>(0, free - static_cast<std::int64_t>(wanting.size()));
+    for (Party* party : wanting) {
+      const std::int64_t share = 1 + rest * party->weight / weights;
+      const auto left = static_cast<std::int64_t>(options_.limit - taken_.size());
+      BUREAU_TRY_VOID(take(*party, static_cast<std::uint64_t>(std::min(share, left))));
+    }
+  }
+  turn_ = {};
+  return {};
+}
+
+/// There may be more tenants than the batch has places: each in turn as many as its weight says.
+Result<void> Claim::take_turns() {
+  for (Party& party : parties_) {
+    if (taken_.size() >= options_.limit || left_off()) return {};
+    const bool goes_on = turn_.left > 0 && turn_.tenant == party.tenant.value;
+    const auto most = static_cast<std::int64_t>(std::max<std::uint64_t>(options_.limit, 16));
+    const std::int64_t turn = goes_on ? turn_.left : std::min(party.weight, most);
+    const std::size_t before = taken_.size();
+    const auto left = static_cast<std::int64_t>(options_.limit - before);
+    BUREAU_TRY_VOID(take(party, static_cast<std::uint64_t>(std::min(turn, left))));
+    const auto took = static_cast<std::int64_t>(taken_.size() - before);
+    turn_ = {party.tenant.value, party.more ? turn - took : 0};
+  }
+  return {};
+}
+
+// One tenant's tasks ---------------------------------------------------------------------------
+
+/// The best of its lanes, up to `count`; closes the gates of those that their keys hold back.
+Result<void> Claim::take(Party& party, std::uint64_t count) {
+  for (std::uint64_t took = 0; took < count && !left_off();) {
+    BUREAU_TRY(Lane * lane, best_lane(party, count - took));
+    if (lane == nullptr) {
+      party.more = false;
+      return {};
+    }
+    Task& task = lane->tasks[lane->next++];
+    BUREAU_TRY(const bool begins, may_begin(party, task));
+    if (begins) {
+      party.flow.count(task.queue, task.kind, task.flow_key ? *task.flow_key : std::string_view());
+      taken_.push_back(std::move(task));
+      ++took;
+    } else {
+      held_.push_back(std::move(task));
+    }
+  }
+  return {};
+}
+
+Result<Claim::Lane*> Claim::best_lane(Party& party, std::uint64_t wanted) {
+  const std::uint64_t each = wanted / party.lanes.size() + 1;
+  Lane* best = nullptr;
+  for (Lane& lane : party.lanes) {
+    const std::int64_t room = party.flow.lane_room(options_.queue, lane.kind);
+    if (room <= 0) continue;
+    if (lane.next == lane.tasks.size() && lane.more) {
+      BUREAU_TRY_VOID(read_more(party, lane, std::min(each, static_cast<std::uint64_t>(room))));
+    }
+    if (lane.next == lane.tasks.size()) continue;
+    if (best == nullptr || is_better(lane.tasks[lane.next], best->tasks[best->next])) best = &lane;
+  }
+  return best;
+}
+
+/// Goes on in the lane behind the last that was read. REQUIRES: something was.
+Result<void> Claim::read_more(Party& party, Lane& lane, std::uint64_t count) {
+  const std::int64_t rank = lane.tasks.back().rank;
+  const std::int64_t id = lane.tasks.back().id.value;
+  Select next = select<Task>()
+                    .where(in_lane(party.tenant) && col(&Task::kind) == lane.kind)
+                    .order_by(col(&Task::rank))
+                    .limit(count);
+  next.after = {OwnedValue(Value::integer(rank)), OwnedValue(Value::integer(id))};
+  next.skip_locked = true;
+  lane.tasks.clear();
+  lane.next = 0;
+  BUREAU_TRY_VOID(tx_.reader().scan(next, [&](std::span<const Value> row) -> Result<bool> {
+    from_values(row, lane.tasks.emplace_back());
+    return true;
+  }));
+  lane.more = lane.tasks.size() == count;
+  if (!party.flow.wants_keys()) return {};
+  std::vector<std::string> keys;
+  for (const Task& task : lane.tasks) {
+    if (task.flow_key) keys.push_back(*task.flow_key);
+  }
+  return party.flow.load_keys(keys);
+}
+
+Result<bool> Claim::may_begin(Party& party, const Task& task) {
+  if (!task.flow_key || party.flow.is_free()) return true;
+  if (party.flow.wants_keys()) BUREAU_TRY_VOID(party.flow.load_keys({*task.flow_key}));
+  return party.flow.key_room(task.queue, task.kind, *task.flow_key) > 0;
+}
+
+// What is written ------------------------------------------------------------------------------
+
+/// In statements of few different lengths: each length is a statement of its own to prepare.
+Result<void> Claim::update_all(const std::vector<Id<Task>>& ids, std::vector<Assignment> set) {
+  constexpr std::size_t most = 256;
+  Update update;
+  update.which.table = &table_of<Task>();
+  update.set = std::move(set);
+  for (std::size_t at = 0; at < ids.size();) {
+    std::vector<Id<Task>> some;
+    while (some.size() < most && at < ids.size()) some.push_back(ids[at++]);
+    std::size_t length = 1;
+    while (length < some.size()) length *= 2;
+    some.resize(length, some.back());
+    update.which.where = length == 1 ? col(&Task::id) == some.front() : col(&Task::id).in(some);
+    BUREAU_TRY_VOID(tx_.unjournalled().update(update));
+  }
+  return {};
+}
+
+Result<void> Claim::write_leases() {
+  if (taken_.empty()) return {};
+  std::vector<Id<Task>> ids;
+  ids.reserve(taken_.size());
+  for (Task& task : taken_) {
+    ids.push_back(task.id);
+    task.status = TaskStatus::running;
+    task.node = node_.number;
+    task.generation = node_.generation;
+    task.attempt += 1;
+    task.started_at = tx_.now();
+    task.agent = options_.agent;
+  }
+  const auto integer = [](const auto& column, std::int64_t value, bool add = false) {
+    return Assignment{&column.info(), Value::integer(value), add};
+  };
+  return update_all(ids,
+                    {integer(col(&Task::status), static_cast<std::int64_t>(TaskStatus::running)),
+                     integer(col(&Task::node), node_.number),
+                     integer(col(&Task::generation), node_.generation),
+                     integer(col(&Task::attempt), 1, true),
+                     integer(col(&Task::started_at), tx_.now().micros()),
+                     {&col(&Task::agent).info(), Value::text(options_.agent), false}});
+}
+
+/// And marks who has leases of these keys, so that their end lets the next through.
+Result<void> Claim::close_gates() {
+  if (held_.empty()) return {};
+  const ColumnInfo* gate = &col(&Task::gate).info();
+  const auto becomes = [&](Gate to) {
+    return std::vector<Assignment>{{gate, Value::integer(static_cast<std::int64_t>(to)), false}};
+  };
+  std::vector<Id<Task>> ids;
+  std::set<std::pair<std::int64_t, std::string>> keys;
+  for (const Task& task : held_) {
+    ids.push_back(task.id);
+    keys.emplace(task.tenant.value, *task.flow_key);
+  }
+  BUREAU_TRY_VOID(update_all(ids, becomes(Gate::closed)));
+  for (const auto& [tenant, key] : keys) {
+    Update holders{
+        select<Task>().where(col(&Task::status) == TaskStatus::running &&
+                             col(&Task::tenant) == Id<Tenant>(tenant) &&
+                             col(&Task::flow_key) == key && col(&Task::gate) == Gate::open),
+        becomes(Gate::admitted)};
+    BUREAU_TRY_VOID(tx_.unjournalled().update(holders));
+  }
+  return {};
+}
+
+}  // namespace detail
+BUREAU_END_NAMESPACE

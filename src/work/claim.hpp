@@ -1,0 +1,83 @@
+#pragma once
+
+#include "bureau/work/task_queue.hpp"
+#include "work/flow.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail {
+
+/// Where the round of the tenants goes on.
+struct TenantTurn {
+  std::int64_t tenant = 0;
+  std::int64_t left = 0;  ///< of its turn
+};
+
+/// Leases up to `options.limit` ready tasks of a queue to the node. Of all that are ready, each
+/// tenant gets its share of the batch by weight; of each tenant's, those of the best rank that no
+/// rule holds back.
+///
+/// The index of what is ready has a lane for each queue, tenant and kind. Lanes that a rule holds
+/// back are stepped over, whatever their length. A task that its flow key holds back is met once:
+/// its gate is closed, which takes it out of the lane, until a lease of its key ends (admit_next)
+/// or there is room for another reason (admit). So a claim costs what it takes, and a step for each
+/// lane.
+class Claim {
+ public:
+  Claim(Transaction& tx, const TaskQueue::ClaimOptions& options, Database::Node node,
+        TenantTurn turn)
+      : tx_(tx), options_(options), node_(node), turn_(turn) {}
+
+  Result<std::vector<Task>> run();
+  /// Whose turn the next claim of the queue begins with.
+  [[nodiscard]] TenantTurn turn() const { return turn_; }
+  /// It closed so many gates that it left off: there may be more to take.
+  [[nodiscard]] bool left_off() const { return held_.size() >= held_at_once; }
+
+ private:
+  static constexpr std::size_t held_at_once = 1000;
+
+  struct Lane {
+    std::string kind;
+    std::vector<Task> tasks;  // read, the best first
+    std::size_t next = 0;     // of them
+    bool more = true;         // there may be more in the index
+  };
+  struct Party {
+    Id<Tenant> tenant;
+    TenantFlow flow;
+    std::vector<Lane> lanes;
+    std::int64_t weight = 1;
+    bool more = true;
+  };
+
+  [[nodiscard]] Predicate in_lane(Id<Tenant> tenant) const;
+  [[nodiscard]] const std::string* next_kind(std::string_view after) const;
+  Result<std::optional<Task>> first_of_tenant(std::int64_t after, std::int64_t last);
+  Result<void> gather();
+  Result<void> add_party(Task first);
+  Result<void> add_lane(Party& party, Task first);
+  Result<void> read_weights();
+
+  Result<void> take_shares();
+  Result<void> take_turns();
+  Result<void> take(Party& party, std::uint64_t count);
+  Result<Lane*> best_lane(Party& party, std::uint64_t wanted);
+  Result<void> read_more(Party& party, Lane& lane, std::uint64_t count);
+  Result<bool> may_begin(Party& party, const Task& task);
+
+  Result<void> write_leases();
+  Result<void> close_gates();
+  Result<void> update_all(const std::vector<Id<Task>>& ids, std::vector<Assignment> set);
+
+  Transaction& tx_;
+  const TaskQueue::ClaimOptions& options_;
+  Database::Node node_;
+  TenantTurn turn_;
+  std::vector<std::string> kinds_;  // in order; empty: any
+  std::vector<Party> parties_;
+  bool all_ = false;  // parties_ are all tenants that have something
+  std::vector<Task> taken_, held_;
+};
+
+}  // namespace detail
+BUREAU_END_NAMESPACE
