@@ -51,8 +51,8 @@ class QueueLoop {
         journal_(loop_.db(), bench::insert_sql(loop_, "bureau_journal")),
         claim_(loop_.db(),
                "UPDATE tasks SET status=2,node=1,generation=1,attempt=attempt+1,started_at=?1,"
-               "agent='loop' WHERE id IN (SELECT id FROM tasks WHERE status=1 AND queue='default' "
-               "ORDER BY rank LIMIT 100) RETURNING " +
+               "agent='loop' WHERE id IN (SELECT id FROM tasks WHERE status=1 AND gate<>1 AND "
+               "queue='default' AND tenant=?2 AND kind='work' ORDER BY rank LIMIT 100) RETURNING " +
                    task_columns(loop_)),
         complete_(loop_.db(),
                   "UPDATE tasks SET status=5,result='{}',finished_at=?2,updated_at=?2,"
@@ -60,6 +60,7 @@ class QueueLoop {
                   "status=2 AND attempt=1 AND node=1 AND generation=1 AND cancel_requested=0"),
         begin_(loop_.db(), "BEGIN IMMEDIATE"),
         commit_(loop_.db(), "COMMIT"),
+        tenant_(office.tenant.id.value),
         with_journal_(journal),
         enqueue_body_(std::move(enqueue_body)),
         complete_body_(std::move(complete_body)) {}
@@ -86,7 +87,7 @@ class QueueLoop {
     std::vector<std::int64_t> ids;
     for (;;) {
       ids.clear();
-      claim_.bind(1, std::int64_t{1'760'000'000'000'000});
+      claim_.bind(1, std::int64_t{1'760'000'000'000'000}).bind(2, tenant_);
       while (claim_.step()) ids.push_back(sqlite3_column_int64(claim_.raw(), 0));
       if (ids.empty()) return drained;
       begin_.run();
@@ -114,6 +115,7 @@ class QueueLoop {
 
   bench::Loop loop_;
   bench::LoopStatement insert_, journal_, claim_, complete_, begin_, commit_;
+  std::int64_t tenant_;
   bool with_journal_;
   std::string enqueue_body_, complete_body_;
   std::int64_t next_id_ = 0, next_record_ = 1;
@@ -295,6 +297,77 @@ void claim_over_history(const bench::Arguments& arguments, int history, int roun
                                                    p));
 }
 
+constexpr int sharing_tenants = 10;
+
+/// What flow control costs: tasks of ten tenants, each task with a flow key of its own, under
+/// limits of the queue and of each key, beside as many of one tenant under no rule.
+class FlowCost {
+ public:
+  FlowCost(const bench::Office& office, int count)
+      : office_(office), count_(count), queue_(office.engine->database()) {
+    for (int i = 0; i < sharing_tenants; ++i) {
+      const Tenant tenant = must(office.engine->access().create_tenant("sharing"));
+      const FlowRules rules(office.engine->system(tenant.id));
+      must(rules.limit({.scope = {.queue = "default"}, .each_key = false, .at_most = 1000}));
+      must(rules.limit({.scope = {.kind = "work"}, .each_key = true, .at_most = 1}));
+      must(rules.set_weight(1 + i % 3));
+      tenants_.push_back(tenant);
+    }
+  }
+
+  double with_rules() {
+    const Json text = record_to_json(payload());
+    for (int done = 0; done < count_;) {
+      const Session system = office_.engine->system(tenants_[next_++ % tenants_.size()].id);
+      must(system.write([&](Unit& unit) -> Result<int> {
+        EnqueueOptions options;
+        for (int i = 0; i < enqueue_batch && done < count_; ++i, ++done) {
+          options.flow_key = "customer:" + std::to_string(done);
+          BUREAU_TRY_VOID(Tasks(unit).enqueue_json(work, {text}, options));
+        }
+        return 0;
+      }));
+    }
+    return drained();
+  }
+
+  double without() {
+    enqueue(office_, count_);
+    return drained();
+  }
+
+ private:
+  double drained() {
+    const double start = bench::seconds_now();
+    if (drain(queue_) != count_) bench::give_up("limits_cost", "not all were drained");
+    return count_ / (bench::seconds_now() - start);
+  }
+
+  const bench::Office& office_;
+  int count_;
+  TaskQueue queue_;
+  std::vector<Tenant> tenants_;
+  std::size_t next_ = 0;
+};
+
+void limits_cost(const bench::Arguments& arguments, int count, int of_pairs) {
+  bench::ScratchFolder scratch;
+  const auto office = bench::open_office(scratch.file(), false);
+  FlowCost cost(office, count);
+  const auto p = bench::measure_pairs(
+      of_pairs, bench::Better::higher, [&] { return cost.with_rules(); },
+      [&] { return cost.without(); });
+  bench::Metric metric = bench::with_pairs({.bench = "queue",
+                                            .metric = "limits_cost",
+                                            .storage = "sqlite",
+                                            .durability = "relaxed",
+                                            .unit = "percent"},
+                                           p);
+  metric.value = (1 - p.ratio) * 100;
+  metric.baseline = p.baseline;
+  bench::print_metric(arguments, metric);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -303,5 +376,6 @@ int main(int argc, char** argv) {
   const double sync_us = bench::measure_sync_us();
   enqueue_and_drain(arguments, count, true, sync_us);
   enqueue_and_drain(arguments, count, false, sync_us);
+  limits_cost(arguments, arguments.quick ? 1000 : 100'000, arguments.long_run ? pairs : 3);
   claim_over_history(arguments, arguments.quick ? 2'000 : 1'000'000, arguments.quick ? 50 : 500);
 }

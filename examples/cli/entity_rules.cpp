@@ -368,6 +368,7 @@ constexpr OwnWay own_ways[] = {
     {"tenants", "tenants come from `bureau init --name`"},
     {"trained_models", "models come from `bureau train`"},
     {"agents", follows},
+    {"flow_buckets", follows},
     {"configured_agents", "they come from `bureau agents import`", true},
     {"agent_interactions", "a program's AgentNetwork records them"},
     {"agent_connections", "a program's AgentNetwork connects agents", true},

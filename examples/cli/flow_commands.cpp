@@ -19,6 +19,7 @@ struct FlowOptions {
   FlowScope scope;
   PauseOptions pause;
   ConcurrencyLimit limit;
+  RateLimit rate;
   double seconds = 0;
   std::int64_t weight = 1;
   std::string rule, task;
@@ -67,6 +68,15 @@ Result<void> limit(const Office& office, FlowOptions& given) {
   return {};
 }
 
+Result<void> rate(const Office& office, FlowOptions& given) {
+  given.rate.scope = given.scope;
+  given.rate.period = Duration(static_cast<std::int64_t>(given.seconds * 1e6));
+  BUREAU_TRY_VOID(FlowRules(office.session()).rate(given.rate));
+  fmt::print("{}: at most {} in {} s{}\n", text_of(given.scope), given.rate.at_most, given.seconds,
+             given.rate.each_key ? " for each flow key" : "");
+  return {};
+}
+
 Result<void> remove(const Office& office, FlowOptions& given) {
   BUREAU_TRY(const auto id, id::from_text(schema<FlowRule>.prefix, given.rule));
   BUREAU_TRY_VOID(FlowRules(office.session()).remove(Id<FlowRule>(id)));
@@ -83,8 +93,8 @@ Result<void> set_weight(const Office& office, FlowOptions& given) {
 Result<void> list(const Office& office, FlowOptions& given) {
   const TableInfo& table = table_of<FlowRule>();
   return list_rows(office, table, given.list, {{table.find("created_at"), false}},
-                   {"id", "type", "queue", "kind", "flow_key", "each_key", "at_most", "until",
-                    "reason", "made_by", "created_at"});
+                   {"id", "type", "queue", "kind", "flow_key", "each_key", "at_most", "period",
+                    "until", "reason", "made_by", "created_at"});
 }
 
 Result<void> print_why(const Office& office, FlowOptions& given) {
@@ -127,6 +137,14 @@ void add_flow_commands(CLI::App& app, CLI::App& tasks, const InOffice& in_office
   add_scope_options(*limited, given->scope);
   limited->add_option("--at-most", given->limit.at_most, "how many")->required();
   limited->add_flag("--each-key", given->limit.each_key, "each flow key for itself");
+  auto* rated = add(*flow, "rate", "at most so many of these begin in a while", rate);
+  add_scope_options(*rated, given->scope);
+  rated->add_option("--at-most", given->rate.at_most, "how many")->required();
+  rated->add_option("--seconds", given->seconds, "in how long")
+      ->required()
+      ->check(CLI::Range(0.001, 3e7));
+  rated->add_option("--burst", given->rate.burst, "how many at once after a rest");
+  rated->add_flag("--each-key", given->rate.each_key, "each flow key for itself");
   add(*flow, "remove", "remove a rule", remove)
       ->add_option("RULE", given->rule, "its id")
       ->required();

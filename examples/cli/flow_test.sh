@@ -30,6 +30,9 @@ expect 0 "for each flow key" "$bureau" flow limit --at-most 1 --each-key --kind 
 rule=$("$bureau" flow list --where 'at_most = 0' --format csv | sed -n '2s/,.*//p')
 expect 0 "removed" "$bureau" flow remove "$rule"
 expect 0 "until" "$bureau" flow pause --queue default --seconds 3600
+expect 0 "kind write_report: at most 10 in 60 s for each flow key" "$bureau" flow rate \
+  --kind write_report --at-most 10 --seconds 60 --burst 2 --each-key
+expect 1 "at_most" "$bureau" flow rate --at-most 0 --seconds 1
 expect 0 "weight 3" "$bureau" flow weight 3
 
 expect 1 "queue" "$bureau" flow pause

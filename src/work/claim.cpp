@@ -42,6 +42,7 @@ Result<std::vector<Task>> Claim::run() {
   BUREAU_TRY_VOID(all_ ? take_shares() : take_turns());
   BUREAU_TRY_VOID(write_leases());
   BUREAU_TRY_VOID(close_gates());
+  for (Party& party : parties_) BUREAU_TRY_VOID(party.flow.write_buckets(tx_));
   return std::move(taken_);
 }
 
@@ -82,6 +83,8 @@ Result<void> Claim::gather() {
     BUREAU_TRY(auto first, first_of_tenant(at, last));
     if (first) {
       at = first->tenant.value;
+      if (!has_rules_) BUREAU_TRY_VOID(flow_.load());
+      has_rules_ = true;
       BUREAU_TRY_VOID(add_party(std::move(*first)));
     } else if (last == INT64_MAX && start > 0) {
       at = 0;
@@ -98,7 +101,7 @@ Result<void> Claim::add_party(Task first) {
   const Id<Tenant> tenant = first.tenant;
   BUREAU_TRY(const bool works, may_work(tx_, tenant));
   if (!works) return {};
-  Party party{tenant, TenantFlow(tx_.reader(), tenant, tx_.now()), {}};
+  Party party{tenant, TenantFlow(tx_.reader(), flow_, tenant, tx_.now()), {}};
   BUREAU_TRY_VOID(party.flow.load());
   std::string kind = first.kind;
   BUREAU_TRY_VOID(add_lane(party, std::move(first)));
@@ -136,17 +139,19 @@ Result<void> Claim::add_lane(Party& party, Task first) {
 }
 
 Result<void> Claim::read_weights() {
-  for (Party& party : parties_) {
-    const Select share =
-        select<TenantShare>().where(col(&TenantShare::tenant) == party.tenant).limit(1);
-    BUREAU_TRY_VOID(tx_.reader().scan(share, [&](std::span<const Value> row) -> Result<bool> {
-      TenantShare found;
-      from_values(row, found);
-      party.weight = std::max<std::int64_t>(1, found.weight);
-      return false;
-    }));
-  }
-  return {};
+  if (parties_.empty()) return {};
+  std::vector<Id<Tenant>> tenants;
+  for (const Party& party : parties_) tenants.push_back(party.tenant);
+  const Select shares =
+      select<TenantShare>().where(col(&TenantShare::tenant).in(padded(std::move(tenants))));
+  return tx_.reader().scan(shares, [&](std::span<const Value> row) -> Result<bool> {
+    TenantShare share;
+    from_values(row, share);
+    for (Party& party : parties_) {
+      if (party.tenant == share.tenant) party.weight = std::max<std::int64_t>(1, share.weight);
+    }
+    return true;
+  });
 }
 
 // Who gets how many ----------------------------------------------------------------------------
@@ -263,7 +268,6 @@ Result<bool> Claim::may_begin(Party& party, const Task& task) {
 
 // What is written ------------------------------------------------------------------------------
 
-/// In statements of few different lengths: each length is a statement of its own to prepare.
 Result<void> Claim::update_all(const std::vector<Id<Task>>& ids, std::vector<Assignment> set) {
   constexpr std::size_t most = 256;
   Update update;
@@ -272,10 +276,8 @@ Result<void> Claim::update_all(const std::vector<Id<Task>>& ids, std::vector<Ass
   for (std::size_t at = 0; at < ids.size();) {
     std::vector<Id<Task>> some;
     while (some.size() < most && at < ids.size()) some.push_back(ids[at++]);
-    std::size_t length = 1;
-    while (length < some.size()) length *= 2;
-    some.resize(length, some.back());
-    update.which.where = length == 1 ? col(&Task::id) == some.front() : col(&Task::id).in(some);
+    update.which.where =
+        some.size() == 1 ? col(&Task::id) == some.front() : col(&Task::id).in(padded(some));
     BUREAU_TRY_VOID(tx_.unjournalled().update(update));
   }
   return {};

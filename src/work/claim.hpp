@@ -25,7 +25,7 @@ class Claim {
  public:
   Claim(Transaction& tx, const TaskQueue::ClaimOptions& options, Database::Node node,
         TenantTurn turn)
-      : tx_(tx), options_(options), node_(node), turn_(turn) {}
+      : tx_(tx), options_(options), node_(node), turn_(turn), flow_(tx.reader()) {}
 
   Result<std::vector<Task>> run();
   /// Whose turn the next claim of the queue begins with.
@@ -73,6 +73,8 @@ class Claim {
   const TaskQueue::ClaimOptions& options_;
   Database::Node node_;
   TenantTurn turn_;
+  SharedFlow flow_;
+  bool has_rules_ = false;
   std::vector<std::string> kinds_;  // in order; empty: any
   std::vector<Party> parties_;
   bool all_ = false;  // parties_ are all tenants that have something

@@ -85,7 +85,28 @@ Result<void> admit_next(Writer& writer, Id<Tenant> tenant, const std::string& ke
   }
 }
 
+Result<void> admit_by_rates(Writer& writer, Timestamp now) {
+  const Update come{
+      select<FlowBucket>()
+          .where(col(&FlowBucket::awaited) == true && col(&FlowBucket::next_at) <= now)
+          .order_by(col(&FlowBucket::next_at))
+          .limit(1000),
+      {{&col(&FlowBucket::awaited).info(), Value::integer(0), false}}};
+  std::vector<FlowBucket> buckets;
+  BUREAU_TRY_VOID(writer.update(come, [&](std::span<const Value> row) -> Result<bool> {
+    from_values(row, buckets.emplace_back());
+    return true;
+  }));
+  for (const FlowBucket& bucket : buckets) {
+    if (!bucket.flow_key.empty()) {
+      BUREAU_TRY_VOID(admit_next(writer, bucket.tenant, bucket.flow_key));
+    }
+  }
+  return {};
+}
+
 Result<std::uint64_t> admit(Writer& writer, HeldGroup& at, std::size_t groups, Timestamp now) {
+  SharedFlow shared(writer);
   std::optional<TenantFlow> flow;
   std::int64_t tenant = 0;
   std::uint64_t admitted = 0;
@@ -93,9 +114,10 @@ Result<std::uint64_t> admit(Writer& writer, HeldGroup& at, std::size_t groups, T
     BUREAU_TRY(const auto task, next_held(writer, at));
     at = task ? group_of(*task) : HeldGroup{};
     if (!task) break;
+    if (seen == 0) BUREAU_TRY_VOID(shared.load());
     if (!flow || tenant != at.tenant) {
       tenant = at.tenant;
-      flow.emplace(writer, task->tenant, now);
+      flow.emplace(writer, shared, task->tenant, now);
       BUREAU_TRY_VOID(flow->load());
     }
     BUREAU_TRY_VOID(flow->load_keys({at.key}));

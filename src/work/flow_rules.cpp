@@ -14,7 +14,32 @@ Predicate of_scope(const FlowScope& scope, FlowRuleType type, bool each_key) {
          col(&FlowRule::each_key) == each_key;
 }
 
+Result<void> check_rate(const FlowRule& rule) {
+  using std::chrono::hours;
+  if (rule.type != FlowRuleType::rate) {
+    if (rule.period == Duration(0) && rule.burst == 0) return {};
+    return fail(Code::invalid, "period: only a rate has a period and a burst", "period");
+  }
+  if (rule.at_most < 1 || rule.at_most > rule.period.count()) {
+    return fail(Code::invalid,
+                fmt::format("at_most: {} in {} us; a rate is at least 1 in a period, and at most 1 "
+                            "a microsecond",
+                            rule.at_most, rule.period.count()),
+                "at_most");
+  }
+  if (rule.period > hours(24 * 366)) {
+    return fail(Code::invalid,
+                fmt::format("period: {} us is longer than a year", rule.period.count()), "period");
+  }
+  if (rule.burst < 0 || rule.burst > 100'000) {
+    return fail(Code::invalid, fmt::format("burst: {} is not from 0 to 100000", rule.burst),
+                "burst");
+  }
+  return {};
+}
+
 Result<void> check_rule(const FlowRule& rule) {
+  BUREAU_TRY_VOID(check_rate(rule));
   if (rule.type == FlowRuleType::pause) {
     if (rule.queue.empty() && rule.kind.empty() && rule.flow_key.empty()) {
       return fail(Code::invalid, "queue: a pause names a queue, a kind or a flow key", "queue");
@@ -123,6 +148,15 @@ Result<void> FlowRules::set_weight(std::int64_t weight) const {
     share.weight = weight;
     return (present ? shares.update(share) : shares.insert(share)).map([](const TenantShare&) {});
   });
+}
+
+Result<FlowRule> FlowRules::rate(const RateLimit& limit) const {
+  FlowRule rule = rule_of(limit.scope, FlowRuleType::rate);
+  rule.each_key = limit.each_key;
+  rule.at_most = limit.at_most;
+  rule.period = limit.period;
+  rule.burst = limit.burst;
+  return save(rows_, std::move(rule));
 }
 
 Result<std::vector<FlowRule>> FlowRules::list(const Query& query) const {

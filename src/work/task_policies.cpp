@@ -104,7 +104,7 @@ Result<void> add_task_tables(Catalog& catalog) {
   for (const TableInfo* table :
        {&table_of<Task>(), &table_of<RunStep>(), &table_of<RunSignal>(), &table_of<Approval>(),
         &table_of<AgentPresence>(), &table_of<Schedule>(), &table_of<ScheduleOccurrence>(),
-        &table_of<FlowRule>(), &table_of<TenantShare>()}) {
+        &table_of<FlowRule>(), &table_of<TenantShare>(), &table_of<detail::FlowBucket>()}) {
     BUREAU_TRY_VOID(catalog.add(*table));
   }
   return {};

@@ -179,6 +179,7 @@ Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options) {
       BUREAU_TRY_VOID(end_overdue(tx));
       BUREAU_TRY_VOID(tx.unjournalled().update(due_now(tx.now(), 1000)));
       BUREAU_TRY_VOID(tx.unjournalled().update(rested(tx.now(), 1000)));
+      BUREAU_TRY_VOID(detail::admit_by_rates(tx.unjournalled(), tx.now()));
       detail::HeldGroup group = at;
       if (first && looks) {
         BUREAU_TRY_VOID(detail::admit(tx.unjournalled(), group, groups_beside_claim, tx.now()));
@@ -619,6 +620,11 @@ Result<Timestamp> TaskQueue::next_due() {
             .order_by(col(&Task::deadline))
             .limit(1),
         col(&Task::deadline).info()));
+    BUREAU_TRY_VOID(earliest(select<detail::FlowBucket>()
+                                 .where(col(&detail::FlowBucket::awaited) == true)
+                                 .order_by(col(&detail::FlowBucket::next_at))
+                                 .limit(1),
+                             col(&detail::FlowBucket::next_at).info()));
     return earliest(select<FlowRule>()
                         .where(col(&FlowRule::until) > database_.clock().now())
                         .order_by(col(&FlowRule::until))

@@ -34,7 +34,11 @@ std::string scope_text(const FlowRule& rule) {
 class Asking {
  public:
   Asking(View& view, Task task, Timestamp now)
-      : view_(view), task_(std::move(task)), now_(now), flow_(view.reader(), task_.tenant, now) {}
+      : view_(view),
+        task_(std::move(task)),
+        now_(now),
+        shared_(view.reader()),
+        flow_(view.reader(), shared_, task_.tenant, now) {}
 
   Result<Why> answer() {
     out_.task = task_.id;
@@ -119,42 +123,55 @@ class Asking {
   }
 
   Result<void> say_rules() {
+    BUREAU_TRY_VOID(shared_.load());
     BUREAU_TRY_VOID(flow_.load());
     if (task_.flow_key) BUREAU_TRY_VOID(flow_.load_keys({*task_.flow_key}));
-    for (const auto& [rule, room] : flow_.rooms(task_)) {
-      limited_ = limited_ || rule->type != FlowRuleType::pause;
-      if (room > 0) continue;
-      BUREAU_TRY_VOID(say_rule(*rule, {}));
+    for (const detail::TenantFlow::Room& of : flow_.rooms(task_)) {
+      limited_ = limited_ || of.rule->type != FlowRuleType::pause;
+      if (of.room <= 0) BUREAU_TRY_VOID(say_rule(of, {}));
     }
     return {};
   }
 
-  /// `ahead`: the better-ranked that will use it up; empty: those that run do.
-  Result<void> say_rule(const FlowRule& rule, const std::vector<Id<Task>>& ahead) {
-    const bool pause = rule.type == FlowRuleType::pause;
-    const WaitCause cause = pause ? WaitCause::paused : WaitCause::concurrency;
+  /// `ahead`: the better-ranked that will use it up; empty: those that run, or have begun, do.
+  Result<void> say_rule(const detail::TenantFlow::Room& of, const std::vector<Id<Task>>& ahead) {
+    const FlowRule& rule = *of.rule;
+    static constexpr WaitCause causes[] = {WaitCause::paused, WaitCause::concurrency,
+                                           WaitCause::rate};
+    const WaitCause cause = causes[static_cast<std::size_t>(rule.type)];
     BUREAU_TRY(const auto visible,
                Repository<FlowRule>(view_).first(col(&FlowRule::id) == rule.id));
     if (!visible) {
       say(cause, "a rule of its tenant holds it back");
       return {};
     }
-    if (pause) {
-      WaitReason& reason = say(cause, pause_text(rule));
-      reason.until = rule.until;
-      reason.rule = rule;
-      return {};
+    std::vector<Id<Task>> tasks;
+    if (!ahead.empty()) {
+      BUREAU_TRY(tasks, in_sight(ahead));
+    } else if (cause == WaitCause::concurrency) {
+      BUREAU_TRY(tasks, holders(rule));
     }
-    BUREAU_TRY(const auto tasks, ahead.empty() ? holders(rule) : in_sight(ahead));
-    std::string text = fmt::format("at most {} of {}{} at a time", rule.at_most, scope_text(rule),
-                                   rule.each_key ? " for each flow key" : "");
-    text += ahead.empty() ? "; these hold their leases:" : "; these come first:";
+    std::string text = cause == WaitCause::paused ? pause_text(rule) : limit_text(rule);
+    if (!ahead.empty()) {
+      text += "; these come first:";
+    } else if (cause == WaitCause::concurrency) {
+      text += "; these hold their leases:";
+    } else if (of.more_at) {
+      text += "; the next at " + of.more_at->to_string();
+    }
     for (const Id<Task> task : tasks) text += " " + text_of(task);
-    if (tasks.empty()) text += " none in sight";
     WaitReason& reason = say(cause, std::move(text));
+    reason.until = cause == WaitCause::rate ? of.more_at : rule.until;
     reason.rule = rule;
-    reason.tasks = tasks;
+    reason.tasks = std::move(tasks);
     return {};
+  }
+
+  [[nodiscard]] static std::string limit_text(const FlowRule& rule) {
+    std::string text = fmt::format("at most {} of {}{}", rule.at_most, scope_text(rule),
+                                   rule.each_key ? " for each flow key" : "");
+    if (rule.type == FlowRuleType::concurrency) return text + " at a time";
+    return fmt::format("{} begin in {} s", text, static_cast<double>(rule.period.count()) / 1e6);
   }
 
   [[nodiscard]] std::string pause_text(const FlowRule& rule) const {
@@ -203,10 +220,10 @@ class Asking {
                              (col(&Task::rank) < task_.rank ||
                               (col(&Task::rank) == task_.rank && col(&Task::id) < task_.id));
     if (limited_) BUREAU_TRY_VOID(let_begin(better));
-    for (const auto& [rule, room] : flow_.rooms(task_)) {
-      if (room > 0) continue;
+    for (const detail::TenantFlow::Room& of : flow_.rooms(task_)) {
+      if (of.room > 0) continue;
       out_.claimable = false;
-      BUREAU_TRY_VOID(say_rule(*rule, ahead_of(*rule)));
+      BUREAU_TRY_VOID(say_rule(of, ahead_of(*of.rule)));
     }
     if (!out_.claimable) return {};
     BUREAU_TRY(const auto count, Repository<Task>(view_).count(better));
@@ -259,6 +276,7 @@ class Asking {
   View& view_;
   Task task_;
   Timestamp now_;
+  detail::SharedFlow shared_;
   detail::TenantFlow flow_;
   bool limited_ = false;  // by more than pauses
   std::vector<Task> begun_;

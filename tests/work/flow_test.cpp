@@ -189,6 +189,69 @@ TEST_CASE("A limit that grows, or goes, lets those through that it held back") {
   CHECK(claim(queue).size() == 3);
 }
 
+TEST_CASE("A rate lets so many begin in a period, and wakes for the next") {
+  Office office;
+  TaskQueue queue(*office.process.database);
+  must(FlowRules(office.system()).rate({.at_most = 2, .period = 10s}));
+  for (int i = 0; i < 6; ++i) enqueue(office);
+  CHECK(claim(queue).size() == 2);
+  CHECK(claim(queue).empty());
+  CHECK(must(queue.next_due()) == office.clock.now() + 5s);
+  office.clock.advance(5s);
+  CHECK(claim(queue).size() == 1);
+  // Kept in the file: a process that comes later has no tokens of its own.
+  Process other(office.storage, office.clock, office.random);
+  TaskQueue there(*other.database);
+  CHECK(claim(there).empty());
+  office.clock.advance(20s);
+  CHECK(claim(there).size() == 2);  // no more are saved than a burst
+  CHECK(claim(queue).empty());
+  // Nobody waits for a token that nobody needs.
+  office.clock.advance(1h);
+  CHECK(claim(queue).size() == 1);
+  CHECK(claim(queue).empty());
+  office.clock.advance(1h);
+  CHECK(claim(queue).empty());
+  CHECK(must(queue.next_due()) == Timestamp::never());
+}
+
+TEST_CASE("A rate of each key holds each key back for itself, and is never exceeded") {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    CAPTURE(seed);
+    Office office;
+    SeededRandom dice(seed);
+    Process other(office.storage, office.clock, office.random);
+    TaskQueue queues[] = {TaskQueue(*office.process.database), TaskQueue(*other.database)};
+    const auto burst = static_cast<std::int64_t>(1 + dice.below(3));
+    const std::int64_t at_most = static_cast<std::int64_t>(1 + dice.below(7));
+    must(FlowRules(office.system())
+             .rate({.scope = {.kind = "add_up"},
+                    .each_key = true,
+                    .at_most = at_most,
+                    .period = 10s,
+                    .burst = burst}));
+    for (int i = 0; i < 60; ++i) enqueue(office, "customer:" + std::to_string(i % 3));
+    std::map<std::string, std::vector<Timestamp>> begun;
+    int total = 0;
+    for (int i = 0; i < 1500 && total < 60; ++i) {
+      for (const Task& task : claim(queues[dice.below(2)], 1 + dice.below(9))) {
+        begun[*task.flow_key].push_back(office.clock.now());
+        ++total;
+      }
+      office.clock.advance(Duration(dice.below(2'000'000)));
+    }
+    CHECK(total == 60);
+    for (const auto& [key, at] : begun) {
+      for (std::size_t i = 0; i < at.size(); ++i) {
+        for (std::size_t j = i; j < at.size(); ++j) {
+          const auto most = burst + (at[j] - at[i]).count() * at_most / 10'000'000;
+          CHECK(static_cast<std::int64_t>(j - i + 1) <= most);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("Many blocked keys do not keep a claim from what is behind them") {
   Office office;
   TaskQueue queue(*office.process.database);
@@ -354,6 +417,10 @@ TEST_CASE("Bad rules are refused with the field, and change nothing") {
   CHECK(field(rules.limit({.scope = {.flow_key = "k"}, .each_key = true})) == "flow_key");
   CHECK(field(rules.pause({.queue = std::string(65, 'q')})) == "queue");
   CHECK(field(rules.set_weight(0)) == "weight");
+  CHECK(field(rules.rate({.at_most = 0})) == "at_most");
+  CHECK(field(rules.rate({.period = 0s})) == "at_most");
+  CHECK(field(rules.rate({.period = std::chrono::hours(9000)})) == "period");
+  CHECK(field(rules.rate({.burst = -1})) == "burst");
   FlowRule raw;
   raw.at_most = 1;
   raw.queue = "q";

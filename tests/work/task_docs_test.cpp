@@ -5,7 +5,7 @@
 #include <sstream>
 #include <string>
 
-#include "bureau/work/task.hpp"
+#include "bureau/work/flow.hpp"
 
 using namespace bureau;
 
@@ -37,4 +37,6 @@ TEST_CASE("Names and numbers that reach the disk are frozen") {
   CHECK(names<Effect>[3] == "external_unsafe");
   CHECK(names<Priority>[3] == "urgent");
   CHECK(names<RunAs>[1] == "enqueuer");
+  CHECK(names<Gate>[2] == "admitted");
+  CHECK(names<FlowRuleType>[2] == "rate");
 }

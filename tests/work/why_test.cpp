@@ -92,6 +92,18 @@ TEST_CASE("why: a limit, by those that run and by those that come first") {
   CHECK(says(reason, "at most 2 of kind \"add_up\""));
 }
 
+TEST_CASE("why: a rate, and when the next may begin") {
+  Asked office;
+  must(office.rules.rate({.scope = {.kind = "add_up"}, .at_most = 1, .period = 10s}));
+  office.enqueue();
+  const Task second = office.enqueue();
+  CHECK(says(office.only(second, WaitCause::rate), "these come first"));
+  CHECK(office.claim().size() == 1);
+  const WaitReason reason = office.only(second, WaitCause::rate);
+  CHECK(reason.until == office.clock.now() + 10s);
+  CHECK(says(reason, "at most 1 of kind \"add_up\" begin in 10 s; the next at"));
+}
+
 TEST_CASE("why: begun, in doubt, ended") {
   Asked office;
   const Task task = office.enqueue({.deadline = office.clock.now() + 1min});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,9 +14,10 @@ BUREAU_BEGIN_NAMESPACE
 enum class FlowRuleType {
   pause,        ///< none is begun
   concurrency,  ///< at most so many hold a lease at a time
+  rate,         ///< at most so many are begun in a period: a token bucket
 };
 template <>
-inline constexpr auto names<FlowRuleType> = enum_names("pause", "concurrency");
+inline constexpr auto names<FlowRuleType> = enum_names("pause", "concurrency", "rate");
 
 /// Which tasks of a tenant: those of a queue, of a kind, with a flow key, or of all that are named.
 /// Empty names any.
@@ -32,6 +34,8 @@ struct FlowRule {
   std::string queue, kind, flow_key;  ///< as FlowScope
   bool each_key = false;           ///< each flow key for itself; a task without one is free of it
   std::int64_t at_most = 0;        ///< how many; of a pause 0
+  Duration period{0};              ///< of a rate
+  std::int64_t burst = 0;          ///< of a rate: how many at once after a rest; 0: at_most
   std::optional<Timestamp> until;  ///< the rule is none from then on
   std::string reason;
   std::optional<Id<User>> made_by;  ///< who saved it last; none: the system
@@ -50,6 +54,7 @@ inline constexpr auto schema<FlowRule> =
           column("kind", &FlowRule::kind, max_length(64)),
           column("flow_key", &FlowRule::flow_key, max_length(200)),
           column("each_key", &FlowRule::each_key), column("at_most", &FlowRule::at_most),
+          column("period", &FlowRule::period), column("burst", &FlowRule::burst),
           column("until", &FlowRule::until), column("reason", &FlowRule::reason, max_length(500)),
           column("made_by", &FlowRule::made_by), column("version", &FlowRule::version),
           column("created_at", &FlowRule::created_at), column("updated_at", &FlowRule::updated_at),
@@ -82,6 +87,14 @@ struct ConcurrencyLimit {
   std::int64_t at_most = 1;
 };
 
+struct RateLimit {
+  FlowScope scope = {};  ///< empty: all tasks of the tenant
+  bool each_key = false;
+  std::int64_t at_most = 1;  ///< begun in a period
+  Duration period = std::chrono::seconds(1);
+  std::int64_t burst = 0;  ///< how many at once after a rest; 0: at_most
+};
+
 /// The flow control of a tenant, with a session's rights (admins and managers keep its rules).
 /// Errors: `invalid` names the field, `forbidden` as everywhere.
 class FlowRules {
@@ -97,6 +110,11 @@ class FlowRules {
   /// goes on. Replaces the limit of exactly this scope.
   Result<FlowRule> limit(const ConcurrencyLimit& limit) const;
 
+  /// At most so many of these tasks are begun in a period, `burst` of them at once: a bucket that
+  /// gets a token each period / at_most. A claim takes one for each task that it leases, and a task
+  /// that is handed back unbegun has used its. Kept in the file, for all processes, by the time of
+  /// the Clock. Replaces the rate of exactly this scope.
+  Result<FlowRule> rate(const RateLimit& limit) const;
   /// The tenant's weight among the tenants; `invalid` unless it is 1 to 1000. For the system.
   Result<void> set_weight(std::int64_t weight) const;
 

@@ -15,6 +15,7 @@ enum class WaitCause {
   not_due,      ///< until a moment: a delay, a retry, a snooze
   paused,       ///< by a rule, itself or with others
   concurrency,  ///< as many as a rule allows hold a lease, or will before its turn comes
+  rate,         ///< as many as a rule allows have begun lately, or will before its turn comes
   suspended,    ///< its tenant is
   behind,       ///< better-ranked ones of its queue come first; it is claimed when workers are free
   no_worker,    ///< no live node has said that it does this kind
@@ -24,9 +25,9 @@ enum class WaitCause {
   ended,
 };
 template <>
-inline constexpr auto names<WaitCause> = enum_names("not_due", "paused", "concurrency", "suspended",
-                                                    "behind", "no_worker", "running", "waiting",
-                                                    "in_doubt", "ended");
+inline constexpr auto names<WaitCause> = enum_names("not_due", "paused", "concurrency", "rate",
+                                                    "suspended", "behind", "no_worker", "running",
+                                                    "waiting", "in_doubt", "ended");
 
 struct WaitReason {
   WaitCause cause = WaitCause::ended;
