@@ -7,6 +7,7 @@
 #include "bureau/access/repository.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "work/flow.hpp"
+#include "work/run_history.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -45,7 +46,7 @@ class Asking {
     out_.status = task_.status;
     out_.at = now_;
     if (task_.status > TaskStatus::ready) {
-      say_status();
+      BUREAU_TRY_VOID(say_status());
       return std::move(out_);
     }
     if (task_.deadline && *task_.deadline <= now_) {
@@ -74,7 +75,24 @@ class Asking {
     return task_.error.value_or("no reason was given");
   }
 
-  void say_status() {
+  /// At which step its run rests, and what it waits for there.
+  Result<void> say_rest() {
+    BUREAU_TRY(const auto steps, detail::steps_of(view_.reader(), task_.id));
+    const bool open = !steps.empty() && steps.back().status == StepStatus::open;
+    std::string text = "its run rests";
+    if (open) {
+      const RunStep& step = steps.back();
+      text += fmt::format(" at step {} \"{}\" ({})", step.position, step.name,
+                          names<StepKind>[static_cast<std::size_t>(step.kind)]);
+    }
+    if (task_.pending > 0)
+      text += fmt::format(", until {} more of its children end", task_.pending);
+    WaitReason& reason = say(WaitCause::waiting, std::move(text));
+    if (task_.run_at != Timestamp::never()) reason.until = task_.run_at;
+    return {};
+  }
+
+  Result<void> say_status() {
     switch (task_.status) {
       case TaskStatus::running:
         say(WaitCause::running,
@@ -83,8 +101,7 @@ class Asking {
                         task_.started_at ? ", since " + task_.started_at->to_string() : ""));
         break;
       case TaskStatus::waiting:
-        say(WaitCause::waiting, "its run waits");
-        break;
+        return say_rest();
       case TaskStatus::in_doubt:
         say(WaitCause::in_doubt,
             fmt::format(
@@ -100,6 +117,7 @@ class Asking {
             fmt::format("it is {}: {}", names<TaskStatus>[static_cast<std::size_t>(task_.status)],
                         error_text()));
     }
+    return {};
   }
 
   void say_due() {

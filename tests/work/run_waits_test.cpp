@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include "bureau/work/flow.hpp"
+#include "bureau/work/why.hpp"
 #include "work/run_office.hpp"
 
 using namespace bureau;
@@ -365,6 +367,41 @@ TEST_CASE("A caller waits for a result, of a task that hands off too") {
   const auto inside = desk.office.system().read(
       [&](View& view) -> Result<Task> { return Tasks{view}.wait(good, 1min); });
   CHECK(code_of(inside) == Code::invalid);
+}
+
+TEST_CASE("why() says at which step a run rests, and until when") {
+  RunDesk desk(wait_for_payment);
+  const auto id = desk.enqueue();
+  desk.run_all();
+  const Why why = must(bureau::why(desk.office.system(), id));
+  REQUIRE(why.reasons.size() == 1);
+  CHECK(why.reasons[0].cause == WaitCause::waiting);
+  CHECK(why.reasons[0].text == "its run rests at step 0 \"paid\" (signal)");
+  CHECK(why.reasons[0].until == desk.office.clock.now() + 1h);
+}
+
+TEST_CASE("G11_a_run_that_rests_gives_its_slot_to_another_and_takes_one_again") {
+  RunDesk desk([](Run& run, const Sum&) -> Result<Total> {
+    BUREAU_TRY_VOID(run.sleep(1h));
+    return Total{1};
+  });
+  FlowRule one;
+  one.type = FlowRuleType::concurrency;
+  one.kind = "plan";
+  one.each_key = true;
+  one.at_most = 1;
+  must(Repository<FlowRule>(desk.office.system()).insert(one));
+  EnqueueOptions keyed;
+  keyed.flow_key = "customer 7";
+  std::vector<Id<Task>> tasks;
+  for (int i = 0; i < 5; ++i) {
+    tasks.push_back(must(desk.office.tasks().enqueue(plan, {1, 1}, keyed)).id);
+  }
+  for (int i = 0; i < 10; ++i) desk.after(1s);
+  for (const auto id : tasks) CHECK(desk.status(id) == TaskStatus::waiting);
+  desk.after(1h);
+  for (int i = 0; i < 10; ++i) desk.after(1s);
+  for (const auto id : tasks) CHECK(desk.status(id) == TaskStatus::completed);
 }
 
 TEST_CASE("A rehearsal finds the runs that a new program would not go on with, and does nothing") {
