@@ -284,11 +284,11 @@ Result<Json> HousekeepingAgent::clean(Run& run, const CleanupPayload& payload) {
   const Attribution attribution{task.tenant.value, 0, task.id.value};
   const auto goes_on = [&] { return !run.stop_requested(); };
   CleanupResult result;
-  // Which tasks go is told by when they ended; those were made before that, and `now` bounds them.
+  const Timestamp made_before = now - std::chrono::hours(24 * detail::fewest_days(payload));
   BUREAU_TRY(result.tasks, detail::remove_old(database, attribution,
                                               {table_of<Task>(),
                                                detail::finished_before(payload, task.tenant, now),
-                                               now, options_.batch},
+                                               made_before, options_.batch},
                                               goes_on));
   std::vector<History> histories = detail::own_histories();
   histories.insert(histories.end(), options_.histories.begin(), options_.histories.end());

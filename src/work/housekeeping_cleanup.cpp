@@ -191,6 +191,18 @@ Result<void> remove_parts(Transaction& tx, const std::vector<std::int64_t>& ids)
 
 }  // namespace
 
+std::int64_t fewest_days(const CleanupPayload& payload) {
+  std::int64_t fewest = std::min(payload.days, payload.dead_days.value_or(payload.days));
+  const Json::Object* kinds = payload.kinds.as_object();
+  if (kinds == nullptr) return fewest;
+  for (const auto& [kind, states] : *kinds) {
+    for (const auto& [state, days] : *states.as_object()) {
+      if (const std::int64_t* own = days.as_int()) fewest = std::min(fewest, *own);
+    }
+  }
+  return fewest;
+}
+
 /// In the order of ids, which is that of their making: what is old enough to go lies at the front,
 /// and no index of its own is kept for it, which every task would pay for. What is read is read
 /// beside all writers; a write names its rows, and asks again whether they are to go, because a

@@ -35,6 +35,8 @@ struct Backlog {
 /// Which finished tasks of the tenant are to go. REQUIRES: check_cleanup().
 [[nodiscard]] Predicate finished_before(const CleanupPayload& payload, Id<Tenant> tenant,
                                         Timestamp now);
+/// The fewest days that it keeps anything: what was made later need not be looked at.
+[[nodiscard]] std::int64_t fewest_days(const CleanupPayload& payload);
 /// Removes the tenant's rows of the table for which `where` holds, that were made before `before`,
 /// at most `batch` in a write; `goes_on` is asked before each. Returns how many went; `cancelled`
 /// when it was not to go on.

@@ -58,10 +58,10 @@ struct Home {
   }
   Result<std::int64_t> clean(const CleanupPayload& payload, std::uint64_t batch) {
     const Timestamp now = clock.now();
-    return detail::remove_old(
-        *process.database, {},
-        {table_of<Task>(), detail::finished_before(payload, tenant.id, now), now, batch},
-        [] { return true; });
+    return detail::remove_old(*process.database, {},
+                              {table_of<Task>(), detail::finished_before(payload, tenant.id, now),
+                               now - detail::fewest_days(payload) * day, batch},
+                              [] { return true; });
   }
 };
 
