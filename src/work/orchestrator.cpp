@@ -199,7 +199,10 @@ std::vector<AgentState> Orchestrator::agents() const {
   return out;
 }
 
-void Orchestrator::write_metrics(PrometheusText& text) const { impl_->metrics.write(text); }
+void Orchestrator::write_metrics(PrometheusText& text) const {
+  std::lock_guard lock(impl_->mutex);  // against add(): what counts needs none
+  impl_->metrics.write(text);
+}
 
 std::vector<HeldTask> Orchestrator::held() const {
   const Monotonic now = impl_->clock().monotonic();
