@@ -1,9 +1,10 @@
 // Engine::metrics_text(): what was counted, and what the rows say at this moment.
 
+#include "bureau/core/metrics.hpp"
+
 #include <algorithm>
 #include <map>
 
-#include "bureau/core/metrics.hpp"
 #include "bureau/engine.hpp"
 
 BUREAU_BEGIN_NAMESPACE
