@@ -40,6 +40,7 @@ Result<std::vector<Task>> Claim::run() {
   BUREAU_TRY_VOID(gather());
   if (parties_.size() > 1 || !all_) BUREAU_TRY_VOID(read_weights());
   BUREAU_TRY_VOID(all_ ? take_shares() : take_turns());
+  if (blocked_) turn_.ahead = 1;
   BUREAU_TRY_VOID(write_leases());
   BUREAU_TRY_VOID(close_gates());
   for (Party& party : parties_) BUREAU_TRY_VOID(party.flow.write_buckets(tx_));
@@ -59,20 +60,29 @@ const std::string* Claim::next_kind(std::string_view after) const {
   return found == kinds_.end() ? nullptr : &*found;
 }
 
-Result<std::optional<Task>> Claim::first_of_tenant(std::int64_t after, std::int64_t last) {
-  Select first{
+/// What is read of a lane that is stepped over is read for nothing.
+std::uint64_t Claim::ahead() const {
+  return blocked_ ? 1 : std::clamp<std::uint64_t>(turn_.ahead, 1, options_.limit);
+}
+
+/// The best tasks of the tenant's first lane; none: there is no such tenant.
+Result<std::vector<Task>> Claim::first_of_tenant(std::int64_t after, std::int64_t last) {
+  const Select first{
       &table_of<Task>(),
       col(&Task::status) == TaskStatus::ready && col(&Task::gate) != Gate::closed &&
           col(&Task::queue) == options_.queue && col(&Task::tenant) >= Id<Tenant>(after + 1) &&
           col(&Task::tenant) <= Id<Tenant>(last),
       {by(col(&Task::tenant).info()), by(col(&Task::kind).info()), by(col(&Task::rank).info())},
-      1};
-  std::optional<Task> task;
+      ahead()};
+  std::vector<Task> tasks;
   BUREAU_TRY_VOID(tx_.reader().scan(first, [&](std::span<const Value> row) -> Result<bool> {
-    from_values(row, task.emplace());
+    from_values(row, tasks.emplace_back());
+    const Task& read = tasks.back();
+    if (read.tenant == tasks[0].tenant && read.kind == tasks[0].kind) return true;
+    tasks.pop_back();
     return false;
   }));
-  return task;
+  return tasks;
 }
 
 /// Goes round the tenants that have ready tasks in this queue, from where the last claim ended.
@@ -81,11 +91,11 @@ Result<void> Claim::gather() {
   std::int64_t at = start, last = INT64_MAX;
   while (parties_.size() < options_.limit) {
     BUREAU_TRY(auto first, first_of_tenant(at, last));
-    if (first) {
-      at = first->tenant.value;
+    if (!first.empty()) {
+      at = first[0].tenant.value;
       if (!has_rules_) BUREAU_TRY_VOID(flow_.load());
       has_rules_ = true;
-      BUREAU_TRY_VOID(add_party(std::move(*first)));
+      BUREAU_TRY_VOID(add_party(std::move(first)));
     } else if (last == INT64_MAX && start > 0) {
       at = 0;
       last = start;
@@ -97,14 +107,16 @@ Result<void> Claim::gather() {
   return {};
 }
 
-Result<void> Claim::add_party(Task first) {
-  const Id<Tenant> tenant = first.tenant;
+Result<void> Claim::add_party(std::vector<Task> first) {
+  const Id<Tenant> tenant = first[0].tenant;
   BUREAU_TRY(const bool works, may_work(tx_, tenant));
+  blocked_ = blocked_ || !works;
   if (!works) return {};
   Party party{tenant, TenantFlow(tx_.reader(), flow_, tenant, tx_.now()), {}};
   BUREAU_TRY_VOID(party.flow.load());
-  std::string kind = first.kind;
-  BUREAU_TRY_VOID(add_lane(party, std::move(first)));
+  std::string kind = first[0].kind;
+  const bool more = first.size() >= ahead();
+  BUREAU_TRY_VOID(add_lane(party, std::move(first), more));
   for (;;) {
     Predicate where = in_lane(tenant);
     if (kinds_.empty()) {
@@ -123,19 +135,26 @@ Result<void> Claim::add_party(Task first) {
     }));
     if (!found) break;
     kind = found->kind;
-    BUREAU_TRY_VOID(add_lane(party, std::move(*found)));
+    std::vector<Task> tasks;
+    tasks.push_back(std::move(*found));
+    BUREAU_TRY_VOID(add_lane(party, std::move(tasks), true));
   }
   if (!party.lanes.empty()) parties_.push_back(std::move(party));
   return {};
 }
 
-Result<void> Claim::add_lane(Party& party, Task first) {
-  const bool asked = kinds_.empty() || std::binary_search(kinds_.begin(), kinds_.end(), first.kind);
-  if (!asked || party.flow.lane_room(options_.queue, first.kind) <= 0) return {};
+Result<void> Claim::add_lane(Party& party, std::vector<Task> first, bool more) {
+  const std::string& kind = first[0].kind;
+  const bool asked = kinds_.empty() || std::binary_search(kinds_.begin(), kinds_.end(), kind);
+  if (!asked || party.flow.lane_room(options_.queue, kind) <= 0) {
+    blocked_ = true;
+    return {};
+  }
   Lane& lane = party.lanes.emplace_back();
-  lane.kind = first.kind;
-  lane.tasks.push_back(std::move(first));
-  return {};
+  lane.kind = kind;
+  lane.tasks = std::move(first);
+  lane.more = more;
+  return load_keys(party, lane);
 }
 
 Result<void> Claim::read_weights() {
@@ -177,7 +196,7 @@ Result<void> Claim::take_shares() {
       BUREAU_TRY_VOID(take(*party, static_cast<std::uint64_t>(std::min(share, left))));
     }
   }
-  turn_ = {};
+  turn_ = {0, 0, taken_.size() / std::max<std::size_t>(1, parties_.size())};
   return {};
 }
 
@@ -192,7 +211,7 @@ Result<void> Claim::take_turns() {
     const auto left = static_cast<std::int64_t>(options_.limit - before);
     BUREAU_TRY_VOID(take(party, static_cast<std::uint64_t>(std::min(turn, left))));
     const auto took = static_cast<std::int64_t>(taken_.size() - before);
-    turn_ = {party.tenant.value, party.more ? turn - took : 0};
+    turn_ = {party.tenant.value, party.more ? turn - took : 0, 1};
   }
   return {};
 }
@@ -252,6 +271,10 @@ Result<void> Claim::read_more(Party& party, Lane& lane, std::uint64_t count) {
     return true;
   }));
   lane.more = lane.tasks.size() == count;
+  return load_keys(party, lane);
+}
+
+Result<void> Claim::load_keys(Party& party, const Lane& lane) {
   if (!party.flow.wants_keys()) return {};
   std::vector<std::string> keys;
   for (const Task& task : lane.tasks) {

@@ -10,6 +10,8 @@ namespace detail {
 struct TenantTurn {
   std::int64_t tenant = 0;
   std::int64_t left = 0;  ///< of its turn
+  /// How many of a tenant's tasks are read with the first: as many as it got the last time.
+  std::uint64_t ahead = 1;
 };
 
 /// Leases up to `options.limit` ready tasks of a queue to the node. Of all that are ready, each
@@ -50,12 +52,13 @@ class Claim {
     bool more = true;
   };
 
+  [[nodiscard]] std::uint64_t ahead() const;
   [[nodiscard]] Predicate in_lane(Id<Tenant> tenant) const;
   [[nodiscard]] const std::string* next_kind(std::string_view after) const;
-  Result<std::optional<Task>> first_of_tenant(std::int64_t after, std::int64_t last);
+  Result<std::vector<Task>> first_of_tenant(std::int64_t after, std::int64_t last);
   Result<void> gather();
-  Result<void> add_party(Task first);
-  Result<void> add_lane(Party& party, Task first);
+  Result<void> add_party(std::vector<Task> first);
+  Result<void> add_lane(Party& party, std::vector<Task> first, bool more);
   Result<void> read_weights();
 
   Result<void> take_shares();
@@ -63,6 +66,7 @@ class Claim {
   Result<void> take(Party& party, std::uint64_t count);
   Result<Lane*> best_lane(Party& party, std::uint64_t wanted);
   Result<void> read_more(Party& party, Lane& lane, std::uint64_t count);
+  static Result<void> load_keys(Party& party, const Lane& lane);
   Result<bool> may_begin(Party& party, const Task& task);
 
   Result<void> write_leases();
@@ -77,7 +81,8 @@ class Claim {
   bool has_rules_ = false;
   std::vector<std::string> kinds_;  // in order; empty: any
   std::vector<Party> parties_;
-  bool all_ = false;  // parties_ are all tenants that have something
+  bool blocked_ = false;  // some lane was stepped over
+  bool all_ = false;      // parties_ are all tenants that have something
   std::vector<Task> taken_, held_;
 };
 
