@@ -65,33 +65,49 @@ Result<void> add_tasks(Reader& reader, Snapshot& snapshot, const std::vector<Hel
   return {};
 }
 
-Result<void> add_queues(Reader& reader, Snapshot& snapshot) {
+/// Of what is ready, that which claims look at lies in one index, and that which flow control keeps
+/// from them in another.
+Result<void> add_ready(Reader& reader, Snapshot& snapshot, const Predicate& gate) {
   const TableInfo& tasks = table_of<Task>();
+  const Predicate is_ready = col(&Task::status) == TaskStatus::ready && gate;
   Aggregate ready;
   ready.table = &tasks;
-  ready.where = col(&Task::status) == TaskStatus::ready;
+  ready.where = is_ready;
   ready.group_by = {tasks.find("queue")};
   ready.measures = {{Aggregate::Function::count, nullptr}};
+  std::vector<std::pair<std::string, std::uint64_t>> counts;
   BUREAU_TRY_VOID(reader.aggregate(ready, [&](std::span<const Value> row) -> Result<bool> {
-    QueueState& queue = snapshot.queues.emplace_back();
-    queue.queue = std::string(row[0].as_text());
-    queue.ready = static_cast<std::uint64_t>(row[1].as_integer());
+    counts.emplace_back(row[0].as_text(), static_cast<std::uint64_t>(row[1].as_integer()));
     return true;
   }));
-  for (QueueState& queue : snapshot.queues) {
-    const Select first =
-        select<Task>()
-            .where(col(&Task::status) == TaskStatus::ready && col(&Task::queue) == queue.queue)
-            .order_by(col(&Task::rank))
-            .limit(1);
+  for (const auto& of_queue : counts) {
+    const std::string& name = of_queue.first;
+    auto queue = std::find_if(snapshot.queues.begin(), snapshot.queues.end(),
+                              [&](const QueueState& state) { return state.queue == name; });
+    const bool is_new = queue == snapshot.queues.end();
+    if (is_new) queue = snapshot.queues.insert(queue, QueueState{name, 0, {}, {}});
+    queue->ready += of_queue.second;
+    const Select first = select<Task>()
+                             .where(is_ready && col(&Task::queue) == name)
+                             .order_by(col(&Task::rank))
+                             .limit(1);
     BUREAU_TRY_VOID(reader.scan(first, [&](std::span<const Value> row) -> Result<bool> {
       Task task;
       from_values(row, task);
-      queue.first = task.id;
-      queue.waits = std::max(Duration(0), snapshot.at - task.run_at);
+      const Duration waits = std::max(Duration(0), snapshot.at - task.run_at);
+      if (!is_new && waits <= queue->waits) return false;
+      queue->first = task.id;
+      queue->waits = waits;
       return false;
     }));
   }
+  return {};
+}
+
+Result<void> add_queues(Reader& reader, Snapshot& snapshot) {
+  const TableInfo& tasks = table_of<Task>();
+  BUREAU_TRY_VOID(add_ready(reader, snapshot, col(&Task::gate) != Gate::closed));
+  BUREAU_TRY_VOID(add_ready(reader, snapshot, col(&Task::gate) == Gate::closed));
   Aggregate scheduled;
   scheduled.table = &tasks;
   scheduled.where = col(&Task::status) == TaskStatus::scheduled;

@@ -48,7 +48,7 @@ const std::vector<FlowRule>* SharedFlow::rules_of(Id<Tenant> tenant) const {
   return found == rules_.end() ? &none : &found->second;
 }
 
-/// From an index alone: as many entries as all workers hold leases, whatever waits.
+/// Looks at as many rows as all workers hold leases, whatever waits.
 Result<const std::vector<SharedFlow::Leases>*> SharedFlow::leases_of(Id<Tenant> tenant) {
   if (!has_leases_) {
     has_leases_ = true;

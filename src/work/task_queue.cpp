@@ -528,6 +528,7 @@ Result<std::uint64_t> TaskQueue::take_from(std::int64_t node, std::int64_t gener
           select<Task>()
               .where(col(&Task::status) == TaskStatus::running && col(&Task::node) == node &&
                      col(&Task::generation) == generation)
+              .order_by(col(&Task::tenant))  // as the index of leases has them
               .limit(batch);
       BUREAU_TRY_VOID(tx.reader().scan(held, [&](std::span<const Value> row) -> Result<bool> {
         from_values(row, tasks.emplace_back());
