@@ -100,7 +100,7 @@ Result<std::vector<RunStep>> Runs::steps(Id<Task> id) const {
   return steps;
 }
 
-Result<std::vector<RunSignal>> Runs::signals(Id<Task> id) const {
+Result<std::vector<RunSignal>> Runs::signals_of(Id<Task> id) const {
   std::vector<RunSignal> signals;
   BUREAU_TRY_VOID(tasks_.find(id));
   BUREAU_TRY_VOID(tasks_.rows().scope().read([&](Reader& reader) -> Result<void> {

@@ -26,7 +26,7 @@ TEST_CASE("A signal wakes the run that waits for it") {
   CHECK(must(desk.runs().signal(id, paid, Total{40})));
   desk.run_all();
   CHECK(desk.value(id) == 40);
-  const auto said = must(desk.runs().signals(id));
+  const auto said = must(desk.runs().signals_of(id));
   REQUIRE(said.size() == 1);
   CHECK(said[0].status == SignalStatus::taken);
   CHECK(said[0].position == 0);
@@ -131,7 +131,7 @@ TEST_CASE("A payload that is not what the run waits for is rejected, and says wh
   must(desk.runs().signal(id, paid, Total{3}));
   desk.run_all();
   CHECK(desk.value(id) == 3);
-  const auto said = must(desk.runs().signals(id));
+  const auto said = must(desk.runs().signals_of(id));
   CHECK(said[0].status == SignalStatus::rejected);
   CHECK(said[0].error->find("value") != std::string::npos);
 }
@@ -146,10 +146,10 @@ TEST_CASE("G14_signals_that_cannot_be_change_nothing") {
   CHECK(large.error().field == "payload");
   CHECK(code_of(desk.runs().signal(Id<Task>(12345), paid, Total{1})) == Code::not_found);
   CHECK(code_of(desk.runs().signal(id, paid, Total{1}, std::string(201, 'k'))) == Code::invalid);
-  CHECK(must(desk.runs().signals(id)).empty());
+  CHECK(must(desk.runs().signals_of(id)).empty());
   must(desk.office.tasks().cancel(id, "not wanted"));
   CHECK(code_of(desk.runs().signal(id, paid, Total{1})) == Code::conflict);
-  CHECK(must(desk.runs().signals(id)).empty());
+  CHECK(must(desk.runs().signals_of(id)).empty());
 }
 
 // Children -------------------------------------------------------------------------------------

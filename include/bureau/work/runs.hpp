@@ -27,7 +27,7 @@ class Runs {
 
   /// What the run has recorded, in order, and what was said to it. Whoever sees the task sees them.
   Result<std::vector<RunStep>> steps(Id<Task> task) const;
-  Result<std::vector<RunSignal>> signals(Id<Task> task) const;
+  Result<std::vector<RunSignal>> signals_of(Id<Task> task) const;
   /// The tasks that it has spawned, of those that the session sees, in order.
   Result<std::vector<Task>> children(Id<Task> task) const;
 
