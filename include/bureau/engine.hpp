@@ -30,7 +30,7 @@ struct EngineOptions {
   Random* random = nullptr;                   ///< not owned; null: Random::system()
   LogSink log = {};
   /// What metrics and health measure; null: the machine that this runs on, and the file's volume.
-  std::shared_ptr<Machine> machine = {};
+  std::shared_ptr<HostMachine> machine = {};
   OrchestratorOptions work = {};
 };
 

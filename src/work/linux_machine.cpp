@@ -129,7 +129,7 @@ std::string text_of(const char* path) {
   return file ? text.str() : std::string();
 }
 
-class LinuxMachine final : public Machine {
+class LinuxMachine final : public HostMachine {
  public:
   explicit LinuxMachine(std::string volume) : volume_(std::move(volume)) {}
 
@@ -159,7 +159,7 @@ class LinuxMachine final : public Machine {
 
 #else
 
-class UnmeasuredMachine final : public Machine {
+class UnmeasuredMachine final : public HostMachine {
  public:
   explicit UnmeasuredMachine(const std::string&) {}
   MachineReading read() override { return {}; }
@@ -170,7 +170,7 @@ using LinuxMachine = UnmeasuredMachine;
 
 }  // namespace
 
-std::shared_ptr<Machine> make_machine(std::string volume) {
+std::shared_ptr<HostMachine> make_machine(std::string volume) {
   return std::make_shared<LinuxMachine>(std::move(volume));
 }
 

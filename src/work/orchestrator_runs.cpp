@@ -280,6 +280,13 @@ Result<detail::AttemptEnd> Orchestrator::Impl::record(Run& run, const KindInfo& 
     BUREAU_TRY(const TaskStatus became, queue.fail(task, error, kind.retry));
     return detail::end_of(became);
   }
+  if (run.owes_history()) {
+    auto written = run.end_with(*outcome);
+    if (written) return AttemptEnd::completed;
+    if (written.error().code == Code::conflict) return bureau::fail(written.error());
+    BUREAU_TRY(const TaskStatus became, queue.fail(task, written.error(), kind.retry));
+    return detail::end_of(became);
+  }
   const TaskQueue::Completion done{task.id, task.attempt, *outcome};
   BUREAU_TRY(const auto lost, queue.complete(std::span(&done, 1)));
   if (lost.empty()) return AttemptEnd::completed;

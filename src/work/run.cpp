@@ -84,7 +84,7 @@ std::string Run::current_step() const {
 
 namespace detail {
 
-Result<bool> check_lease(Transaction& transaction, const Task& task, const Database::Node& node) {
+Result<bool> check_lease(Reader& reader, const Task& task, const Database::Node& node) {
   static const TableInfo& table = table_of<Task>();
   static const std::size_t status = table.find("status")->index;
   static const std::size_t attempt = table.find("attempt")->index;
@@ -93,8 +93,8 @@ Result<bool> check_lease(Transaction& transaction, const Task& task, const Datab
   static const std::size_t cancel = table.find("cancel_requested")->index;
   bool holds = false;
   bool cancelled = false;
-  BUREAU_TRY_VOID(transaction.reader().find(
-      table, task.id.value, [&](std::span<const Value> row) -> Result<bool> {
+  BUREAU_TRY_VOID(
+      reader.find(table, task.id.value, [&](std::span<const Value> row) -> Result<bool> {
         holds = row[status].as_integer() == static_cast<std::int64_t>(TaskStatus::running) &&
                 row[attempt].as_integer() == task.attempt &&
                 row[holder].as_integer() == node.number &&
@@ -157,14 +157,27 @@ Error cancellation() { return {Code::cancelled, "run: its cancellation was asked
 Result<void> Run::load() {
   if (history_) return {};
   auto history = std::make_unique<History>();
-  if (task_.attempt > 1) {  // the first attempt has nothing behind it
-    BUREAU_TRY_VOID(queue_.database().read(Monotonic::never(), [&](Reader& r) -> Result<void> {
-      BUREAU_TRY(history->steps, detail::steps_of(r, task_.id));
-      return {};
-    }));
-  }
+  BUREAU_TRY_VOID(look([&](Reader& reader) -> Result<void> {
+    if (task_.attempt == 1) return {};  // the first attempt has nothing behind it
+    BUREAU_TRY(history->steps, detail::steps_of(reader, task_.id));
+    return {};
+  }));
   history_ = std::move(history);
   return {};
+}
+
+/// Whether the lease holds, and what else is to be read with it.
+Result<void> Run::look(FunctionRef<Result<void>(Reader&)> read) {
+  if (rehearses_) return queue_.database().read(Monotonic::never(), read);
+  BUREAU_TRY(auto node, queue_.database().node());
+  const Monotonic now = queue_.database().clock().monotonic();
+  auto outcome = queue_.database().read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+    BUREAU_TRY_VOID(detail::check_lease(reader, task_, node));
+    return read(reader);
+  });
+  if (outcome) leased_at_ = now;
+  if (!outcome && outcome.error().code == Code::conflict) ended(outcome.error());
+  return outcome;
 }
 
 /// Writes what `write` writes and what the history has not written yet, if the lease holds. Any
@@ -175,11 +188,12 @@ Result<void> Run::commit(FunctionRef<Result<void>(Transaction&)> write, WhenCanc
   options.portable = true;
   options.where = CodeLocation::current();
   const Attribution by{task_.tenant.value, session_.principal().user.value, task_.id.value};
+  const Monotonic began = queue_.database().clock().monotonic();
   std::vector<RunStep> written;
   bool cancelled = false;
   auto outcome =
       queue_.database().write(options, by, [&](Transaction& transaction) -> Result<void> {
-        BUREAU_TRY(cancelled, detail::check_lease(transaction, task_, node));
+        BUREAU_TRY(cancelled, detail::check_lease(transaction.reader(), task_, node));
         if (cancelled && when == WhenCancelled::refuse) return fail(cancellation());
         BUREAU_TRY_VOID(catch_up(transaction, written));
         return write(transaction);
@@ -188,6 +202,7 @@ Result<void> Run::commit(FunctionRef<Result<void>(Transaction&)> write, WhenCanc
     ended(outcome.error());
     return outcome;
   }
+  leased_at_ = began;
   caught_up(std::move(written));
   if (cancelled) ended(cancellation());
   return {};
@@ -264,6 +279,16 @@ Result<void> Run::check_end() {
                   next.position, next.name, names<StepKind>[static_cast<std::size_t>(next.kind)])));
 }
 
+bool Run::owes_history() const {
+  return history_ && (history_->failure || !history_->unwritten.empty() || !history_->over.empty());
+}
+
+Result<void> Run::end_with(const Json& result) {
+  history_->go_on();
+  return commit([&](Transaction& tx) { return queue_.complete(tx, task_, result); },
+                WhenCancelled::refuse);
+}
+
 bool Run::patched(std::string_view name) {
   if (!may_go_on() || in_turn_.load(std::memory_order_acquire) || !load()) return false;
   History& history = *history_;
@@ -322,6 +347,11 @@ Result<Run::Turn::Place> Run::Turn::begin(StepKind kind, std::string_view name, 
   }
   if (!history.at_end()) return recall(kind, name);
   if (run_.rehearses_) return fail(run_.rehearsed());
+  // A process that was silent for long may have lost the task to another, which did this step.
+  if (run_.queue_.database().clock().monotonic() - run_.leased_at_ >=
+      run_.queue_.heartbeat_interval()) {
+    BUREAU_TRY_VOID(run_.look([](Reader&) -> Result<void> { return {}; }));
+  }
   if (history.position >= max_run_steps) {
     Error error(
         Code::exhausted,
@@ -421,7 +451,7 @@ Result<void> Run::Turn::finish(Json result) {
 Result<void> Run::Turn::record_in(Unit& unit, Json result) {
   Transaction& transaction = unit.transaction();
   BUREAU_TRY(auto node, run_.queue_.database().node());
-  BUREAU_TRY(bool cancelled, detail::check_lease(transaction, run_.task_, node));
+  BUREAU_TRY(bool cancelled, detail::check_lease(transaction.reader(), run_.task_, node));
   if (cancelled) return fail(cancellation());
   BUREAU_TRY_VOID(run_.catch_up(transaction, caught_up_));
   BUREAU_TRY(made_, with_result(std::move(result)));

@@ -30,9 +30,8 @@ struct Run::History {
 
 namespace detail {
 
-/// A run's lease in a transaction: `conflict` when it is gone. Returns whether the task is to be
-/// cancelled.
-[[nodiscard]] Result<bool> check_lease(Transaction& transaction, const Task& task,
+/// A run's lease: `conflict` when it is gone. Returns whether the task is to be cancelled.
+[[nodiscard]] Result<bool> check_lease(Reader& reader, const Task& task,
                                        const Database::Node& node);
 [[nodiscard]] Result<void> insert_step(Transaction& transaction, RunStep& step);
 /// Writes the row over the one with its id.

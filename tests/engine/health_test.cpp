@@ -30,7 +30,7 @@ class Waiter : public AgentOf<wait_kind> {
   bool starts = true;
 };
 
-class TestMachine : public Machine {
+class TestMachine : public HostMachine {
  public:
   MachineReading read() override { return reading; }
   MachineReading reading;

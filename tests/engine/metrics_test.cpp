@@ -33,7 +33,7 @@ class Bad : public AgentOf<bad> {
   }
 };
 
-class TestMachine : public Machine {
+class TestMachine : public HostMachine {
  public:
   MachineReading read() override { return reading; }
   MachineReading reading;

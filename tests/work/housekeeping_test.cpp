@@ -20,7 +20,7 @@ namespace {
 Timestamp at(std::string_view text) { return must(Timestamp::parse(text)); }
 
 /// A machine that reads what it is told.
-class TestMachine : public Machine {
+class TestMachine : public HostMachine {
  public:
   MachineReading read() override { return reading; }
   MachineReading reading;

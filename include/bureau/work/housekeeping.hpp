@@ -113,8 +113,8 @@ struct History {
 };
 
 struct HousekeepingOptions {
-  std::shared_ptr<Machine> machine = {};  ///< what is measured; null: nothing is
-  std::vector<History> histories = {};    ///< of the host, besides the library's own
+  std::shared_ptr<HostMachine> machine = {};  ///< what is measured; null: nothing is
+  std::vector<History> histories = {};        ///< of the host, besides the library's own
   /// How many rows one write of the clean-up removes: short enough that no other writer waits.
   std::uint64_t batch = 200;
 };

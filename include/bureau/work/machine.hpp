@@ -22,16 +22,16 @@ struct MachineReading {
 };
 
 /// Measures. Thread-safe. A host or a test may bring its own.
-class Machine {
+class HostMachine {
  public:
-  virtual ~Machine() = default;
+  virtual ~HostMachine() = default;
   [[nodiscard]] virtual MachineReading read() = 0;
 };
 
 /// The machine that this process runs on; on other systems than Linux it measures nothing yet. In a
 /// container, CPU, memory and network are what its /proc says: often the whole machine's.
 /// `volume` is a file or folder on the volume whose space is meant; empty: none.
-[[nodiscard]] std::shared_ptr<Machine> make_machine(std::string volume);
+[[nodiscard]] std::shared_ptr<HostMachine> make_machine(std::string volume);
 
 /// How much of a machine was in use. Absent where a reading was.
 struct MachineUse {

@@ -247,6 +247,7 @@ class Run {
   Result<void> hand_over(const KindInfo& kind, const Json& payload, const EnqueueOptions& options);
 
   Result<void> load();
+  Result<void> look(FunctionRef<Result<void>(Reader&)> read);
   enum class WhenCancelled { write, refuse };
   Result<void> commit(FunctionRef<Result<void>(Transaction&)> write,
                       WhenCancelled when = WhenCancelled::write);
@@ -256,6 +257,10 @@ class Run {
   /// What a task that ends here leaves behind, in the transaction that ends it.
   Result<void> before_end(Transaction& transaction);
   Result<void> check_end();
+  /// Ends a task whose handler has returned its result, when something of the history is not
+  /// written yet.
+  [[nodiscard]] bool owes_history() const;
+  Result<void> end_with(const Json& result);
   Result<void> may_end();
 
   template <class F>
@@ -307,6 +312,7 @@ class Run {
   bool in_doubt_ = false;             // the error that ended it is of an unsafe step
   bool rehearses_ = false;            // nothing is written
   std::unique_ptr<History> history_;  // once a durable call was made
+  Monotonic leased_at_;               // when it last was sure to hold the lease
   std::atomic<bool> in_turn_{false};
   std::string step_;  // the current one
   std::int64_t step_position_ = -1;

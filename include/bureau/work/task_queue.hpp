@@ -83,6 +83,7 @@ class TaskQueue {
   Result<Timestamp> next_due();
 
   [[nodiscard]] Database& database() const { return database_; }
+  [[nodiscard]] Duration heartbeat_interval() const { return options_.heartbeat; }
 
  private:
   struct Seen {
