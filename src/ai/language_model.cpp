@@ -72,6 +72,13 @@ Result<ModelMessage> message_from(const Json& json) {
   return message;
 }
 
+/// Whether it is a schema at all; no value is judged.
+Result<void> check_schema(const Json& schema) {
+  auto checked = check_json(Json(), schema);
+  if (!checked && checked.error().field == "schema") return checked;
+  return {};
+}
+
 bool is_tool_name(std::string_view name) {
   const auto good = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -144,6 +151,14 @@ Result<void> check_request(const ModelRequest& request) {
     }
     if (!seen.insert(tool.name).second) {
       return invalid("tools", fmt::format("\"{}\" is there twice", tool.name));
+    }
+    if (auto good = check_schema(tool.parameters); !good) {
+      return invalid("tools", fmt::format("\"{}\": {}", tool.name, good.error().message));
+    }
+  }
+  if (request.output) {
+    if (auto good = check_schema(*request.output); !good) {
+      return invalid("output", good.error().message);
     }
   }
   return {};

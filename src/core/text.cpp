@@ -76,9 +76,10 @@ std::string to_valid_text(std::string_view text) {
 
 std::string shortened(std::string_view text, std::size_t bytes) {
   if (text.size() <= bytes) return std::string(text);
-  std::size_t end = bytes;
+  constexpr std::string_view ellipsis = "...";
+  std::size_t end = bytes > ellipsis.size() ? bytes - ellipsis.size() : 0;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "...";
+  return std::string(text.substr(0, end)) + std::string(ellipsis);
 }
 
 }  // namespace detail

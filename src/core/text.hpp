@@ -15,7 +15,7 @@ namespace detail {
 [[nodiscard]] std::size_t valid_text_prefix(std::string_view text) noexcept;
 /// The text with U+FFFD in place of each byte that breaks that rule.
 [[nodiscard]] std::string to_valid_text(std::string_view text);
-/// At most `bytes` of it for an error's text, cut between characters, with an ellipsis.
+/// At most `bytes` of it for an error's text, cut between characters, with an ellipsis that counts.
 [[nodiscard]] std::string shortened(std::string_view text, std::size_t bytes = 40);
 
 }  // namespace detail

@@ -17,6 +17,8 @@ namespace detail {
 /// Writes what follows for an approval, whoever makes it follow.
 [[nodiscard]] Result<void> replace_approval(Transaction& transaction, const Approval& before,
                                             Approval after);
+/// What time has made of an open approval: expired, or escalated. Writes it.
+[[nodiscard]] Result<void> age(Transaction& transaction, Approval& approval);
 /// The RowRule of approvals: legal edges only, and what is decided stays.
 [[nodiscard]] Result<void> check_approval_row(std::span<const Value> before,
                                               std::span<const Value> after);

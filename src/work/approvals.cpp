@@ -34,14 +34,25 @@ Result<void> check_claim(const Unit& unit, const Approval& approval) {
   return fail(Code::conflict, "claimed_by: somebody else is at this approval", "claimed_by");
 }
 
+/// The row, written over itself: `forbidden` for whoever may not change it.
+Result<Approval> rewritten(Unit& unit, Id<Approval> id) {
+  BUREAU_TRY(Approval stored, detail::stored_row(unit, id));
+  BUREAU_TRY_VOID(Repository<Approval>{Scope(unit)}.update(stored));
+  return detail::approval_of(unit.transaction().reader(), id);
+}
+
 Result<Approval> change_open(const Repository<Approval>& rows, Id<Approval> id,
                              FunctionRef<Result<void>(Unit&, Approval&)> how) {
   return rows.rows().scope().write([&](Unit& unit) -> Result<Approval> {
     BUREAU_TRY(Approval approval, detail::stored_row(unit, id));
+    BUREAU_TRY_VOID(detail::age(unit.transaction(), approval));
     if (approval.status != ApprovalStatus::open) return fail(not_open(approval));
-    BUREAU_TRY_VOID(check_claim(unit, approval));
-    BUREAU_TRY_VOID(how(unit, approval));
-    return Repository<Approval>{Scope(unit)}.update(std::move(approval));
+    // Whether he may is judged of the row as it is by now; what he changes is the library's to
+    // write.
+    BUREAU_TRY(const Approval judged, rewritten(unit, id));
+    Approval after = judged;
+    BUREAU_TRY_VOID(how(unit, after));
+    return detail::replace_consequence(unit, judged, std::move(after));
   });
 }
 
@@ -113,6 +124,22 @@ Result<void> replace_approval(Transaction& transaction, const Approval& before, 
                              RowValues(after).values());
 }
 
+Result<void> age(Transaction& tx, Approval& approval) {
+  if (approval.status != ApprovalStatus::open) return {};
+  const Approval before = approval;
+  if (approval.due_at && *approval.due_at <= tx.now()) {
+    approval.status = ApprovalStatus::expired;
+  } else if (approval.escalate_at && *approval.escalate_at <= tx.now()) {
+    approval.assignee = approval.escalate_to;
+    approval.team.reset();
+    approval.claimed_by.reset();
+    approval.escalate_at.reset();
+  } else {
+    return {};
+  }
+  return detail::replace_approval(tx, before, approval);
+}
+
 Result<void> check_approval_row(std::span<const Value> before, std::span<const Value> after) {
   Approval is;
   from_values(after, is);
@@ -142,13 +169,17 @@ Result<std::vector<Approval>> Approvals::list() const {
 
 Result<Approval> Approvals::claim(Id<Approval> id) const {
   return change_open(rows_, id, [](Unit& unit, Approval& approval) -> Result<void> {
+    BUREAU_TRY_VOID(check_claim(unit, approval));
     approval.claimed_by = user_of(unit);
     return {};
   });
 }
 
 Result<Approval> Approvals::release(Id<Approval> id) const {
-  return change_open(rows_, id, [](Unit&, Approval& approval) -> Result<void> {
+  return change_open(rows_, id, [](Unit& unit, Approval& approval) -> Result<void> {
+    const Principal& who = unit.session().principal();
+    const bool keeps_order = who.system || who.role == "manager" || who.role == "admin";
+    if (!keeps_order) BUREAU_TRY_VOID(check_claim(unit, approval));
     approval.claimed_by.reset();
     return {};
   });
@@ -156,6 +187,7 @@ Result<Approval> Approvals::release(Id<Approval> id) const {
 
 Result<Approval> Approvals::decide(Id<Approval> id, bool approve, std::string_view comment) const {
   return change_open(rows_, id, [&](Unit& unit, Approval& approval) -> Result<void> {
+    BUREAU_TRY_VOID(check_claim(unit, approval));
     BUREAU_TRY(const bool current, detail::is_current(unit.transaction(), approval));
     const ApprovalStatus wanted = approve ? ApprovalStatus::approved : ApprovalStatus::rejected;
     approval.status = current ? wanted : ApprovalStatus::stale;

@@ -138,7 +138,7 @@ Result<void> Orchestrator::stop(Monotonic deadline) {
   {
     std::lock_guard lock(self.mutex);
     self.stopping = true;
-    for (auto& [task_id, entry] : self.running) entry.run->stop_.store(true);
+    for (auto& [run, entry] : self.running) entry.run->stop_.store(true);
   }
   std::vector<Task> unbegun;
   {
@@ -162,7 +162,7 @@ Result<void> Orchestrator::stop(Monotonic deadline) {
     while (!self.running.empty() || self.beginning > 0) {
       if (!self.clock().wait_until(lock, self.idle, deadline)) break;
     }
-    for (const auto& [task_id, entry] : self.running) {
+    for (const auto& [run, entry] : self.running) {
       names_of_stuck += fmt::format("{}{} ({})", names_of_stuck.empty() ? "" : ", ",
                                     entry.agent->agent->name(), entry.run->idempotency_key());
     }
@@ -222,7 +222,7 @@ std::vector<HeldTask> Orchestrator::held() const {
   };
   std::lock_guard lock(impl_->mutex);
   std::vector<HeldTask> out;
-  for (const auto& [task_id, entry] : impl_->running) {
+  for (const auto& [run, entry] : impl_->running) {
     HeldTask& held = out.emplace_back(describe(entry.run->task()));
     held.age = now - entry.began;
     held.limit = entry.limit - entry.began;
@@ -245,7 +245,7 @@ std::optional<Duration> Orchestrator::heartbeat_age() const {
 std::vector<std::string> Orchestrator::stuck() const {
   std::lock_guard lock(impl_->mutex);
   std::vector<std::string> out;
-  for (const auto& [task_id, entry] : impl_->running) {
+  for (const auto& [run, entry] : impl_->running) {
     if (entry.expired)
       out.push_back(
           fmt::format("{} ({})", entry.agent->agent->name(), entry.run->idempotency_key()));

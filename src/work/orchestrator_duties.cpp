@@ -23,7 +23,7 @@ void Orchestrator::Impl::expire_overdue(Monotonic now) {
   std::function<void()> callback;
   {
     std::lock_guard lock(mutex);
-    for (auto& [task_id, entry] : running) {
+    for (auto& [run, entry] : running) {
       if (entry.expired || entry.limit > now) continue;
       entry.expired = true;
       overdue.emplace_back(entry.run, by_kind.find(entry.run->task().kind)->second.second);
@@ -50,17 +50,21 @@ void Orchestrator::Impl::see_interrupts() {
   std::vector<Task> tasks;
   {
     std::lock_guard lock(mutex);
-    for (const auto& [task_id, entry] : running) {
-      if (!entry.expired) tasks.push_back(entry.run->task());
+    for (const auto& [run, entry] : running) {
+      if (!entry.expired) tasks.push_back(run->task());
     }
   }
   if (tasks.empty()) return;
   auto hit = queue.interrupted(tasks);
   if (!hit) return;
+  const auto is_hit = [&](const Task& task) {
+    return std::any_of(hit->begin(), hit->end(), [&](const auto& of) {
+      return of.task == task.id && of.attempt == task.attempt;
+    });
+  };
   std::lock_guard lock(mutex);
-  for (const Id<Task> task : *hit) {
-    const auto found = running.find(task.value);
-    if (found != running.end()) found->second.run->stop_.store(true, std::memory_order_release);
+  for (auto& [run, entry] : running) {
+    if (is_hit(run->task())) entry.run->stop_.store(true, std::memory_order_release);
   }
 }
 
@@ -119,7 +123,7 @@ Monotonic Orchestrator::Impl::see_to_schedules(Monotonic now) {
 Monotonic Orchestrator::Impl::next_limit() const {
   Monotonic limit = Monotonic::never();
   std::lock_guard lock(mutex);
-  for (const auto& [task_id, entry] : running) {
+  for (const auto& [run, entry] : running) {
     if (!entry.expired) limit = std::min(limit, entry.limit);
   }
   return limit;

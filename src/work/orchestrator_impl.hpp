@@ -55,7 +55,9 @@ struct Orchestrator::Impl {
   std::size_t next_claim = 0;
   std::deque<Task> buffer;    // leased, not begun
   std::size_t beginning = 0;  // taken from the buffer, not yet among `running`
-  std::unordered_map<std::int64_t, Running> running;
+  /// By run, not by task: an attempt that was resumed or retried here may meet the one before it,
+  /// whose handler has not returned.
+  std::unordered_map<const Run*, Running> running;
   bool started = false, stopping = false;
   std::function<void()> stuck_callback;
 

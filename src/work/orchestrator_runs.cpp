@@ -44,7 +44,7 @@ void Orchestrator::Impl::retire(const Error& error) {
   std::lock_guard lock(mutex);
   buffer.clear();
   for (auto& entry : agents) entry->operational = false;
-  for (auto& [task_id, entry] : running) entry.run->stop_.store(true, std::memory_order_release);
+  for (auto& [run, entry] : running) entry.run->stop_.store(true, std::memory_order_release);
 }
 
 /// The next task to begin. A claim waits for its commit as every write does, so the next batch is
@@ -131,7 +131,7 @@ void Orchestrator::Impl::execute(Task task) {
     const Duration limit =
         run->task().time_limit > Duration(0) ? run->task().time_limit : kind.time_limit;
     const Monotonic now = clock().monotonic();
-    running[run->task().id.value] = {run, agent, now + limit, now, false};
+    running[run.get()] = {run, agent, now + limit, now, false};
     --beginning;
     ++agent->running;
     if (stopping) run->stop_.store(true, std::memory_order_release);
@@ -193,7 +193,7 @@ void Orchestrator::Impl::hand_back(const std::shared_ptr<Run>& run, AgentEntry& 
   }
   metrics.attempt_ended(task.kind, detail::AttemptEnd::handed_back, Duration(0));
   std::lock_guard lock(mutex);
-  running.erase(task.id.value);
+  running.erase(run.get());
   --agent.running;
   if (running.empty()) idle.notify_all();
 }
@@ -221,7 +221,7 @@ void Orchestrator::Impl::conclude(const std::shared_ptr<Run>& run, const KindInf
   Monotonic began;
   {
     std::lock_guard lock(mutex);
-    const Running& entry = running[run->task().id.value];
+    const Running& entry = running.find(run.get())->second;
     expired = entry.expired;
     began = entry.began;
   }
@@ -240,7 +240,7 @@ void Orchestrator::Impl::conclude(const std::shared_ptr<Run>& run, const KindInf
   }
   attempt_ended(*run, began, end, why_of(*run, outcome));
   std::lock_guard lock(mutex);
-  running.erase(run->task().id.value);
+  running.erase(run.get());
   --agent.running;
   if (end == AttemptEnd::completed) ++agent.completed;
   if (end != AttemptEnd::completed && end != AttemptEnd::rested) ++agent.failed;

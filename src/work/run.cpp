@@ -150,6 +150,16 @@ Result<std::vector<RunStep>> steps_of(Reader& reader, Id<Task> task) {
 
 namespace {
 
+Result<void> check_name(std::string_view name) {
+  if (name.empty() || name.size() > 100 || !is_valid_text(name)) {
+    return fail(Code::invalid,
+                fmt::format("step: a name is a text of 1 to 100 bytes; \"{}\" has {}",
+                            detail::shortened(name, 40), name.size()),
+                "step");
+  }
+  return {};
+}
+
 Error cancellation() { return {Code::cancelled, "run: its cancellation was asked for"}; }
 
 }  // namespace
@@ -225,6 +235,11 @@ Result<void> Run::catch_up(Transaction& transaction, std::vector<RunStep>& writt
                   {steps.find("finished_at"), Value::integer(transaction.now().micros()), false}};
     BUREAU_TRY_VOID(transaction.update(update));
   }
+  return {};
+}
+
+/// A step is finished: attempts count anew from here.
+Result<void> Run::forgive(Transaction& transaction) const {
   if (task_.failures == 0 || history_->unbroken) return {};
   Update task;
   task.which = select<Task>().where(col(&Task::id) == task_.id);
@@ -239,7 +254,6 @@ void Run::caught_up(std::vector<RunStep> written) {
                        std::make_move_iterator(written.end()));
   history.unwritten.clear();
   history.over.clear();
-  history.unbroken = true;
 }
 
 RunStep Run::new_step(StepKind kind, std::string_view name) const {
@@ -290,7 +304,13 @@ Result<void> Run::end_with(const Json& result) {
 }
 
 bool Run::patched(std::string_view name) {
-  if (!may_go_on() || in_turn_.load(std::memory_order_acquire) || !load()) return false;
+  if (!may_go_on() || in_turn_.load(std::memory_order_acquire)) return false;
+  auto ready = check_name(name);
+  if (ready) ready = load();
+  if (!ready) {
+    ended(ready.error());
+    return false;
+  }
   History& history = *history_;
   history.go_on();
   if (!history.at_end()) {
@@ -312,20 +332,6 @@ Run::Turn::~Turn() {
   run_.in_turn_.store(false, std::memory_order_release);
 }
 
-namespace {
-
-Result<void> check_name(std::string_view name) {
-  if (name.empty() || name.size() > 100 || !is_valid_text(name)) {
-    return fail(Code::invalid,
-                fmt::format("step: a name is a text of 1 to 100 bytes; \"{}\" has {}",
-                            detail::shortened(name, 40), name.size()),
-                "step");
-  }
-  return {};
-}
-
-}  // namespace
-
 Result<Run::Turn::Place> Run::Turn::begin(StepKind kind, std::string_view name, Effect effect) {
   BUREAU_TRY_VOID(run_.may_go_on());
   if (run_.in_turn_.exchange(true, std::memory_order_acq_rel)) {
@@ -337,7 +343,10 @@ Result<Run::Turn::Place> Run::Turn::begin(StepKind kind, std::string_view name, 
   }
   holds_ = true;
   BUREAU_TRY_VOID(check_name(name));
-  BUREAU_TRY_VOID(run_.load());
+  if (auto loaded = run_.load(); !loaded) {
+    run_.ended(loaded.error());  // without its history it must not go on
+    return loaded.map([] { return Place::fresh; });
+  }
   History& history = *run_.history_;
   history.go_on();
   {
@@ -352,7 +361,7 @@ Result<Run::Turn::Place> Run::Turn::begin(StepKind kind, std::string_view name, 
       run_.queue_.heartbeat_interval()) {
     BUREAU_TRY_VOID(run_.look([](Reader&) -> Result<void> { return {}; }));
   }
-  if (history.position >= max_run_steps) {
+  if (history.position >= max_run_steps && kind != StepKind::hand_off) {
     Error error(
         Code::exhausted,
         fmt::format("step: a run has at most {} of them; hand_off() to a new one", max_run_steps),
@@ -407,7 +416,10 @@ Result<void> Run::Turn::write(RunStep row) {
 
 Result<void> Run::Turn::put(Transaction& transaction, RunStep& row) const {
   if (!is_recorded_) row.created_at = transaction.now();
-  if (row.status != StepStatus::open) row.finished_at = transaction.now();
+  if (row.status != StepStatus::open) {
+    row.finished_at = transaction.now();
+    BUREAU_TRY_VOID(run_.forgive(transaction));
+  }
   if (is_recorded_) return detail::replace_step(transaction, step_, row);
   return detail::insert_step(transaction, row);
 }
@@ -423,6 +435,7 @@ void Run::Turn::keep(RunStep row) {
   is_recorded_ = true;
   if (step_.status == StepStatus::open) return;
   settled_ = true;
+  history.unbroken = true;
   ++history.position;
 }
 
@@ -470,10 +483,10 @@ Error Run::Turn::failed(Error error) {
     if (auto removed = forget_intent(); !removed) return removed.error();
   }
   settled_ = true;
-  RunStep row = run_.new_step(StepKind::step, step_.name);
+  RunStep row = run_.new_step(step_.kind, step_.name);
   row.status = StepStatus::failed;
   row.error_code = std::string(to_string(error.code));
-  row.error = detail::shortened(error.message, 4000);
+  row.error = detail::shortened(detail::to_valid_text(error.message), 4000);
   run_.history_->failure = std::move(row);
   ++run_.history_->position;
   return error;
@@ -497,7 +510,9 @@ Error Run::Turn::doubt(std::string_view why) {
   Error error(Code::unknown_outcome, fmt::format("step \"{}\": {}", step_.name, why), "step");
   {
     std::lock_guard lock(run_.mutex_);
-    run_.in_doubt_ = !can_probe_ || is_last_attempt(run_.task_);
+    Task task = run_.task_;
+    if (run_.history_->unbroken) task.failures = 0;
+    run_.in_doubt_ = !can_probe_ || is_last_attempt(task);
   }
   run_.ended(error);
   return error;

@@ -64,23 +64,6 @@ Result<Approval> ask(Transaction& tx, const Task& task, const ApprovalRequest& r
   return approval;
 }
 
-/// What time has made of an open approval.
-Result<void> age(Transaction& tx, Approval& approval) {
-  if (approval.status != ApprovalStatus::open) return {};
-  const Approval before = approval;
-  if (approval.due_at && *approval.due_at <= tx.now()) {
-    approval.status = ApprovalStatus::expired;
-  } else if (approval.escalate_at && *approval.escalate_at <= tx.now()) {
-    approval.assignee = approval.escalate_to;
-    approval.team.reset();
-    approval.claimed_by.reset();
-    approval.escalate_at.reset();
-  } else {
-    return {};
-  }
-  return detail::replace_approval(tx, before, approval);
-}
-
 Timestamp wakes_at(const Approval& approval) {
   return std::min(approval.due_at.value_or(Timestamp::never()),
                   approval.escalate_at.value_or(Timestamp::never()));
@@ -104,7 +87,7 @@ Result<Verdict> Run::approval(const ApprovalRequest& request, std::string_view n
         if (is_recorded) {
           const Id<Approval> asked = verdict_from(row.result.value_or(Json())).approval;
           BUREAU_TRY(approval, detail::approval_of(tx.reader(), asked));
-          BUREAU_TRY_VOID(age(tx, approval));
+          BUREAU_TRY_VOID(detail::age(tx, approval));
         } else {
           BUREAU_TRY(approval, ask(tx, task_, request));
         }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "core/text.hpp"
 #include "store/row_values.hpp"
@@ -76,10 +77,10 @@ Unexpected Run::Turn::rested() {
 
 Result<void> Run::sleep(Duration duration, std::string_view name) {
   BUREAU_TRY_VOID(check_duration("duration", duration));
-  return sleep_until(queue_.database().clock().now() + duration, name);
+  return sleep(queue_.database().clock().now() + duration, name);
 }
 
-Result<void> Run::sleep_until(Timestamp moment, std::string_view name) {
+Result<void> Run::sleep(Timestamp moment, std::string_view name) {
   Turn turn(*this);
   BUREAU_TRY(auto place, turn.begin(StepKind::sleep, name));
   const bool is_recorded = place == Turn::Place::recorded;
@@ -120,7 +121,7 @@ Result<std::optional<RunSignal>> take_signal(Transaction& tx, const RunStep& ste
     if (good) {
       signal.position = step.position;
     } else {
-      signal.error = detail::shortened(good.error().message, 1000);
+      signal.error = detail::shortened(detail::to_valid_text(good.error().message), 1000);
     }
     BUREAU_TRY_VOID(tx.replace(table_of<RunSignal>(), detail::RowValues(before).values(),
                                detail::RowValues(signal).values()));
@@ -194,8 +195,10 @@ Result<std::optional<Task>> last_in_line(Reader& reader, Id<Task> id) {
   }
 }
 
-/// How it ended; none while it has not. A child that is no longer kept has ended.
-Result<std::optional<Json>> end_of(Transaction& tx, Id<Task> child) {
+/// How it ended; none while it has not, then it is among `waits_for`. A child that is no longer
+/// kept has ended.
+Result<std::optional<Json>> end_of(Transaction& tx, Id<Task> parent, Id<Task> child,
+                                   std::set<Id<Task>>& waits_for) {
   BUREAU_TRY(auto task, last_in_line(tx.reader(), child));
   Json end = Json::object();
   if (!task) {
@@ -212,6 +215,14 @@ Result<std::optional<Json>> end_of(Transaction& tx, Id<Task> child) {
     end.set("error", task->error.value_or(""));
     return std::optional<Json>(std::move(end));
   }
+  if (task->parent != parent) {
+    return fail(Code::invalid,
+                fmt::format("child: {} has not ended, and another run has spawned it; that one is "
+                            "told of its end",
+                            id::to_text(schema<Task>.prefix, task->id.value)),
+                "child");
+  }
+  waits_for.insert(task->id);
   Update await;
   await.which = select<Task>().where(col(&Task::id) == task->id);
   await.set = {set("awaited", 1)};
@@ -262,11 +273,12 @@ Result<std::vector<detail::ChildEnd>> Run::await_all(std::span<const Id<Task>> c
   BUREAU_TRY(const Json ends,
              await([&](Transaction& tx, std::int64_t& pending) -> Result<std::optional<Json>> {
                Json all = Json::array();
+               std::set<Id<Task>> waits_for;  // each once, however often it is asked for
                for (const Id<Task> child : children) {
-                 BUREAU_TRY(auto end, end_of(tx, child));
-                 if (!end) ++pending;
+                 BUREAU_TRY(auto end, end_of(tx, task_.id, child, waits_for));
                  all.push_back(std::move(end).value_or(Json()));
                }
+               pending = static_cast<std::int64_t>(waits_for.size());
                return pending > 0 ? std::optional<Json>() : std::optional<Json>(std::move(all));
              }));
   std::vector<detail::ChildEnd> out;
@@ -285,7 +297,8 @@ Result<std::size_t> Run::await_any(std::span<const Id<Task>> children) {
   BUREAU_TRY(const Json first,
              await([&](Transaction& tx, std::int64_t& pending) -> Result<std::optional<Json>> {
                for (std::size_t i = 0; i < children.size(); ++i) {
-                 BUREAU_TRY(const auto end, end_of(tx, children[i]));
+                 std::set<Id<Task>> waits_for;
+                 BUREAU_TRY(const auto end, end_of(tx, task_.id, children[i], waits_for));
                  if (end) return std::optional<Json>(Json(static_cast<std::int64_t>(i)));
                }
                pending = 1;
@@ -302,13 +315,24 @@ Result<std::size_t> Run::await_any(std::span<const Id<Task>> children) {
 
 namespace {
 
-/// A successor of the same kind takes the unique key, which the one before holds until its end.
-Result<void> bequeath_key(Transaction& tx, const Task& task, const Task& successor) {
-  if (!task.unique_key || successor.kind != task.kind) return {};
-  Update keep;
-  keep.which = select<Task>().where(col(&Task::id) == successor.id);
-  keep.set = {{table_of<Task>().find("unique_key"), Value::text(*task.unique_key), false}};
-  BUREAU_TRY_VOID(tx.update(keep));
+/// The successor has what was its predecessor's: who enqueued it, the children that have not ended
+/// and, when it is of the same kind, the unique key, which the one before holds until its end.
+Result<void> bequeath(Transaction& tx, const Task& task, const Task& successor) {
+  const TableInfo& table = table_of<Task>();
+  Update heir;
+  heir.which = select<Task>().where(col(&Task::id) == successor.id);
+  if (task.enqueued_by) {
+    heir.set.push_back({table.find("enqueued_by"), Value::integer(task.enqueued_by->value), false});
+  }
+  if (task.unique_key && successor.kind == task.kind) {
+    heir.set.push_back({table.find("unique_key"), Value::text(*task.unique_key), false});
+  }
+  if (!heir.set.empty()) BUREAU_TRY_VOID(tx.update(heir));
+  Update children;
+  children.which = select<Task>().where(col(&Task::parent) == task.id &&
+                                        col(&Task::status) < TaskStatus::completed);
+  children.set = {{table.find("parent"), Value::integer(successor.id.value), false}};
+  BUREAU_TRY_VOID(tx.update(children));
   return {};
 }
 
@@ -345,7 +369,7 @@ Result<void> Run::hand_over(const KindInfo& kind, const Json& payload,
     const auto end = [&]() -> Result<void> {
       BUREAU_TRY_VOID(turn.record_in(unit, detail::RunValue<Id<Task>>::to(made.front().id)));
       BUREAU_TRY_VOID(queue_.complete(tx, task_, Json::object()));
-      return bequeath_key(tx, task_, made.front());
+      return bequeath(tx, task_, made.front());
     };
     auto ended = end();
     if (!ended) lost = ended.error();

@@ -193,9 +193,10 @@ Result<void> check_position(const std::vector<RunStep>& steps, std::int64_t posi
 Result<void> say_again(Transaction& tx, Id<Task> task, std::int64_t position) {
   const TableInfo& signals = table_of<RunSignal>();
   Update keep;
-  keep.which = select<RunSignal>().where(col(&RunSignal::task) == task &&
-                                         col(&RunSignal::status) == SignalStatus::taken &&
-                                         col(&RunSignal::position) >= position);
+  keep.which = select<RunSignal>().where(
+      col(&RunSignal::task) == task &&
+      ((col(&RunSignal::status) == SignalStatus::taken && col(&RunSignal::position) >= position) ||
+       col(&RunSignal::status) == SignalStatus::rejected));
   keep.set = {{signals.find("status"),
                Value::integer(static_cast<std::int64_t>(SignalStatus::kept)), false},
               {signals.find("position"), Value(), false}};
@@ -209,7 +210,8 @@ Result<Task> Runs::retry_from(Id<Task> id, std::int64_t position) const {
   return tasks_.rows().scope().write([&](Unit& unit) -> Result<Task> {
     const Repository<Task> tasks{Scope(unit)};
     BUREAU_TRY(Task task, detail::stored_row(unit, id));
-    if (task.status == TaskStatus::running || task.status == TaskStatus::completed) {
+    if (task.status == TaskStatus::running || task.status == TaskStatus::completed ||
+        task.status == TaskStatus::cancelled) {
       return fail(
           Code::conflict,
           fmt::format("status: a run that is {} cannot be done again", name_of(task.status)),
@@ -225,7 +227,10 @@ Result<Task> Runs::retry_from(Id<Task> id, std::int64_t position) const {
     BUREAU_TRY_VOID(unit.transaction().remove(
         select<RunStep>().where(col(&RunStep::task) == id && col(&RunStep::position) >= position)));
     BUREAU_TRY_VOID(say_again(unit.transaction(), id, position));
-    BUREAU_TRY_VOID(detail::withdraw_approvals(unit.transaction(), id));
+    const bool asks = position < static_cast<std::int64_t>(steps.size()) &&
+                      steps.back().kind == StepKind::approval &&
+                      steps.back().status == StepStatus::open;
+    if (asks) BUREAU_TRY_VOID(detail::withdraw_approvals(unit.transaction(), id));
     return task;
   });
 }

@@ -72,10 +72,28 @@ Result<std::vector<Id<Task>>> cancel_children(Transaction& tx, Id<Task> parent) 
 
 }  // namespace
 
+namespace {
+
+SelectBuilder<RunStep> intents_of(Id<Task> task) {
+  return select<RunStep>().where(col(&RunStep::task) == task &&
+                                 col(&RunStep::kind) == StepKind::step &&
+                                 col(&RunStep::status) == StepStatus::open);
+}
+
+}  // namespace
+
+Result<bool> has_intent(Reader& reader, Id<Task> task) {
+  bool open = false;
+  BUREAU_TRY_VOID(
+      reader.scan(intents_of(task).limit(1), [&](std::span<const Value>) -> Result<bool> {
+        open = true;
+        return false;
+      }));
+  return open;
+}
+
 Result<void> forget_intents(Transaction& tx, Id<Task> task) {
-  BUREAU_TRY_VOID(tx.remove(select<RunStep>().where(col(&RunStep::task) == task &&
-                                                    col(&RunStep::kind) == StepKind::step &&
-                                                    col(&RunStep::status) == StepStatus::open)));
+  BUREAU_TRY_VOID(tx.remove(intents_of(task)));
   return {};
 }
 

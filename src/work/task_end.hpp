@@ -15,6 +15,8 @@ namespace detail {
   return after_end(transaction, task.id, task.parent, task.awaited, task.status);
 }
 
+/// Whether a run has begun an unsafe step of which nobody knows what it came to.
+[[nodiscard]] Result<bool> has_intent(Reader& reader, Id<Task> task);
 /// What a run's unsafe step had begun is done again: the record that it began is removed.
 [[nodiscard]] Result<void> forget_intents(Transaction& transaction, Id<Task> task);
 

@@ -378,6 +378,10 @@ Result<TaskStatus> TaskQueue::end_attempt(const Task& task, const Error& error, 
     } else {
       becomes = TaskStatus::dead;
     }
+    if (has_ended(becomes)) {
+      BUREAU_TRY(const bool open, detail::has_intent(tx.reader(), task.id));
+      if (open) becomes = TaskStatus::in_doubt;
+    }
     if (has_ended(becomes)) end.set.push_back(set(c.finished_at, now));
     end.set.push_back(set(c.status, becomes));
     BUREAU_TRY(auto changed, tx.update(end));
@@ -546,6 +550,10 @@ Result<std::uint64_t> TaskQueue::take_from(std::int64_t node, std::int64_t gener
         } else if (is_last_attempt(task)) {
           becomes = TaskStatus::dead;
         }
+        if (has_ended(becomes)) {
+          BUREAU_TRY(const bool open, detail::has_intent(tx.reader(), task.id));
+          if (open) becomes = TaskStatus::in_doubt;
+        }
         rescue.set = {set(c.status, becomes), add(c.failures, 1)};
         const bool change = becomes != TaskStatus::ready;
         if (change) {
@@ -577,9 +585,9 @@ Result<std::uint64_t> TaskQueue::take_from(std::int64_t node, std::int64_t gener
   }
 }
 
-Result<std::vector<Id<Task>>> TaskQueue::interrupted(std::span<const Task> running) {
+Result<std::vector<TaskQueue::Attempt>> TaskQueue::interrupted(std::span<const Task> running) {
   BUREAU_TRY(auto node, database_.node());
-  std::vector<Id<Task>> out;
+  std::vector<Attempt> out;
   BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
     out.clear();
     for (const Task& task : running) {
@@ -593,7 +601,7 @@ Result<std::vector<Id<Task>>> TaskQueue::interrupted(std::span<const Task> runni
         return true;
       };
       BUREAU_TRY_VOID(reader.find(table_of<Task>(), task.id.value, look));
-      if (!holds) out.push_back(task.id);
+      if (!holds) out.push_back({task.id, task.attempt});
     }
     return {};
   }));

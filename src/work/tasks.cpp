@@ -7,6 +7,7 @@
 #include <mutex>
 #include <utility>
 
+#include "access/library_rows.hpp"
 #include "work/new_task.hpp"
 #include "work/run_history.hpp"
 #include "work/task_end.hpp"
@@ -192,7 +193,15 @@ Result<std::vector<Task>> detail::enqueue_tasks(const Scope& scope, const KindIn
         return {};
       }
     }
-    BUREAU_TRY(made, tasks.insert_all(std::move(rows)));
+    if (!parent) {
+      BUREAU_TRY(made, tasks.insert_all(std::move(rows)));
+      return {};
+    }
+    made.clear();
+    for (const Task& row : rows) {  // whether the run is in its own sight is not asked
+      BUREAU_TRY(Task child, detail::insert_taking_over(Scope(unit), row, {"parent"}));
+      made.push_back(std::move(child));
+    }
     return {};
   }));
   return made;

@@ -205,6 +205,17 @@ TEST_CASE("G14_requests_to_models_that_cannot_be_are_refused_by_field") {
   CHECK(field_of({}) == "messages");
 }
 
+TEST_CASE("G14_schemas_and_values_that_would_harm_are_refused") {
+  const Json circle = *Json::parse(R"({"$ref":"#/a","a":{"$ref":"#/b"},"b":{"$ref":"#/a"}})");
+  CHECK(check_json(Json(1), circle).error().field == "schema");
+  const Json pattern = *Json::parse(R"({"type":"string","pattern":"^[a-z ]*$"})");
+  CHECK(check_json(Json(std::string(4096, 'a')), pattern).has_value());
+  CHECK(code_of(check_json(Json(std::string(200'000, 'a')), pattern)) == Code::invalid);
+  ModelRequest request = question("hello");
+  request.output = *Json::parse(R"({"type":"no such type"})");
+  CHECK(check_request(request).error().field == "output");
+}
+
 TEST_CASE("Replies survive JSON, and requests are canonical") {
   ModelReply reply;
   reply.message = {

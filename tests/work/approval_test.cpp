@@ -18,7 +18,7 @@ struct ApprovalDesk {
   int uses = 1;
   std::optional<Verdict> verdict;
   Code refused = Code::internal;
-  RunDesk desk{[this](Run& run, const Sum&) { return execute(run); }};
+  RunDesk desk{[this](Run& at, const Sum&) { return execute(at); }};
   Id<Task> run = desk.enqueue();
 
   Result<Total> execute(Run& of) {
@@ -193,6 +193,38 @@ TEST_CASE("G14_approvals_go_by_their_edges_also_through_a_repository") {
   forged.title = "t";
   forged.status = ApprovalStatus::approved;
   CHECK(code_of(rows.insert(forged)) == Code::invalid);
+  CHECK(it.asked().status == ApprovalStatus::open);
+}
+
+TEST_CASE("An answer that comes too late is none, also while nobody works") {
+  ApprovalDesk it;
+  it.desk.run_all();
+  it.desk.office.clock.advance(72h);
+  CHECK(code_of(it.system().decide(it.asked().id, true)) == Code::conflict);
+  it.desk.run_all();
+  CHECK(it.verdict->status == ApprovalStatus::expired);
+}
+
+TEST_CASE("A manager gives back what somebody has claimed who does not come back") {
+  ApprovalDesk it;
+  const User ann = it.user("ann", "agent");
+  const User mara = it.user("mara", "manager");
+  it.request.assignee = ann.id;
+  it.desk.run_all();
+  must(Approvals(it.session(ann)).claim(it.asked().id));
+  CHECK(code_of(Approvals(it.session(mara)).decide(it.asked().id, true)) == Code::conflict);
+  must(Approvals(it.session(mara)).release(it.asked().id));
+  CHECK(must(Approvals(it.session(mara)).decide(it.asked().id, true)).decided_by == mara.id);
+}
+
+TEST_CASE("G14_nobody_decides_by_a_repository") {
+  ApprovalDesk it;
+  const User mara = it.user("mara", "manager");
+  it.desk.run_all();
+  Approval open = it.asked();
+  open.status = ApprovalStatus::approved;
+  open.decided_by = mara.id;
+  CHECK(code_of(Repository<Approval>(it.session(mara)).update(open)) == Code::invalid);
   CHECK(it.asked().status == ApprovalStatus::open);
 }
 

@@ -187,7 +187,7 @@ TEST_CASE("A moment that has passed is no rest; a negative duration is refused")
     CHECK(code_of(negative) == Code::invalid);
     CHECK(negative.error().field == "duration");
     BUREAU_TRY_VOID(run.sleep(0s));
-    BUREAU_TRY_VOID(run.sleep_until(Timestamp::from_micros(0), "long ago"));
+    BUREAU_TRY_VOID(run.sleep(Timestamp::from_micros(0), "long ago"));
     return Total{1};
   });
   const auto id = desk.enqueue();
@@ -449,4 +449,100 @@ TEST_CASE("A probe says what became of an unsafe step") {
     CHECK(desk.value(id) == expected);
   }
   CHECK(sent == (expected == 5 ? 2 : 1));
+}
+
+TEST_CASE("An unsafe step that fails cleanly gives up after the kind's attempts") {
+  int sent = 0;
+  RunDesk desk([&](Run& run, const Sum&) -> Result<Total> {
+    BUREAU_TRY_VOID(run.step("send", Effect::external_unsafe, [&]() -> Result<void> {
+      ++sent;
+      return fail(Code::unavailable, "no connection");
+    }));
+    return Total{1};
+  });
+  const auto id = desk.enqueue();
+  for (int i = 0; i < 10; ++i) desk.after(10s);
+  CHECK(desk.status(id) == TaskStatus::dead);
+  CHECK(sent == 3);
+}
+
+TEST_CASE("Long errors and such that are no text are kept shortened, and the run goes on") {
+  for (const std::string& said :
+       {std::string(5000, 'x'), std::string("a\xff") + std::string(5000, 'y')}) {
+    RunDesk desk([&](Run& run, const Sum& sum) -> Result<Total> {
+      const auto failed = run.step("say", [&]() -> Result<void> { return fail(Code::busy, said); });
+      CHECK(failed.error().message.size() > 3000);
+      if (sum.a == 1) BUREAU_TRY_VOID(run.sleep(1h));
+      return fail(Code::invalid, said);
+    });
+    const auto rests = desk.enqueue({1, 0});
+    const auto ends = desk.enqueue({2, 0});
+    desk.run_all();
+    CHECK(desk.status(rests) == TaskStatus::waiting);
+    CHECK(desk.status(ends) == TaskStatus::dead);
+    desk.after(1h);
+    CHECK(desk.status(rests) == TaskStatus::dead);
+  }
+}
+
+TEST_CASE("An attempt that is resumed before the one that rested has returned is its own") {
+  // The handler swallows that it rests, and works on; meanwhile a signal wakes the run.
+  RunDesk* at = nullptr;
+  bool inner = false;
+  RunDesk desk([&](Run& run, const Sum&) -> Result<Total> {
+    const auto said = run.wait_for(paid);
+    if (!said && said.error().code == Code::suspended) {
+      must(at->runs().signal(run.task().id, paid, Total{7}));
+      inner = true;
+      at->worker.orchestrator.notice();
+      CHECK(must(at->worker.orchestrator.step()));  // the second attempt, in the first one's frames
+      must(at->worker.orchestrator.duties());
+      inner = false;
+      return Total{0};
+    }
+    if (inner) CHECK(at->worker.orchestrator.held().size() == 2);
+    return *said ? **said : Total{-1};
+  });
+  at = &desk;
+  const auto id = desk.enqueue();
+  desk.run_all();
+  must(desk.worker.orchestrator.duties());
+  CHECK(desk.value(id) == 7);
+  CHECK(desk.worker.orchestrator.held().empty());
+}
+
+TEST_CASE("G7_an_open_unsafe_step_is_in_doubt_however_the_attempt_ends") {
+  RunDesk* at = nullptr;
+  bool cancels = false;
+  RunDesk desk([&](Run& run, const Sum&) -> Result<Total> {
+    BUREAU_TRY_VOID(run.step("send", Effect::external_unsafe, [&]() -> Result<void> {
+      if (cancels) must(at->office.tasks().cancel(run.task().id, "not wanted"));
+      at->office.clock.advance(3min);  // longer than the limit of two minutes
+      must(at->worker.orchestrator.duties());
+      return {};
+    }));
+    return Total{1};
+  });
+  at = &desk;
+  SUBCASE("past its time limit") {}
+  SUBCASE("past its time limit, and to be cancelled") { cancels = true; }
+  const auto id = desk.enqueue();
+  desk.run_all();
+  for (int i = 0; i < 5 && desk.status(id) != TaskStatus::in_doubt; ++i) desk.after(10s);
+  CHECK(desk.status(id) == TaskStatus::in_doubt);
+}
+
+TEST_CASE("A spawn that failed and was gone past is the same in the next attempt") {
+  RunDesk desk([&](Run& run, const Sum&) -> Result<Total> {
+    EnqueueOptions wrong;
+    wrong.delay = -1s;
+    const auto refused = run.spawn(part, {1, 1}, wrong);
+    CHECK(code_of(refused) == Code::invalid);
+    BUREAU_TRY_VOID(run.sleep(1h));
+    return Total{1};
+  });
+  const auto id = desk.enqueue();
+  desk.run_all();
+  desk.after(1h);
+  CHECK(desk.value(id) == 1);
 }

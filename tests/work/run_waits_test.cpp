@@ -297,6 +297,81 @@ TEST_CASE("A task of the same kind takes over the unique key with the work") {
   CHECK(must(desk.office.tasks().count()) == 3);
 }
 
+TEST_CASE("A child is joined as often as one likes, by the run that spawned it") {
+  Id<Task> stranger;
+  Code refused = Code::internal;
+  RunDesk desk(
+      [&](Run& run, const Sum& sum) -> Result<Total> {
+        if (sum.a == 2) {
+          refused = code_of(run.join(Child<Total>{stranger}));
+          return Total{0};
+        }
+        BUREAU_TRY(auto child, run.spawn(part, {1, 1}));
+        stranger = child.task;
+        BUREAU_TRY(auto ends, run.join_all(std::vector{child, child}));
+        return Total{ends[0]->value + ends[1]->value};
+      },
+      [](Run& run, const Sum&) -> Result<Total> {
+        BUREAU_TRY_VOID(run.sleep(1h));
+        return Total{2};
+      });
+  const auto id = desk.enqueue({1, 0});
+  desk.run_all();
+  desk.enqueue({2, 0});
+  desk.run_all();
+  CHECK(refused == Code::invalid);  // nobody would tell it
+  desk.after(1h);
+  CHECK(desk.value(id) == 4);
+}
+
+TEST_CASE("Children that have not ended are the successor's when their run hands off") {
+  RunDesk desk(
+      [&](Run& run, const Sum& sum) -> Result<Total> {
+        if (sum.a == 0) {
+          BUREAU_TRY(auto child, run.spawn(part, {1, 1}));
+          return run.hand_off(plan, {child.task.value, 0});
+        }
+        return run.join(Child<Total>{Id<Task>(sum.a)});
+      },
+      [](Run& run, const Sum&) -> Result<Total> {
+        BUREAU_TRY_VOID(run.sleep(1h));
+        return Total{2};
+      });
+  const auto id = desk.enqueue({0, 0});
+  desk.run_all();
+  desk.after(1h);
+  CHECK(must(desk.office.tasks().wait(plan, id, 1min)).value == 2);
+}
+
+TEST_CASE("A run that a user enqueued spawns and hands off, with an agent's ordinary rights") {
+  Office office;
+  Process& process = office.process;
+  Orchestrator orchestrator(*process.database, *process.access, {});
+  class Plain final : public AgentOf<plan> {
+   public:
+    using AgentOf::execute;
+    Result<Total> execute(Run& run, const Sum& sum) override {
+      if (sum.a == 0) return run.hand_off(plan, {1, 0});
+      return run.call(part, {1, 1});
+    }
+  };
+  must(orchestrator.add(std::make_shared<Plain>()));
+  must(orchestrator.add(std::make_shared<Doer<part>>(add_parts)));
+  must(orchestrator.start());
+  User user;
+  user.tenant = office.tenant.id;
+  user.email = "ann@example.com";
+  user.name = "ann";
+  user.role = "agent";
+  user = must(Repository<User>(office.system()).insert(user));
+  const Tasks desk(must(process.access->session(office.tenant.id, user.id)));
+  const auto id = must(desk.enqueue(plan, {0, 0})).id;
+  do {
+    orchestrator.notice();
+  } while (must(orchestrator.step()));
+  CHECK(must(desk.wait(plan, id, 1min)).value == 2);  // he sees who goes on
+}
+
 // Again from a step ----------------------------------------------------------------------------
 
 TEST_CASE("A run is done again from a step, and forked from one") {

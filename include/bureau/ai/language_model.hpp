@@ -114,7 +114,8 @@ class Embedder {
 [[nodiscard]] Result<void> check_request(const ModelRequest& request);
 
 /// Whether the value meets the schema (JSON Schema, draft 7; no remote references). `invalid` names
-/// the place in the value and the rule; a schema that is none is `invalid` with field "schema".
+/// the place in the value and the rule; a schema that is none is `invalid` with field "schema". A
+/// schema with patterns or formats is met by no value with a text over 4,096 bytes.
 [[nodiscard]] Result<void> check_json(const Json& value, const Json& schema);
 
 BUREAU_END_NAMESPACE

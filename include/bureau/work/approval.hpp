@@ -44,7 +44,8 @@ inline constexpr std::array approval_transitions{
   return false;
 }
 
-/// What a run asks a person. It is bound to `subject`: the decision holds for exactly that.
+/// What a run asks a person. It is bound to `subject`: the decision holds for exactly that. Only
+/// Approvals changes it; nobody but the system does so by a Repository.
 struct Approval {
   Id<Approval> id;
   Id<Tenant> tenant;
@@ -78,14 +79,18 @@ inline constexpr auto schema<Approval> = table(
     column("record_table", &Approval::record_table, max_length(64), immutable),
     column("record", &Approval::record, immutable),
     column("record_version", &Approval::record_version, immutable),
-    column("assignee", &Approval::assignee), column("team", &Approval::team),
-    column("status", &Approval::status), column("claimed_by", &Approval::claimed_by),
-    column("due_at", &Approval::due_at), column("escalate_at", &Approval::escalate_at),
-    column("escalate_to", &Approval::escalate_to), column("decided_by", &Approval::decided_by),
-    column("decided_at", &Approval::decided_at),
-    column("comment", &Approval::comment, max_length(4000)), column("version", &Approval::version),
-    column("created_at", &Approval::created_at), column("updated_at", &Approval::updated_at),
-    index("task", "task"), index("open", "tenant", "assignee").where("status = \"open\""));
+    column("assignee", &Approval::assignee, immutable), column("team", &Approval::team, immutable),
+    column("status", &Approval::status, immutable),
+    column("claimed_by", &Approval::claimed_by, immutable),
+    column("due_at", &Approval::due_at, immutable),
+    column("escalate_at", &Approval::escalate_at, immutable),
+    column("escalate_to", &Approval::escalate_to, immutable),
+    column("decided_by", &Approval::decided_by, immutable),
+    column("decided_at", &Approval::decided_at, immutable),
+    column("comment", &Approval::comment, max_length(4000), immutable),
+    column("version", &Approval::version), column("created_at", &Approval::created_at),
+    column("updated_at", &Approval::updated_at), index("task", "task"),
+    index("open", "tenant", "assignee").where("status = \"open\""));
 
 /// What Run::approval() asks. Without assignee and team the managers decide.
 struct ApprovalRequest {
@@ -133,6 +138,7 @@ class Approvals {
   /// Takes it for oneself while one looks at it. `conflict` when somebody else has, or when it is
   /// no longer open.
   Result<Approval> claim(Id<Approval> id) const;
+  /// Gives it back; managers and administrators also what another has claimed.
   Result<Approval> release(Id<Approval> id) const;
   /// Decides, and has the run go on. `conflict` when it is decided, or claimed by another. When the
   /// record that it is about has changed, it ends `stale` instead: look at the status that is

@@ -143,7 +143,7 @@ class Run {
   /// Rests so long, or until then: no thread and no memory is held, and a crash does not shorten
   /// it. The moment is fixed when it is reached first. `suspended` is passed on by the handler.
   Result<void> sleep(Duration duration, std::string_view name = "sleep");
-  Result<void> sleep_until(Timestamp moment, std::string_view name = "sleep");
+  Result<void> sleep(Timestamp until, std::string_view name = "sleep");
 
   /// Waits for a signal of that name, resting as sleep() does; one that came before is taken, the
   /// first first. None when nothing has come within `timeout`. A payload that is no T is rejected
@@ -253,6 +253,7 @@ class Run {
                       WhenCancelled when = WhenCancelled::write);
   Result<void> catch_up(Transaction& transaction, std::vector<RunStep>& written);
   void caught_up(std::vector<RunStep> written);
+  Result<void> forgive(Transaction& transaction) const;
   RunStep new_step(StepKind kind, std::string_view name) const;
   /// What a task that ends here leaves behind, in the transaction that ends it.
   Result<void> before_end(Transaction& transaction);

@@ -41,7 +41,8 @@ class Runs {
 
   /// Has the run done again from that step on, with the program as it is: what was recorded from
   /// there is forgotten, what was said to it since is said again. What those steps did outside, and
-  /// the children that they spawned, stay. `conflict` while it runs, or when it has completed.
+  /// the children that they spawned, stay. `conflict` while it runs, or when it has completed or
+  /// was cancelled.
   Result<Task> retry_from(Id<Task> task, std::int64_t position) const;
   /// A second run that has the first one's steps before `position` behind it, and the same payload.
   /// It has no parent and no key; what was said to the first is not said to it.

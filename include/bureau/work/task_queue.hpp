@@ -76,7 +76,11 @@ class TaskQueue {
   /// unsafe effect. Call about once every Options::heartbeat. Returns how many were taken.
   Result<std::uint64_t> rescue();
   /// Those of this node's running tasks whose cancellation was asked for, or whose lease is gone.
-  Result<std::vector<Id<Task>>> interrupted(std::span<const Task> running);
+  struct Attempt {
+    Id<Task> task;
+    std::int64_t attempt = 0;
+  };
+  Result<std::vector<Attempt>> interrupted(std::span<const Task> running);
 
   /// When the next scheduled task or resting run is due, a deadline passes or a pause ends; never()
   /// when there is none.
