@@ -259,9 +259,9 @@ class Simulation {
         if (op != Op::wait || (faults && random_.below(2) == 0)) continue;
         const std::string name = "op " + std::to_string(place);
         if (canary_ == Canary::forgets_early_signals && task.status != TaskStatus::waiting) {
-          said_.insert(task.id.value * 100 + place);
+          said_.insert({task.id.value, place});
         }
-        if (said_.contains(task.id.value * 100 + place)) continue;
+        if (said_.contains({task.id.value, place})) continue;
         must(Runs(system()).signal(task.id, Signal<Total>{name}, Total{1}, name));
       }
     }
@@ -307,7 +307,7 @@ class Simulation {
   std::int64_t expected_ = 0;
   std::int64_t effects_beside_ = 0;
   std::map<std::string, int> executions_;
-  std::set<std::int64_t> said_;
+  std::set<std::pair<std::int64_t, std::int64_t>> said_;
   std::string broken_;
 };
 
