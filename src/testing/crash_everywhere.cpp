@@ -118,30 +118,9 @@ class Trial {
       if (result.ran > 0) continue;
       BUREAU_TRY(const bool busy, has_work(*engine));
       if (!busy || result.next_due > end) break;
-      // What recurs by itself (maintenance, heartbeats) need not be visited each time.
-      BUREAU_TRY(const Timestamp due, next_event(*engine));
-      const Duration wait = std::min<Duration>(due - clock_.now(), std::chrono::hours(1));
-      clock_.advance(std::max({Duration(1), wait, result.next_due - clock_.monotonic()}));
+      clock_.advance(std::max(Duration(1), result.next_due - clock_.monotonic()));
     }
     return {};
-  }
-
-  /// When a task, a resting run or a schedule is due next.
-  static Result<Timestamp> next_event(Engine& engine) {
-    BUREAU_TRY(Timestamp due, TaskQueue(engine.database()).next_due());
-    const Select first = select<Schedule>()
-                             .where(col(&Schedule::status) == ScheduleStatus::active)
-                             .order_by(col(&Schedule::next_at))
-                             .limit(1);
-    BUREAU_TRY_VOID(engine.database().read(Monotonic::never(), [&](Reader& reader) {
-      return reader.scan(first, [&](std::span<const Value> row) -> Result<bool> {
-        Schedule schedule;
-        from_values(row, schedule);
-        due = std::min(due, schedule.next_at);
-        return false;
-      });
-    }));
-    return due;
   }
 
   /// Whether anything will happen by itself.
