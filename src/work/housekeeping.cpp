@@ -9,6 +9,7 @@
 #include "bureau/work/task.hpp"
 #include "work/agent_lookup.hpp"
 #include "work/housekeeping_jobs.hpp"
+#include "work/manager_policies.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -371,16 +372,8 @@ Result<void> add_housekeeping_tables(Catalog& catalog) {
 }
 
 Result<void> add_housekeeping_policies(Policies& policies) {
-  for (const char* table : {"system_metrics", "agent_heartbeats"}) {
-    Policy see;
-    see.name = "managers_see_it";
-    see.table = table;
-    see.command = Command::select;
-    see.using_rule = Rule::always();
-    see.roles = {"admin", "manager"};
-    BUREAU_TRY_VOID(policies.add(std::move(see)));
-  }
-  return {};
+  BUREAU_TRY_VOID(detail::managers_see(policies, "system_metrics"));
+  return detail::managers_see(policies, "agent_heartbeats");
 }
 
 BUREAU_END_NAMESPACE

@@ -5,63 +5,54 @@
 #include "bureau/work/run_step.hpp"
 #include "work/approval_rules.hpp"
 #include "work/flow.hpp"
+#include "work/manager_policies.hpp"
 #include "work/schedule_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
 namespace {
 
+Result<void> managers_may(Policies& policies, const char* table, const char* name, Command command,
+                          Rule before, Rule after) {
+  return policies.add({name,
+                       table,
+                       command,
+                       PolicyMode::permissive,
+                       std::move(before),
+                       std::move(after),
+                       {"admin", "manager"}});
+}
+
+/// Managers see the rows of a table, and save and remove them; who saves one is named by `saver`.
+Result<void> managers_keep(Policies& policies, const char* table, const char* saver) {
+  BUREAU_TRY_VOID(detail::managers_see(policies, table));
+  BUREAU_TRY_VOID(managers_may(policies, table, "managers_make_it", Command::insert, {}, saver));
+  BUREAU_TRY_VOID(
+      managers_may(policies, table, "managers_change_it", Command::update, Rule::always(), saver));
+  return managers_may(policies, table, "managers_remove_it", Command::remove, Rule::always(), {});
+}
+
 /// Whoever saves a schedule is its owner, in whose name its tasks are enqueued: nobody schedules
 /// what another's rights would do.
 Result<void> add_schedule_policies(Policies& policies) {
   policies.require("schedules", detail::check_schedule_row);
-  for (const char* table : {"schedules", "schedule_occurrences"}) {
-    Policy see;
-    see.name = "managers_see_it";
-    see.table = table;
-    see.command = Command::select;
-    see.using_rule = Rule::always();
-    see.roles = {"admin", "manager"};
-    BUREAU_TRY_VOID(policies.add(std::move(see)));
-  }
-  const auto keep = [&](const char* name, Command command, Rule before, Rule after) {
-    return policies.add({name,
-                         "schedules",
-                         command,
-                         PolicyMode::permissive,
-                         std::move(before),
-                         std::move(after),
-                         {"admin", "manager"}});
-  };
-  BUREAU_TRY_VOID(keep("managers_make_their_own", Command::insert, {}, "owner = $user"));
-  BUREAU_TRY_VOID(keep("managers_change_it", Command::update, Rule::always(), "owner = $user"));
-  BUREAU_TRY_VOID(keep("managers_remove_it", Command::remove, Rule::always(), {}));
-  return {};
+  BUREAU_TRY_VOID(detail::managers_see(policies, "schedule_occurrences"));
+  return managers_keep(policies, "schedules", "owner = $user");
 }
 
 /// What a run remembers is its own and the managers' to see (Runs shows a task's to whoever sees
 /// the task); an approval is for whom it is addressed to.
 Result<void> add_run_policies(Policies& policies) {
-  for (const char* table : {"run_steps", "run_signals"}) {
-    Policy see;
-    see.name = "managers_see_it";
-    see.table = table;
-    see.command = Command::select;
-    see.using_rule = Rule::always();
-    see.roles = {"admin", "manager"};
-    BUREAU_TRY_VOID(policies.add(std::move(see)));
-  }
+  BUREAU_TRY_VOID(detail::managers_see(policies, "run_steps"));
+  BUREAU_TRY_VOID(detail::managers_see(policies, "run_signals"));
   policies.require("approvals", detail::check_approval_row);
   for (const Command command : {Command::select, Command::update}) {
-    Policy managers;
-    managers.name = command == Command::select ? "managers_see_it" : "managers_decide_it";
-    managers.table = "approvals";
-    managers.command = command;
-    managers.using_rule = Rule::always();
-    managers.roles = {"admin", "manager"};
-    BUREAU_TRY_VOID(policies.add(std::move(managers)));
+    const bool sees = command == Command::select;
+    BUREAU_TRY_VOID(managers_may(policies, "approvals",
+                                 sees ? "managers_see_it" : "managers_decide_it", command,
+                                 Rule::always(), {}));
     Policy own;
-    own.name = command == Command::select ? "ones_own" : "ones_own_to_decide";
+    own.name = sees ? "ones_own" : "ones_own_to_decide";
     own.table = "approvals";
     own.command = command;
     own.using_rule =
@@ -76,29 +67,15 @@ Result<void> add_run_policies(Policies& policies) {
 Result<void> add_flow_policies(Policies& policies) {
   policies.require("flow_rules", detail::check_flow_row);
   policies.require("tenant_shares", detail::check_share_row);
-  Policy share;
-  share.name = "managers_see_it";
-  share.table = "tenant_shares";
-  share.command = Command::select;
-  share.using_rule = Rule::always();
-  share.roles = {"admin", "manager"};
-  BUREAU_TRY_VOID(policies.add(std::move(share)));
-  const auto keep = [&](const char* name, Command command, Rule before, Rule after) {
-    return policies.add({name,
-                         "flow_rules",
-                         command,
-                         PolicyMode::permissive,
-                         std::move(before),
-                         std::move(after),
-                         {"admin", "manager"}});
-  };
-  BUREAU_TRY_VOID(keep("managers_see_it", Command::select, Rule::always(), {}));
-  BUREAU_TRY_VOID(keep("managers_make_it", Command::insert, {}, "made_by = $user"));
-  BUREAU_TRY_VOID(keep("managers_change_it", Command::update, Rule::always(), "made_by = $user"));
-  return keep("managers_remove_it", Command::remove, Rule::always(), {});
+  BUREAU_TRY_VOID(detail::managers_see(policies, "tenant_shares"));
+  return managers_keep(policies, "flow_rules", "made_by = $user");
 }
 
 }  // namespace
+
+Result<void> detail::managers_see(Policies& policies, const char* table) {
+  return managers_may(policies, table, "managers_see_it", Command::select, Rule::always(), {});
+}
 
 Result<void> add_task_tables(Catalog& catalog) {
   for (const TableInfo* table :
