@@ -74,12 +74,17 @@ template <Entity T>
 
 /// Writes what follows from something that a principal was allowed to do: nothing of it is judged.
 template <Entity T>
-[[nodiscard]] Result<T> replace_consequence(Unit& unit, const T& before, T after) {
+[[nodiscard]] Result<T> replace_consequence(Transaction& transaction, const T& before, T after) {
   after.version = before.version + 1;
-  after.updated_at = std::max(unit.now(), before.created_at);  // the clock may have stepped back
-  BUREAU_TRY_VOID(unit.transaction().replace(table_of<T>(), RowValues(before).values(),
-                                             RowValues(after).values()));
+  // The clock may have stepped back.
+  after.updated_at = std::max(transaction.now(), before.created_at);
+  BUREAU_TRY_VOID(
+      transaction.replace(table_of<T>(), RowValues(before).values(), RowValues(after).values()));
   return after;
+}
+template <Entity T>
+[[nodiscard]] Result<T> replace_consequence(Unit& unit, const T& before, T after) {
+  return replace_consequence(unit.transaction(), before, std::move(after));
 }
 
 /// Makes `row` the next state of the one that is there: what the library keeps of it.

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "bureau/store/schema.hpp"
+#include "bureau/store/storage.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
@@ -21,6 +23,18 @@ class RowValues {
   std::vector<Value> values_;
   Scratch scratch_;
 };
+
+/// The row with that id; none when there is no such row.
+template <Entity T>
+[[nodiscard]] Result<std::optional<T>> find_row(Reader& reader, Id<T> id) {
+  std::optional<T> found;
+  BUREAU_TRY_VOID(
+      reader.find(table_of<T>(), id.value, [&](std::span<const Value> row) -> Result<bool> {
+        from_values(row, found.emplace());
+        return true;
+      }));
+  return found;
+}
 
 }  // namespace detail
 BUREAU_END_NAMESPACE

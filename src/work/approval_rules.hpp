@@ -14,9 +14,6 @@ namespace detail {
 /// Whether the record that it is about is as it was; true when it is about none.
 [[nodiscard]] Result<bool> is_current(Transaction& transaction, const Approval& approval);
 [[nodiscard]] Result<Approval> approval_of(Reader& reader, Id<Approval> id);
-/// Writes what follows for an approval, whoever makes it follow.
-[[nodiscard]] Result<void> replace_approval(Transaction& transaction, const Approval& before,
-                                            Approval after);
 /// What time has made of an open approval: expired, or escalated. Writes it.
 [[nodiscard]] Result<void> age(Transaction& transaction, Approval& approval);
 /// The RowRule of approvals: legal edges only, and what is decided stays.

@@ -107,21 +107,9 @@ Result<bool> is_current(Transaction& transaction, const Approval& approval) {
 }
 
 Result<Approval> approval_of(Reader& reader, Id<Approval> id) {
-  Approval approval;
-  BUREAU_TRY(const bool found, reader.find(table_of<Approval>(), id.value,
-                                           [&](std::span<const Value> row) -> Result<bool> {
-                                             from_values(row, approval);
-                                             return true;
-                                           }));
-  if (found) return approval;
+  BUREAU_TRY(auto found, find_row(reader, id));
+  if (found) return std::move(*found);
   return fail(Code::not_found, "approval: there is none with this id", "approval");
-}
-
-Result<void> replace_approval(Transaction& transaction, const Approval& before, Approval after) {
-  after.version = before.version + 1;
-  after.updated_at = std::max(transaction.now(), before.created_at);
-  return transaction.replace(table_of<Approval>(), RowValues(before).values(),
-                             RowValues(after).values());
 }
 
 Result<void> age(Transaction& tx, Approval& approval) {
@@ -137,7 +125,8 @@ Result<void> age(Transaction& tx, Approval& approval) {
   } else {
     return {};
   }
-  return detail::replace_approval(tx, before, approval);
+  BUREAU_TRY(approval, replace_consequence(tx, before, approval));
+  return {};
 }
 
 Result<void> check_approval_row(std::span<const Value> before, std::span<const Value> after) {
@@ -218,7 +207,8 @@ Result<void> Approvals::use(Unit& unit, Id<Approval> id, const Json& subject) {
   if (!current) return refuse("the record that it is about has changed since");
   Approval used = approval;
   used.status = ApprovalStatus::used;
-  return detail::replace_approval(transaction, approval, std::move(used));
+  BUREAU_TRY_VOID(detail::replace_consequence(transaction, approval, std::move(used)));
+  return {};
 }
 
 BUREAU_END_NAMESPACE

@@ -182,12 +182,7 @@ namespace {
 /// The task itself, or the one that goes on in its place; none when it is no longer kept.
 Result<std::optional<Task>> last_in_line(Reader& reader, Id<Task> id) {
   for (;;) {
-    std::optional<Task> task;
-    BUREAU_TRY_VOID(
-        reader.find(table_of<Task>(), id.value, [&](std::span<const Value> row) -> Result<bool> {
-          from_values(row, task.emplace());
-          return true;
-        }));
+    BUREAU_TRY(auto task, detail::find_row(reader, id));
     if (!task || task->status != TaskStatus::completed) return task;
     BUREAU_TRY(const auto successor, detail::successor_of(reader, id));
     if (!successor) return task;

@@ -8,6 +8,7 @@
 
 #include "bureau/access/access.hpp"
 #include "bureau/core/log.hpp"
+#include "store/row_values.hpp"
 #include "work/new_task.hpp"
 #include "work/schedule_rules.hpp"
 
@@ -168,13 +169,8 @@ Result<Due> look(Database& database, std::size_t limit) {
 }  // namespace
 
 Result<Tenant> tenant_of(Reader& reader, Id<Tenant> id) {
-  Tenant tenant;
-  BUREAU_TRY_VOID(
-      reader.find(table_of<Tenant>(), id.value, [&](std::span<const Value> row) -> Result<bool> {
-        from_values(row, tenant);
-        return true;
-      }));
-  return tenant;
+  BUREAU_TRY(auto tenant, find_row(reader, id));
+  return std::move(tenant).value_or(Tenant());
 }
 
 Result<Enqueued> enqueue_occurrence(Unit& unit, const Schedule& schedule) {

@@ -1,5 +1,6 @@
 #include "work/task_end.hpp"
 
+#include "access/library_rows.hpp"
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/tasks.hpp"
 #include "work/approval_rules.hpp"
@@ -108,7 +109,7 @@ Result<void> withdraw_approvals(Transaction& tx, Id<Task> task) {
   for (const Approval& before : open) {
     Approval after = before;
     after.status = ApprovalStatus::withdrawn;
-    BUREAU_TRY_VOID(replace_approval(tx, before, std::move(after)));
+    BUREAU_TRY_VOID(replace_consequence(tx, before, std::move(after)));
   }
   return {};
 }
@@ -119,18 +120,12 @@ Result<void> lease_ended(Transaction& tx, const Task& task) {
 }
 
 Result<void> wake(Transaction& tx, Id<Task> task) {
-  Update ready = of_waiting(task);
-  Task row;
-  bool waits = false;
-  BUREAU_TRY_VOID(tx.reader().find(table_of<Task>(), task.value,
-                                   [&](std::span<const Value> values) -> Result<bool> {
-                                     from_values(values, row);
-                                     waits = row.status == TaskStatus::waiting;
-                                     return true;
-                                   }));
-  if (!waits) return {};
+  BUREAU_TRY(const auto row, find_row(tx.reader(), task));
+  if (!row || row->status != TaskStatus::waiting) return {};
+  Update ready;
+  ready.which = select<Task>().where(col(&Task::id) == task);
   ready.set = {set("status", static_cast<std::int64_t>(TaskStatus::ready)),
-               set("run_at", tx.now().micros()), set("rank", task_rank(tx.now(), row.priority)),
+               set("run_at", tx.now().micros()), set("rank", task_rank(tx.now(), row->priority)),
                set("pending", 0), set("gate", static_cast<std::int64_t>(Gate::open))};
   BUREAU_TRY_VOID(tx.unjournalled().update(ready));
   return {};

@@ -7,6 +7,7 @@
 
 #include "bureau/work/tasks.hpp"
 #include "core/text.hpp"
+#include "store/row_values.hpp"
 #include "work/claim.hpp"
 #include "work/task_columns.hpp"
 #include "work/task_end.hpp"
@@ -294,14 +295,8 @@ Result<TaskStatus> TaskQueue::end_attempt(const Task& task, const Error& error, 
   const std::string text = detail::shortened(detail::to_valid_text(error.message), max_error_bytes);
   TaskStatus becomes = TaskStatus::dead;
   BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
-    Task row;
-    bool found = false;
-    BUREAU_TRY_VOID(tx.reader().find(c.table, task.id.value,
-                                     [&](std::span<const Value> values) -> Result<bool> {
-                                       from_values(values, row);
-                                       found = true;
-                                       return true;
-                                     }));
+    BUREAU_TRY(const auto found, detail::find_row(tx.reader(), task.id));
+    const Task& row = found ? *found : task;
     const std::int64_t now = tx.now().micros();
     Update end;
     end.which.table = &c.table;
