@@ -87,6 +87,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   database.clock = o.clock;
   database.random = o.random;
   database.log = o.log;
+  database.keys = o.keys;
   BUREAU_TRY_VOID(Access::add_tables(database.catalog));
   BUREAU_TRY_VOID(add_task_tables(database.catalog));
   BUREAU_TRY_VOID(add_network_tables(database.catalog));

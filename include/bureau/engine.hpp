@@ -8,6 +8,7 @@
 
 #include "bureau/access/access.hpp"
 #include "bureau/access/feed.hpp"
+#include "bureau/core/key_ring.hpp"
 #include "bureau/store/sqlite_storage.hpp"
 #include "bureau/work/health.hpp"
 #include "bureau/work/machine.hpp"
@@ -29,6 +30,8 @@ struct EngineOptions {
   Clock* clock = nullptr;                     ///< not owned; null: Clock::system()
   Random* random = nullptr;                   ///< not owned; null: Random::system()
   LogSink log = {};
+  /// Keys for the kinds of tasks that rest encrypted (docs/tasks.md); null: there are none.
+  std::shared_ptr<const KeyRing> keys = {};
   /// What metrics and health measure; null: the machine that this runs on, and the file's volume.
   std::shared_ptr<HostMachine> machine = {};
   OrchestratorOptions work = {};

@@ -17,7 +17,8 @@ namespace detail {
 [[nodiscard]] Result<void> insert_taking_over(const Rows& rows, std::span<Value> row,
                                               std::span<const std::string_view> columns);
 /// Rows::update() of a row, some columns of which the library has worked out from what the
-/// principal asked for: those are written as they are, also where they are hidden from him.
+/// principal asked for: those are written as they are, also where they are hidden from him or
+/// immutable.
 /// Everything else is his and is judged. REQUIRES: the row has its hidden columns.
 [[nodiscard]] Result<void> update_working_out(const Rows& rows, std::span<Value> row,
                                               std::span<const std::string_view> columns);

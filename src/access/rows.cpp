@@ -379,7 +379,8 @@ Result<void> TableWrite::keep_columns(std::span<const Value> before, std::span<V
   if (rights_.hides_some(table_)) BUREAU_TRY_VOID(keep_hidden(before, row));
   for (const ColumnInfo& column : table_.columns) {
     if (!column.immutable || row[column.index] == before[column.index]) continue;
-    return fail(Code::invalid, fmt::format("{}: it stays as the row was made", column.name),
+    if (contains(worked_out_, column.name)) continue;
+    return fail(Code::invalid, fmt::format("{}: an update does not change it", column.name),
                 std::string(column.name));
   }
   return {};

@@ -22,21 +22,28 @@ struct Transfer {
   const Request& request;
   CURL* handle = nullptr;
   std::size_t received = 0;
-  long answered = 0;  // the status, once its headers have ended: all that counts was said
+  long answered = 0;  // the status, once its headers have ended: for some all that counts was said
   bool refused_address = false;
+  std::string* body = nullptr;  // of the answer; null: nobody wants it
 };
 
 /// The answer's; a proxy's answer to CONNECT is none.
-long status_of(CURL* handle) {
+long last_status(CURL* handle) {
   long status = 0;
   curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
   return status;
 }
 
-std::size_t receive(char*, std::size_t size, std::size_t count, void* context) {
+/// 0: it is enough.
+std::size_t count_bytes(Transfer& transfer, std::size_t bytes) {
+  transfer.received += bytes;
+  return transfer.received <= transfer.request.response_bytes_max ? bytes : 0;
+}
+
+std::size_t receive(char* bytes, std::size_t size, std::size_t count, void* context) {
   auto& transfer = *static_cast<Transfer*>(context);
-  transfer.received += size * count;
-  return transfer.received <= transfer.request.response_bytes_max ? size * count : 0;  // 0: enough
+  if (transfer.body != nullptr) transfer.body->append(bytes, size * count);
+  return count_bytes(transfer, size * count);
 }
 
 /// Called with a line at a time.
@@ -44,20 +51,21 @@ std::size_t receive_header(char* bytes, std::size_t size, std::size_t count, voi
   auto& transfer = *static_cast<Transfer*>(context);
   const std::string_view line(bytes, size * count);
   if (line == "\r\n" || line == "\n") {
-    const long status = status_of(transfer.handle);
+    const long status = last_status(transfer.handle);
     if (status >= 200) transfer.answered = status;  // after 1xx there is more to come
   }
-  return receive(bytes, size, count, context);
+  return count_bytes(transfer, size * count);
 }
 
-/// Ends the transfer when it is not 0. An answer's body is not waited for: whoever stalls there
-/// would hold up the other messages. What is accepted early is sent to its end.
+/// Ends the transfer when it is not 0. A body that nobody wants is not waited for: whoever stalls
+/// there would hold up the other messages. What is accepted early is sent to its end.
 int watch(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t sent) {
   const auto& transfer = *static_cast<Transfer*>(context);
   const Request& request = transfer.request;
   const bool accepted = transfer.answered >= 200 && transfer.answered < 300;
   const bool sent_all = sent >= static_cast<curl_off_t>(request.body.size());
-  if (transfer.answered != 0 && (sent_all || !accepted)) return 1;
+  const bool wants_more = transfer.body != nullptr;
+  if (!wants_more && transfer.answered != 0 && (sent_all || !accepted)) return 1;
   return request.stop_requested && request.stop_requested() ? 1 : 0;
 }
 
@@ -161,9 +169,6 @@ CURLcode set_up(CURL* handle, Transfer& transfer, curl_slist* headers, char* err
       .set(CURLOPT_URL, request.url.c_str())
       .set(CURLOPT_PROTOCOLS_STR, request.allow_http ? "http,https" : "https")
       .set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1))
-      .set(CURLOPT_POST, 1L)
-      .set(CURLOPT_POSTFIELDS, request.body.c_str())
-      .set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()))
       .set(CURLOPT_HTTPHEADER, headers)
       .set(CURLOPT_USERAGENT, request.user_agent.c_str())
       .set(CURLOPT_FOLLOWLOCATION, 0L)
@@ -182,6 +187,16 @@ CURLcode set_up(CURL* handle, Transfer& transfer, curl_slist* headers, char* err
       .set(CURLOPT_OPENSOCKETFUNCTION, &open_socket)
       .set(CURLOPT_OPENSOCKETDATA, &transfer);
   if (!request.ca_file.empty()) options.set(CURLOPT_CAINFO, request.ca_file.c_str());
+  if (request.method == "HEAD") {
+    options.set(CURLOPT_NOBODY, 1L);
+  } else if (request.method == "GET" || (request.method == "DELETE" && request.body.empty())) {
+    options.set(CURLOPT_HTTPGET, 1L);
+  } else {
+    options.set(CURLOPT_POST, 1L)
+        .set(CURLOPT_POSTFIELDS, request.body.c_str())
+        .set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+  }
+  if (request.method != "HEAD") options.set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
   return options.code();
 }
 
@@ -254,7 +269,12 @@ void end_use() {
   curl_global_cleanup();
 }
 
-Result<long> post(const Request& request) {
+namespace {
+
+/// Sends it, and has `judge(code, status, sent, text)` say what came of it.
+template <class Judge>
+auto perform(Transfer& transfer, Judge&& judge) -> decltype(judge(CURLE_OK, 0L, true, "")) {
+  const Request& request = transfer.request;
   const NoPipeSignal no_pipe_signal;
   const Handle handle(curl_easy_init(), &curl_easy_cleanup);
   Headers headers(nullptr, &curl_slist_free_all);
@@ -262,21 +282,87 @@ Result<long> post(const Request& request) {
   for (const auto& [name, value] : request.headers) {
     ready = ready && append(headers, name + ": " + value);
   }
-  Transfer transfer{request, handle.get()};
+  transfer.handle = handle.get();
   char text[CURL_ERROR_SIZE] = "";
   if (!ready || set_up(handle.get(), transfer, headers.get(), text) != CURLE_OK) {
     return fail(Code::unavailable, "libcurl: the request could not be set up");
   }
   const CURLcode code = curl_easy_perform(handle.get());
-  const long status = status_of(handle.get());
   long sent = 0;
   curl_easy_getinfo(handle.get(), CURLINFO_REQUEST_SIZE, &sent);
-  if (code == CURLE_OK) return status;
-  // Its status was read: what of the rest is missing, wrong or too much says nothing more. Only
-  // when this side gave up among the headers is it not taken for an answer.
-  const bool gave_up = code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK;
-  if (status >= 200 && (transfer.answered != 0 || !gave_up)) return status;
-  return fail(error_of(code, transfer, sent > 0, text));
+  return judge(code, last_status(handle.get()), sent > 0, text);
+}
+
+}  // namespace
+
+Result<long> status_of(const Request& request) {
+  Transfer transfer{request};
+  return perform(
+      transfer, [&](CURLcode code, long status, bool was_sent, const char* text) -> Result<long> {
+        if (code == CURLE_OK) return status;
+        // Its status was read: what of the rest is missing, wrong or too much says
+        // nothing more. Only when this side gave up among the headers is it not taken
+        // for an answer.
+        const bool gave_up = code == CURLE_OPERATION_TIMEDOUT || code == CURLE_ABORTED_BY_CALLBACK;
+        if (status >= 200 && (transfer.answered != 0 || !gave_up)) return status;
+        return fail(error_of(code, transfer, was_sent, text));
+      });
+}
+
+Result<Answer> ask(const Request& request) {
+  Answer answer;
+  Transfer transfer{request};
+  transfer.body = &answer.body;
+  return perform(
+      transfer, [&](CURLcode code, long status, bool was_sent, const char* text) -> Result<Answer> {
+        if (transfer.received > request.response_bytes_max) {
+          return fail(Code::exhausted,
+                      fmt::format("answer: {}: it has more than {} bytes", host_of(request.url),
+                                  request.response_bytes_max),
+                      "answer");
+        }
+        if (code != CURLE_OK) return fail(error_of(code, transfer, was_sent, text));
+        answer.status = status;
+        const char* type = nullptr;
+        curl_easy_getinfo(transfer.handle, CURLINFO_CONTENT_TYPE, &type);
+        if (type != nullptr) answer.content_type = type;
+        return std::move(answer);
+      });
+}
+
+namespace {
+
+/// A part of a URL; empty when it has none.
+std::string part_of(CURLU* url, CURLUPart part, unsigned flags = 0) {
+  char* text = nullptr;
+  if (curl_url_get(url, part, &text, flags) != CURLUE_OK) return {};
+  std::string out(text);
+  curl_free(text);
+  return out;
+}
+
+}  // namespace
+
+Result<std::string> origin_of(const std::string& url) {
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
+  const auto say = [&](std::string_view rule) {
+    return fail(Code::invalid, fmt::format("url: {}: {}", host_of(url), rule), "url");
+  };
+  if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
+    return say("it cannot be read");
+  }
+  const std::string scheme = part_of(parsed.get(), CURLUPART_SCHEME);
+  if (scheme != "https" && scheme != "http") return say("only https and http are asked");
+  const bool names_user = !part_of(parsed.get(), CURLUPART_USER).empty() ||
+                          !part_of(parsed.get(), CURLUPART_PASSWORD).empty();
+  if (names_user)
+    return say("it holds a user's name or password; credentials have their own place");
+  std::string host = part_of(parsed.get(), CURLUPART_HOST);
+  std::transform(host.begin(), host.end(), host.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  const std::string port = part_of(parsed.get(), CURLUPART_PORT, CURLU_NO_DEFAULT_PORT);
+  return fmt::format("{}://{}{}{}", scheme, host, port.empty() ? "" : ":", port);
 }
 
 }  // namespace http

@@ -101,7 +101,7 @@ Result<Receipt> WebhookNotifier::deliver(const Delivery& delivery) {
   request.ca_file = options_.ca_file;
   request.user_agent = options_.user_agent;
   request.stop_requested = delivery.stop_requested;
-  BUREAU_TRY(const long status, post(request));
+  BUREAU_TRY(const long status, status_of(request));
   return receipt_of(status);
 }
 

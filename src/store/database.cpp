@@ -37,6 +37,7 @@ Database::Impl::Impl(DatabaseOptions options)
       clock(options.clock != nullptr ? *options.clock : Clock::system()),
       random(options.random != nullptr ? *options.random : Random::system()),
       log(std::move(options.log)),
+      key_ring(std::move(options.keys)),
       ids(clock),
       async_writes(std::make_unique<detail::AsyncWrites>(options.async_writes_max, log)) {}
 
@@ -244,6 +245,7 @@ Storage& Database::storage() { return *impl_->storage; }
 const Catalog& Database::catalog() const { return impl_->catalog; }
 Clock& Database::clock() const { return impl_->clock; }
 Random& Database::random() const { return impl_->random; }
+const KeyRing* Database::keys() const { return impl_->key_ring.get(); }
 const LogSink& Database::log() const { return impl_->log; }
 std::string_view Database::cursor_key() const { return impl_->cursor_key; }
 

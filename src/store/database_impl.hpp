@@ -25,6 +25,7 @@ struct Database::Impl {
   Clock& clock;
   Random& random;
   LogSink log;
+  std::shared_ptr<const KeyRing> key_ring;
   IdSource ids;
   std::string cursor_key;
   std::unique_ptr<detail::AsyncWrites> async_writes;

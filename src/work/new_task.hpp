@@ -16,6 +16,9 @@ namespace detail {
                                                       bool awaited = false);
 /// `invalid` when it is over max_payload_bytes.
 [[nodiscard]] Result<void> check_payload(const Json& payload);
+/// Writes a task that the principal may change, with what the queue has worked out for it; returns
+/// it as it is stored.
+[[nodiscard]] Result<Task> write_task(Unit& unit, const Task& task);
 /// The task of that kind with that key that has not ended.
 [[nodiscard]] Predicate holds_key(std::string_view kind, std::string_view unique_key);
 

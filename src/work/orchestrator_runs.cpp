@@ -122,6 +122,8 @@ void Orchestrator::Impl::execute(Task task) {
     return;
   }
   task.agent = std::string(agent->agent->name());
+  auto payload = queue.payload(task);
+  if (payload) task.payload = *payload;
   auto session = session_for(task, *agent->agent);
   // Without one the handler is not called.
   Session acting = session ? *session : access.agent(task.tenant, task.agent, "");
@@ -141,6 +143,11 @@ void Orchestrator::Impl::execute(Task task) {
   try {
     if (!session) {
       outcome = bureau::fail(std::move(session).error());
+    } else if (!payload && payload.error().code == Code::not_found) {
+      taken = false;  // another process may have the key
+      run->log(LogLevel::error, payload.error().message);
+    } else if (!payload) {
+      outcome = bureau::fail(std::move(payload).error());
     } else if (!agent->agent->can_process(run->task())) {
       taken = false;
     } else if (auto valid = agent->agent->validate(run->task()); !valid) {
@@ -287,7 +294,8 @@ Result<detail::AttemptEnd> Orchestrator::Impl::record(Run& run, const KindInfo& 
     BUREAU_TRY(const TaskStatus became, queue.fail(task, written.error(), kind.retry));
     return detail::end_of(became);
   }
-  const TaskQueue::Completion done{task.id, task.attempt, *outcome};
+  BUREAU_TRY(Json result, queue.sealed(task, *outcome));
+  const TaskQueue::Completion done{task.id, task.attempt, std::move(result)};
   BUREAU_TRY(const auto lost, queue.complete(std::span(&done, 1)));
   if (lost.empty()) return AttemptEnd::completed;
   // Cancelled meanwhile, or fenced; fail() tells them apart.

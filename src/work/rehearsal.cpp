@@ -35,6 +35,9 @@ Result<std::optional<std::string>> Orchestrator::Impl::rehearse(const Task& task
   if (!session) return std::optional<std::string>();  // it would be refused; it does not diverge
   Task replayed = task;
   ++replayed.attempt;
+  auto payload = queue.payload(task);
+  if (!payload) return std::optional<std::string>(payload.error().message);
+  replayed.payload = std::move(*payload);
   const auto run = std::shared_ptr<Run>(new Run(queue, *session, replayed));
   run->rehearses_ = true;
   Result<Json> outcome = Json();

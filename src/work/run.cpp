@@ -7,6 +7,7 @@
 #include "core/text.hpp"
 #include "store/row_values.hpp"
 #include "work/run_history.hpp"
+#include "work/sealing.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -172,6 +173,7 @@ Result<void> Run::load() {
     BUREAU_TRY(history->steps, detail::steps_of(reader, task_.id));
     return {};
   }));
+  BUREAU_TRY_VOID(detail::open_steps(queue_.database(), history->steps));
   history_ = std::move(history);
   return {};
 }
@@ -264,6 +266,7 @@ RunStep Run::new_step(StepKind kind, std::string_view name) const {
   step.kind = kind;
   step.name = name;
   step.attempt = task_.attempt;
+  step.sealed_with = task_.sealed_with;
   return step;
 }
 
@@ -272,6 +275,7 @@ Result<void> Run::before_end(Transaction& transaction) {
   if (!history_) {  // no read inside a write
     auto history = std::make_unique<History>();
     BUREAU_TRY(history->steps, detail::steps_of(transaction.reader(), task_.id));
+    BUREAU_TRY_VOID(detail::open_steps(queue_.database(), history->steps));
     history_ = std::move(history);
   }
   if (auto whole = check_end(); !whole) return whole;
@@ -420,8 +424,15 @@ Result<void> Run::Turn::put(Transaction& transaction, RunStep& row) const {
     row.finished_at = transaction.now();
     BUREAU_TRY_VOID(run_.forgive(transaction));
   }
-  if (is_recorded_) return detail::replace_step(transaction, step_, row);
-  return detail::insert_step(transaction, row);
+  if (!detail::is_sealed(row)) {
+    if (is_recorded_) return detail::replace_step(transaction, step_, row);
+    return detail::insert_step(transaction, row);
+  }
+  BUREAU_TRY(RunStep sealed, detail::sealed(transaction.database(), row));
+  if (is_recorded_) return detail::replace_step(transaction, step_, sealed);
+  BUREAU_TRY_VOID(detail::insert_step(transaction, sealed));
+  row.id = sealed.id;
+  return {};
 }
 
 void Run::Turn::keep(RunStep row) {

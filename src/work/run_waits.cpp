@@ -9,6 +9,7 @@
 #include "store/row_values.hpp"
 #include "work/new_task.hpp"
 #include "work/run_history.hpp"
+#include "work/sealing.hpp"
 #include "work/task_end.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -101,9 +102,10 @@ Result<void> Run::sleep(Timestamp moment, std::string_view name) {
 
 namespace {
 
-/// The first kept signal of that name that fits; those before it that do not are rejected.
-Result<std::optional<RunSignal>> take_signal(Transaction& tx, const RunStep& step,
-                                             FunctionRef<Result<void>(const Json&)> fits) {
+/// What came with the first kept signal of that name that fits; those before it that do not are
+/// rejected.
+Result<std::optional<Json>> take_signal(Transaction& tx, const RunStep& step,
+                                        FunctionRef<Result<void>(const Json&)> fits) {
   std::vector<RunSignal> kept;
   const Select said =
       select<RunSignal>()
@@ -116,7 +118,12 @@ Result<std::optional<RunSignal>> take_signal(Transaction& tx, const RunStep& ste
   }));
   for (RunSignal& signal : kept) {
     const RunSignal before = signal;
-    const auto good = fits(signal.payload);
+    Json payload = signal.payload;
+    if (signal.sealed_with) {
+      BUREAU_TRY(payload, detail::open_json(tx.database(), signal.tenant, "signal",
+                                            *signal.sealed_with, signal.payload));
+    }
+    const auto good = fits(payload);
     signal.status = good ? SignalStatus::taken : SignalStatus::rejected;
     if (good) {
       signal.position = step.position;
@@ -125,9 +132,10 @@ Result<std::optional<RunSignal>> take_signal(Transaction& tx, const RunStep& ste
     }
     BUREAU_TRY_VOID(tx.replace(table_of<RunSignal>(), detail::RowValues(before).values(),
                                detail::RowValues(signal).values()));
-    if (good) return std::optional<RunSignal>(std::move(signal));
+    if (!good) continue;
+    return std::optional<Json>(std::move(payload));
   }
-  return std::optional<RunSignal>();
+  return std::optional<Json>();
 }
 
 }  // namespace
@@ -146,11 +154,10 @@ Result<std::optional<Json>> Run::wait_for_json(std::string_view name,
   const Timestamp due = row.due_at.value_or(Timestamp::never());
   BUREAU_TRY_VOID(commit(
       [&](Transaction& tx) -> Result<void> {
-        BUREAU_TRY(auto signal, take_signal(tx, row, fits));
-        if (!signal && due > tx.now()) return turn.rest(tx, row, due, 0);
-        row.status = signal ? StepStatus::finished : StepStatus::timed_out;
-        row.result.reset();
-        if (signal) row.result = std::move(signal->payload);
+        BUREAU_TRY(auto payload, take_signal(tx, row, fits));
+        if (!payload && due > tx.now()) return turn.rest(tx, row, due, 0);
+        row.status = payload ? StepStatus::finished : StepStatus::timed_out;
+        row.result = std::move(payload);
         return turn.put(tx, row);
       },
       WhenCancelled::refuse));
@@ -192,7 +199,7 @@ Result<std::optional<Task>> last_in_line(Reader& reader, Id<Task> id) {
 
 /// How it ended; none while it has not, then it is among `waits_for`. A child that is no longer
 /// kept has ended.
-Result<std::optional<Json>> end_of(Transaction& tx, Id<Task> parent, Id<Task> child,
+Result<std::optional<Json>> end_of(Transaction& tx, RunStep& join, Id<Task> parent, Id<Task> child,
                                    std::set<Id<Task>>& waits_for) {
   BUREAU_TRY(auto task, last_in_line(tx.reader(), child));
   Json end = Json::object();
@@ -202,7 +209,9 @@ Result<std::optional<Json>> end_of(Transaction& tx, Id<Task> parent, Id<Task> ch
     return std::optional<Json>(std::move(end));
   }
   if (task->status == TaskStatus::completed) {
-    end.set("result", task->result.value_or(Json()));
+    BUREAU_TRY(Json result, detail::result_of(tx.database(), *task));
+    end.set("result", std::move(result));
+    if (task->sealed_with) join.sealed_with = task->sealed_with;
     return std::optional<Json>(std::move(end));
   }
   if (has_ended(task->status)) {
@@ -242,7 +251,7 @@ detail::ChildEnd child_end(const Json& end) {
 /// Records what `look` finds; when it finds nothing yet, the run rests until `pending` children
 /// have ended.
 Result<Json> Run::await(
-    FunctionRef<Result<std::optional<Json>>(Transaction&, std::int64_t&)> look) {
+    FunctionRef<Result<std::optional<Json>>(Transaction&, RunStep&, std::int64_t&)> look) {
   Turn turn(*this);
   BUREAU_TRY(auto place, turn.begin(StepKind::join, "join"));
   RunStep row = turn.recorded();
@@ -252,7 +261,7 @@ Result<Json> Run::await(
   BUREAU_TRY_VOID(commit(
       [&](Transaction& tx) -> Result<void> {
         std::int64_t pending = 0;
-        BUREAU_TRY(auto found, look(tx, pending));
+        BUREAU_TRY(auto found, look(tx, row, pending));
         if (!found) return turn.rest(tx, row, Timestamp::never(), pending);
         row.status = StepStatus::finished;
         row.result = std::move(*found);
@@ -265,12 +274,12 @@ Result<Json> Run::await(
 }
 
 Result<std::vector<detail::ChildEnd>> Run::await_all(std::span<const Id<Task>> children) {
-  BUREAU_TRY(const Json ends,
-             await([&](Transaction& tx, std::int64_t& pending) -> Result<std::optional<Json>> {
+  BUREAU_TRY(const Json ends, await([&](Transaction& tx, RunStep& join,
+                                        std::int64_t& pending) -> Result<std::optional<Json>> {
                Json all = Json::array();
                std::set<Id<Task>> waits_for;  // each once, however often it is asked for
                for (const Id<Task> child : children) {
-                 BUREAU_TRY(auto end, end_of(tx, task_.id, child, waits_for));
+                 BUREAU_TRY(auto end, end_of(tx, join, task_.id, child, waits_for));
                  all.push_back(std::move(end).value_or(Json()));
                }
                pending = static_cast<std::int64_t>(waits_for.size());
@@ -289,11 +298,11 @@ Result<std::size_t> Run::await_any(std::span<const Id<Task>> children) {
   if (children.empty()) {
     return fail(Code::invalid, "children: the first of none can never end", "children");
   }
-  BUREAU_TRY(const Json first,
-             await([&](Transaction& tx, std::int64_t& pending) -> Result<std::optional<Json>> {
+  BUREAU_TRY(const Json first, await([&](Transaction& tx, RunStep& join,
+                                         std::int64_t& pending) -> Result<std::optional<Json>> {
                for (std::size_t i = 0; i < children.size(); ++i) {
                  std::set<Id<Task>> waits_for;
-                 BUREAU_TRY(const auto end, end_of(tx, task_.id, children[i], waits_for));
+                 BUREAU_TRY(const auto end, end_of(tx, join, task_.id, children[i], waits_for));
                  if (end) return std::optional<Json>(Json(static_cast<std::int64_t>(i)));
                }
                pending = 1;

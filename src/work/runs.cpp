@@ -8,6 +8,7 @@
 #include "store/row_values.hpp"
 #include "work/new_task.hpp"
 #include "work/run_history.hpp"
+#include "work/sealing.hpp"
 #include "work/task_end.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -65,7 +66,6 @@ Result<bool> Runs::signal_json(Id<Task> id, std::string_view name, Json payload,
                                std::optional<std::string> key) const {
   BUREAU_TRY_VOID(check_signal(name, payload));
   return tasks_.rows().scope().write([&](Unit& unit) -> Result<bool> {
-    const Repository<Task> tasks{Scope(unit)};
     BUREAU_TRY(Task task, detail::stored_row(unit, id));
     if (has_ended(task.status)) {
       return fail(Code::conflict,
@@ -78,13 +78,18 @@ Result<bool> Runs::signal_json(Id<Task> id, std::string_view name, Json payload,
     }
     // Whoever may change the task may speak to it.
     if (task.status == TaskStatus::waiting) make_ready(task, unit.now());
-    BUREAU_TRY_VOID(tasks.update(task));
+    BUREAU_TRY_VOID(detail::write_task(unit, task));
     RunSignal signal;
     signal.task = id;
     signal.name = name;
     signal.payload = payload;
     signal.key = key;
     if (const Id<User> user = unit.session().principal().user) signal.sent_by = user;
+    if (task.sealed_with) {
+      signal.sealed_with = task.sealed_with;
+      BUREAU_TRY(signal.payload, detail::seal_json(unit.session().database(), task.tenant, "signal",
+                                                   *task.sealed_with, payload));
+    }
     BUREAU_TRY_VOID(insert_row(unit, std::move(signal)));
     return true;
   });
@@ -153,9 +158,9 @@ Result<Task> go_on(const Scope& scope, Id<Task> id,
     make_ready(task, unit.now());
     task.failures = std::min(task.failures, task.max_attempts - 1);
     task.cancel_requested = false;
-    BUREAU_TRY(task, Repository<Task>{Scope(unit)}.update(std::move(task)));
+    BUREAU_TRY(task, detail::write_task(unit, task));
     BUREAU_TRY_VOID(settle(unit, step, task));
-    return task;
+    return detail::as_seen(unit, std::move(task));
   });
 }
 
@@ -168,6 +173,9 @@ Result<Task> Runs::resolve_step(Id<Task> id, Json result, std::string_view reaso
                  RunStep known = step;
                  known.status = StepStatus::finished;
                  known.result = result;
+                 if (detail::is_sealed(known)) {
+                   BUREAU_TRY(known, detail::sealed(unit.session().database(), known));
+                 }
                  known.error = std::string(reason);
                  known.finished_at = unit.now();
                  return detail::replace_step(unit.transaction(), step, known);
@@ -208,7 +216,6 @@ Result<void> say_again(Transaction& tx, Id<Task> task, std::int64_t position) {
 
 Result<Task> Runs::retry_from(Id<Task> id, std::int64_t position) const {
   return tasks_.rows().scope().write([&](Unit& unit) -> Result<Task> {
-    const Repository<Task> tasks{Scope(unit)};
     BUREAU_TRY(Task task, detail::stored_row(unit, id));
     if (task.status == TaskStatus::running || task.status == TaskStatus::completed ||
         task.status == TaskStatus::cancelled) {
@@ -223,7 +230,7 @@ Result<Task> Runs::retry_from(Id<Task> id, std::int64_t position) const {
     task.failures = 0;
     task.finished_at.reset();
     task.cancel_requested = false;
-    BUREAU_TRY(task, tasks.update(std::move(task)));
+    BUREAU_TRY(task, detail::write_task(unit, task));
     BUREAU_TRY_VOID(unit.transaction().remove(
         select<RunStep>().where(col(&RunStep::task) == id && col(&RunStep::position) >= position)));
     BUREAU_TRY_VOID(say_again(unit.transaction(), id, position));
@@ -231,7 +238,7 @@ Result<Task> Runs::retry_from(Id<Task> id, std::int64_t position) const {
                       steps.back().kind == StepKind::approval &&
                       steps.back().status == StepStatus::open;
     if (asks) BUREAU_TRY_VOID(detail::withdraw_approvals(unit.transaction(), id));
-    return task;
+    return detail::as_seen(unit, std::move(task));
   });
 }
 
@@ -252,6 +259,7 @@ Result<Task> Runs::fork_from(Id<Task> id, std::int64_t position) const {
     options.priority = task.priority;
     Task made = detail::new_task(kind, task.payload, options, unit.now(), {});
     if (const Id<User> user = unit.session().principal().user) made.enqueued_by = user;
+    made.sealed_with = task.sealed_with;
     made.attempt = 1;  // it has something behind it
     BUREAU_TRY(made, tasks.insert(std::move(made)));
     for (const RunStep& step : steps) {

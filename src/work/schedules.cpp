@@ -126,6 +126,13 @@ Result<Schedule> set_status(const Repository<Schedule>& rows, Id<Schedule> id,
 
 Result<Schedule> Schedules::save_json(const NewSchedule& given, const KindInfo& kind,
                                       Json payload) const {
+  if (kind.is_encrypted) {
+    return fail(Code::invalid,
+                fmt::format("kind \"{}\": its payloads are encrypted, and a schedule shows what it "
+                            "enqueues; schedule a kind whose handler enqueues it",
+                            kind.name),
+                "kind");
+  }
   const Schedule wanted = described(given, kind, std::move(payload));
   BUREAU_TRY_VOID(detail::check_schedule(wanted));
   return rows_.rows().scope().write([&](Unit& unit) -> Result<Schedule> {

@@ -111,6 +111,27 @@ Result<void> add_task_policies(Policies& policies) {
   name.check_rule = "enqueued_by = $user";
   name.of = PrincipalKind::user;
   BUREAU_TRY_VOID(policies.add(std::move(name)));
+  // What the queue keeps of a task begins with the queue; one that was forked has an attempt
+  // behind.
+  Policy fresh;
+  fresh.name = "tasks_begin_at_their_beginning";
+  fresh.table = "tasks";
+  fresh.command = Command::insert;
+  fresh.mode = PolicyMode::restrictive;
+  fresh.check_rule = col(&Task::status) <= TaskStatus::ready && col(&Task::attempt) <= 1 &&
+                     col(&Task::failures) == 0 && col(&Task::gate) == Gate::open &&
+                     col(&Task::pending) == 0 && col(&Task::result).is_null() &&
+                     col(&Task::node) == -1 && col(&Task::finished_at).is_null() &&
+                     col(&Task::cancel_requested) == false;
+  BUREAU_TRY_VOID(policies.add(std::move(fresh)));
+  // A run may wait for it, and a worker may be at it.
+  Policy ended;
+  ended.name = "tasks_are_removed_when_they_have_ended";
+  ended.table = "tasks";
+  ended.command = Command::remove;
+  ended.mode = PolicyMode::restrictive;
+  ended.using_rule = col(&Task::status) >= TaskStatus::completed;
+  BUREAU_TRY_VOID(policies.add(std::move(ended)));
   // What an agent enqueues was enqueued by no user, and so runs with an agent's rights.
   for (const Command command : {Command::select, Command::insert}) {
     Policy agents;

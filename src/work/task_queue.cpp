@@ -9,6 +9,7 @@
 #include "core/text.hpp"
 #include "store/row_values.hpp"
 #include "work/claim.hpp"
+#include "work/sealing.hpp"
 #include "work/task_columns.hpp"
 #include "work/task_end.hpp"
 
@@ -258,9 +259,18 @@ Result<std::vector<Id<Task>>> TaskQueue::complete(std::span<const Completion> co
   return lost;
 }
 
+Result<Json> TaskQueue::payload(const Task& task) const {
+  return detail::payload_of(database_, task);
+}
+
+Result<Json> TaskQueue::sealed(const Task& task, const Json& result) const {
+  return detail::sealed_result(database_, task, result);
+}
+
 Result<void> TaskQueue::complete(Transaction& transaction, const Task& task, const Json& result) {
   BUREAU_TRY(auto node, database_.node());
-  BUREAU_TRY(bool done, complete_one(transaction, task.id, task.attempt, node, result.dump()));
+  BUREAU_TRY(const Json stored, sealed(task, result));
+  BUREAU_TRY(bool done, complete_one(transaction, task.id, task.attempt, node, stored.dump()));
   if (done) return {};
   bool cancelled = false;
   BUREAU_TRY_VOID(transaction.reader().find(

@@ -10,6 +10,7 @@
 #include "access/library_rows.hpp"
 #include "work/new_task.hpp"
 #include "work/run_history.hpp"
+#include "work/sealing.hpp"
 #include "work/task_end.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -114,6 +115,13 @@ Task new_task(const KindInfo& kind, Json payload, const EnqueueOptions& options,
   return task;
 }
 
+Result<Task> write_task(Unit& unit, const Task& task) {
+  constexpr std::array<std::string_view, 11> kept{
+      "status",  "failures",    "run_at",     "rank",  "priority",        "gate",
+      "pending", "finished_at", "error_code", "error", "cancel_requested"};
+  return update_working_out(Scope(unit), task, kept);
+}
+
 Predicate holds_key(std::string_view kind, std::string_view unique_key) {
   return col(&Task::kind) == std::string(kind) &&
          col(&Task::unique_key) == std::string(unique_key) &&
@@ -139,9 +147,10 @@ Result<std::optional<Task>> present_with_key(Unit& unit, const KindInfo& kind,
   BUREAU_TRY(auto present, tasks.first(detail::holds_key(kind.name, *options.unique_key)));
   if (present && options.on_conflict == OnConflict::replace &&
       present->status <= TaskStatus::ready) {
-    end(*present, TaskStatus::cancelled, "replaced by a newer task with its key", now);
-    present->error_code = std::string(to_string(Code::cancelled));
-    BUREAU_TRY(const Task ended, tasks.update(std::move(*present)));
+    BUREAU_TRY(Task replaced, detail::stored_row(unit, present->id));
+    end(replaced, TaskStatus::cancelled, "replaced by a newer task with its key", now);
+    replaced.error_code = std::string(to_string(Code::cancelled));
+    BUREAU_TRY(const Task ended, detail::write_task(unit, replaced));
     BUREAU_TRY_VOID(detail::after_end(unit.transaction(), ended));
     return std::optional<Task>();
   }
@@ -173,6 +182,10 @@ Result<std::vector<Task>> detail::enqueue_tasks(const Scope& scope, const KindIn
                             kind.name, who.agent),
                 "run_as");
   }
+  std::optional<std::string> key;
+  if (kind.is_encrypted) {
+    BUREAU_TRY(key, sealing_key(scope.session().database(), kind.name));
+  }
   std::vector<Task> made;
   BUREAU_TRY_VOID(scope.write([&](Unit& unit) -> Result<void> {
     const Repository<Task> tasks{Scope(unit)};
@@ -183,8 +196,13 @@ Result<std::vector<Task>> detail::enqueue_tasks(const Scope& scope, const KindIn
     BUREAU_TRY_VOID(check_deadline(options, unit.now()));
     for (const Json& payload : payloads) {
       rows.push_back(detail::new_task(kind, payload, options, unit.now(), enqueuer));
-      rows.back().parent = parent;
-      rows.back().awaited = awaited;
+      Task& row = rows.back();
+      row.parent = parent;
+      row.awaited = awaited;
+      if (!key) continue;
+      row.sealed_with = key;
+      BUREAU_TRY(row.payload,
+                 seal_json(scope.session().database(), who.tenant, "payload", *key, row.payload));
     }
     if (options.unique_key) {
       BUREAU_TRY(auto present, present_with_key(unit, kind, options));
@@ -232,12 +250,11 @@ void drive_again(Task& task, Timestamp now) {
 Result<Task> change(const Repository<Task>& tasks, Id<Task> id,
                     FunctionRef<Result<void>(Task&, Unit&)> how) {
   return tasks.rows().scope().write([&](Unit& unit) -> Result<Task> {
-    const Repository<Task> inside{Scope(unit)};
-    BUREAU_TRY(Task task, inside.find(id));
+    BUREAU_TRY(Task task, detail::stored_row(unit, id));
     BUREAU_TRY_VOID(how(task, unit));
-    BUREAU_TRY(task, inside.update(std::move(task)));
+    BUREAU_TRY(task, detail::write_task(unit, task));
     if (has_ended(task.status)) BUREAU_TRY_VOID(detail::after_end(unit.transaction(), task));
-    return task;
+    return detail::as_seen(unit, std::move(task));
   });
 }
 
@@ -310,8 +327,19 @@ Result<Task> Tasks::wait(Id<Task> id, Duration timeout) const {
 
 Result<Json> Tasks::result_of(Id<Task> id, Duration timeout) const {
   BUREAU_TRY(const Task task, wait(id, timeout));
-  if (task.status == TaskStatus::completed) return task.result.value_or(Json::object());
+  if (task.status == TaskStatus::completed) {
+    if (!task.result) return Json::object();
+    return detail::result_of(repository_.rows().scope().session().database(), task);
+  }
   return fail(detail::error_of(task.error_code, task.error));
+}
+
+Result<Json> Tasks::payload_of(std::string_view kind, const Task& task) const {
+  if (task.kind == kind) {
+    return detail::payload_of(repository_.rows().scope().session().database(), task);
+  }
+  return fail(Code::invalid, fmt::format("kind: the task is a \"{}\", no \"{}\"", task.kind, kind),
+              "kind");
 }
 
 Result<Task> Tasks::cancel(Id<Task> id, std::string_view reason) const {
@@ -334,7 +362,7 @@ Result<Task> Tasks::snooze(Id<Task> id, Timestamp until) const {
   if (until <= now) {
     return fail(Code::invalid, fmt::format("until: {} is not to come", until.to_string()), "until");
   }
-  return repository_.change(id, [&](Task& task) -> Result<void> {
+  return change(repository_, id, [&](Task& task, Unit&) -> Result<void> {
     if (task.status > TaskStatus::ready) return fail(illegal(task, TaskStatus::scheduled));
     task.status = TaskStatus::scheduled;
     task.run_at = until;
@@ -343,11 +371,24 @@ Result<Task> Tasks::snooze(Id<Task> id, Timestamp until) const {
   });
 }
 
+Result<Task> Tasks::set_priority(Id<Task> id, Priority priority) const {
+  return change(repository_, id, [&](Task& task, Unit&) -> Result<void> {
+    if (has_ended(task.status)) {
+      return fail(Code::conflict,
+                  fmt::format("status: a task that is {} runs no more, whatever its priority",
+                              names<TaskStatus>[static_cast<std::size_t>(task.status)]),
+                  "status");
+    }
+    task.priority = priority;
+    task.rank = task_rank(task.run_at, priority);
+    return {};
+  });
+}
+
 Result<Task> Tasks::redrive(Id<Task> id) const {
-  const Timestamp now = repository_.rows().scope().session().database().clock().now();
-  return repository_.change(id, [&](Task& task) -> Result<void> {
+  return change(repository_, id, [&](Task& task, Unit& unit) -> Result<void> {
     if (task.status != TaskStatus::dead) return fail(illegal(task, TaskStatus::ready));
-    drive_again(task, now);
+    drive_again(task, unit.now());
     return {};
   });
 }
@@ -360,9 +401,10 @@ Result<std::uint64_t> Tasks::redrive_all(const Predicate& where, std::uint64_t l
     dead.order = {{&col(&Task::id).info(), false}};
     dead.limit = limit;
     BUREAU_TRY(auto found, tasks.list(dead));
-    for (Task& task : found) {
+    for (const Task& given_up : found) {
+      BUREAU_TRY(Task task, detail::stored_row(unit, given_up.id));
       drive_again(task, unit.now());
-      BUREAU_TRY_VOID(tasks.update(std::move(task)));
+      BUREAU_TRY_VOID(detail::write_task(unit, task));
     }
     return static_cast<std::uint64_t>(found.size());
   });

@@ -284,3 +284,57 @@ TEST_CASE("A policy may be about agents alone, or users alone; none is about the
   policy.of = PrincipalKind::system;
   CHECK(code_of(policies.add(policy)) == Code::invalid);
 }
+
+TEST_CASE("What the queue keeps of a task is not written through a plain repository") {
+  Desk<add_as_enqueuer> desk(add);
+  const Session boss = desk.as(desk.user("boss", "admin"));
+  const Repository<Task> rows(boss);
+  const Task own = desk.office.find(desk.enqueue(boss));
+  const Timestamp later = desk.office.clock.now() + std::chrono::hours(1);
+  for (const auto& change : std::initializer_list<std::function<void(Task&)>>{
+           [](Task& t) { t.status = TaskStatus::completed; },
+           [](Task& t) { t.attempt = 9; },
+           [](Task& t) { t.result = Json(1); },
+           [](Task& t) { t.failures = 1; },
+           [&](Task& t) { t.run_at = later; },
+           [](Task& t) { t.rank = 0; },
+           [](Task& t) { t.priority = Priority::urgent; },
+           [](Task& t) { t.gate = Gate::closed; },
+           [](Task& t) { t.pending = 1; },
+           [](Task& t) { t.awaited = true; },
+           [](Task& t) { t.cancel_requested = true; },
+           [](Task& t) { t.node = 3; },
+           [](Task& t) { t.generation = 3; },
+           [](Task& t) { t.agent = "mallory"; },
+           [](Task& t) { t.error = "forged"; },
+           [](Task& t) { t.error_code = "dead"; },
+           [&](Task& t) { t.started_at = later; },
+           [&](Task& t) { t.finished_at = later; },
+           [](Task& t) { t.progress = 1; },
+           [](Task& t) { t.progress_note = "forged"; },
+           [](Task& t) { t.sealed_with = "k"; }}) {
+    Task changed = own;
+    change(changed);
+    CHECK(code_of(rows.update(changed)) == Code::invalid);
+  }
+  for (const auto& change : std::initializer_list<std::function<void(Task&)>>{
+           [](Task& t) { t.status = TaskStatus::dead; }, [](Task& t) { t.attempt = 2; },
+           [](Task& t) { t.result = Json(1); }, [](Task& t) { t.gate = Gate::closed; },
+           [](Task& t) { t.cancel_requested = true; }, [](Task& t) { t.node = 3; }}) {
+    Task forged = own;
+    forged.id = {};
+    change(forged);
+    CHECK(code_of(rows.insert(forged)) == Code::forbidden);
+  }
+  CHECK(code_of(rows.remove(own.id)) == Code::forbidden);
+  CHECK(desk.office.find(own.id).version == own.version);
+  // What is a host's to change changes, and the queue's own calls do the rest.
+  Task moved = own;
+  moved.deadline = later;
+  CHECK(must(rows.update(moved)).deadline == later);
+  CHECK(must(Tasks(boss).set_priority(own.id, Priority::urgent)).rank < own.rank);
+  CHECK(must(Tasks(boss).snooze(own.id, later)).status == TaskStatus::scheduled);
+  CHECK(must(Tasks(boss).cancel(own.id, "no")).status == TaskStatus::cancelled);
+  CHECK(code_of(Tasks(boss).set_priority(own.id, Priority::low)) == Code::conflict);
+  must(rows.remove(own.id));
+}

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "bureau/core/key_ring.hpp"
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
@@ -34,12 +35,14 @@ Code code_of(const R& result) {
 
 /// One process's view of a storage: what a program has after it opened an office.
 struct Process {
-  Process(std::shared_ptr<Storage> storage, Clock& clock, Random& random, LogSink log = {}) {
+  Process(std::shared_ptr<Storage> storage, Clock& clock, Random& random, LogSink log = {},
+          std::shared_ptr<const KeyRing> keys = {}) {
     DatabaseOptions options;
     options.storage = std::move(storage);
     options.clock = &clock;
     options.random = &random;
     options.log = std::move(log);
+    options.keys = std::move(keys);
     must(Access::add_tables(options.catalog));
     must(add_task_tables(options.catalog));
     must(add_network_tables(options.catalog));

@@ -18,6 +18,7 @@
 BUREAU_BEGIN_NAMESPACE
 
 class Database;
+class KeyRing;
 class PrometheusText;
 namespace detail {
 struct AsyncWriteJob;
@@ -79,6 +80,7 @@ struct DatabaseOptions {
   Clock* clock = nullptr;            ///< not owned; null: Clock::system()
   Random* random = nullptr;          ///< not owned; null: Random::system()
   LogSink log;
+  std::shared_ptr<const KeyRing> keys = {};  ///< of what rests encrypted; null: nothing does
   std::size_t async_writes_max = 65'536;  ///< that wait at a time; a further one is `busy`
 };
 
@@ -132,6 +134,8 @@ class Database {
   [[nodiscard]] const Catalog& catalog() const;
   [[nodiscard]] Clock& clock() const;
   [[nodiscard]] Random& random() const;
+  /// Null when the program was given none.
+  [[nodiscard]] const KeyRing* keys() const;
   [[nodiscard]] const LogSink& log() const;
   /// A key of 32 bytes that this database keeps, for authenticating cursors.
   [[nodiscard]] std::string_view cursor_key() const;

@@ -243,7 +243,7 @@ class Run {
   Result<std::vector<detail::ChildEnd>> await_all(std::span<const Id<Task>> children);
   Result<std::size_t> await_any(std::span<const Id<Task>> children);
   Result<Json> await(
-      FunctionRef<Result<std::optional<Json>>(Transaction&, std::int64_t& pending)> look);
+      FunctionRef<Result<std::optional<Json>>(Transaction&, RunStep&, std::int64_t& pending)> look);
   Result<void> hand_over(const KindInfo& kind, const Json& payload, const EnqueueOptions& options);
 
   Result<void> load();

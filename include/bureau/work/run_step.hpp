@@ -42,6 +42,7 @@ struct RunStep {
   std::string name;
   StepStatus status = StepStatus::finished;
   std::optional<Json> result;
+  std::optional<std::string> sealed_with;  ///< as Task::sealed_with, of the result
   std::optional<std::string> error_code, error;
   std::int64_t attempt = 0;         ///< the task's, that recorded it
   std::optional<Timestamp> due_at;  ///< when a wait ends without what it waits for
@@ -64,6 +65,7 @@ struct RunSignal {
   Id<Task> task;
   std::string name;
   Json payload;
+  std::optional<std::string> sealed_with;  ///< as Task::sealed_with
   std::optional<std::string> key;  ///< of a task's signals with one key only the first is kept
   std::optional<Id<User>> sent_by;
   SignalStatus status = SignalStatus::kept;
@@ -78,16 +80,19 @@ inline constexpr auto schema<RunStep> = table(
     column("tenant", &RunStep::tenant), column("task", &RunStep::task),
     column("position", &RunStep::position), column("kind", &RunStep::kind),
     column("name", &RunStep::name, max_length(100)), column("status", &RunStep::status),
-    column("result", &RunStep::result), column("error_code", &RunStep::error_code),
-    column("error", &RunStep::error, max_length(4000)), column("attempt", &RunStep::attempt),
-    column("due_at", &RunStep::due_at), column("created_at", &RunStep::created_at),
-    column("finished_at", &RunStep::finished_at), unique_index("position", "task", "position"));
+    column("result", &RunStep::result),
+    column("sealed_with", &RunStep::sealed_with, max_length(64)),
+    column("error_code", &RunStep::error_code), column("error", &RunStep::error, max_length(4000)),
+    column("attempt", &RunStep::attempt), column("due_at", &RunStep::due_at),
+    column("created_at", &RunStep::created_at), column("finished_at", &RunStep::finished_at),
+    unique_index("position", "task", "position"));
 
 template <>
 inline constexpr auto schema<RunSignal> =
     table("run_signals", "sig", journal::after, column("id", &RunSignal::id),
           column("tenant", &RunSignal::tenant), column("task", &RunSignal::task),
           column("name", &RunSignal::name, max_length(100)), column("payload", &RunSignal::payload),
+          column("sealed_with", &RunSignal::sealed_with, max_length(64)),
           column("key", &RunSignal::key, max_length(200)), column("sent_by", &RunSignal::sent_by),
           column("status", &RunSignal::status), column("position", &RunSignal::position),
           column("error", &RunSignal::error, max_length(1000)),

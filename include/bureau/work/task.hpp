@@ -93,7 +93,8 @@ enum class Gate {
 template <>
 inline constexpr auto names<Gate> = enum_names("open", "closed", "admitted");
 
-/// One durable unit of work.
+/// One durable unit of work. What the queue keeps of it (all that is declared immutable below) is
+/// changed by Tasks, Runs and the queue alone, never by a principal's plain update.
 struct Task {
   Id<Task> id;
   Id<Tenant> tenant;
@@ -103,8 +104,9 @@ struct Task {
   Priority priority = Priority::normal;
   Effect effect = Effect::pure;
   RunAs run_as = RunAs::agent;
-  Json payload;
-  std::optional<Json> result;
+  Json payload;                ///< sealed when sealed_with is set: Tasks::payload() opens it
+  std::optional<Json> result;  ///< the same
+  std::optional<std::string> sealed_with;  ///< the name of a key of the program's KeyRing
   std::int64_t attempt = 0;  ///< of the run now, or of the last; the fence of its commit
   std::int64_t max_attempts = 1;
   /// Attempts that failed, or whose worker died, since it was enqueued or driven again, or since a
@@ -142,43 +144,48 @@ struct Task {
 inline constexpr std::uint32_t max_payload_bytes = 1 << 20;
 
 template <>
-inline constexpr auto schema<Task> =
-    table("tasks", "tsk", journal::after, column("id", &Task::id), column("tenant", &Task::tenant),
-          column("queue", &Task::queue, max_length(64)),
-          column("kind", &Task::kind, max_length(64), immutable), column("status", &Task::status),
-          column("priority", &Task::priority), column("effect", &Task::effect, immutable),
-          column("run_as", &Task::run_as, immutable), column("payload", &Task::payload, immutable),
-          column("result", &Task::result), column("attempt", &Task::attempt),
-          column("max_attempts", &Task::max_attempts), column("failures", &Task::failures),
-          column("run_at", &Task::run_at), column("deadline", &Task::deadline),
-          column("rank", &Task::rank), column("time_limit", &Task::time_limit),
-          column("unique_key", &Task::unique_key, max_length(200)),
-          column("flow_key", &Task::flow_key, max_length(200), immutable),
-          column("gate", &Task::gate), column("enqueued_by", &Task::enqueued_by, immutable),
-          column("parent", &Task::parent, immutable), column("awaited", &Task::awaited),
-          column("pending", &Task::pending), column("error_code", &Task::error_code),
-          column("error", &Task::error, max_length(4000)),
-          column("cancel_requested", &Task::cancel_requested), column("progress", &Task::progress),
-          column("progress_note", &Task::progress_note, max_length(500)),
-          column("node", &Task::node), column("generation", &Task::generation),
-          column("agent", &Task::agent, max_length(100)), column("started_at", &Task::started_at),
-          column("finished_at", &Task::finished_at), column("version", &Task::version),
-          column("created_at", &Task::created_at), column("updated_at", &Task::updated_at),
-          index("ready", "queue", "tenant", "kind", "rank")
-              .where("status = \"ready\" and gate != \"closed\""),
-          index("held", "tenant", "flow_key", "queue", "kind", "rank")
-              .where("status = \"ready\" and gate = \"closed\""),
-          index("deadline", "deadline").where("deadline is not null and status <= \"ready\""),
-          index("scheduled", "run_at").where("status = \"scheduled\""),
-          index("waiting", "run_at").where("status = \"waiting\""),
-          index("children", "parent").where("parent is not null and status < \"completed\""),
-          index("running", "tenant", "flow_key", "queue", "kind").where("status = \"running\""),
-          index("in_doubt", "kind", "error_code").where("status = \"in_doubt\""),
-          index("dead", "kind", "error_code").where("status = \"dead\""),
-          unique_index("unique_key", "tenant", "kind", "unique_key")
-              .where("unique_key is not null and status < \"completed\""),
-          index("completed_key", "tenant", "kind", "unique_key")
-              .where("unique_key is not null and status = \"completed\""));
+inline constexpr auto schema<Task> = table(
+    "tasks", "tsk", journal::after, column("id", &Task::id), column("tenant", &Task::tenant),
+    column("queue", &Task::queue, max_length(64)),
+    column("kind", &Task::kind, max_length(64), immutable),
+    column("status", &Task::status, immutable), column("priority", &Task::priority, immutable),
+    column("effect", &Task::effect, immutable), column("run_as", &Task::run_as, immutable),
+    column("payload", &Task::payload, immutable), column("result", &Task::result, immutable),
+    column("sealed_with", &Task::sealed_with, max_length(64), immutable),
+    column("attempt", &Task::attempt, immutable), column("max_attempts", &Task::max_attempts),
+    column("failures", &Task::failures, immutable), column("run_at", &Task::run_at, immutable),
+    column("deadline", &Task::deadline), column("rank", &Task::rank, immutable),
+    column("time_limit", &Task::time_limit),
+    column("unique_key", &Task::unique_key, max_length(200)),
+    column("flow_key", &Task::flow_key, max_length(200), immutable),
+    column("gate", &Task::gate, immutable), column("enqueued_by", &Task::enqueued_by, immutable),
+    column("parent", &Task::parent, immutable), column("awaited", &Task::awaited, immutable),
+    column("pending", &Task::pending, immutable),
+    column("error_code", &Task::error_code, immutable),
+    column("error", &Task::error, max_length(4000), immutable),
+    column("cancel_requested", &Task::cancel_requested, immutable),
+    column("progress", &Task::progress, immutable),
+    column("progress_note", &Task::progress_note, max_length(500), immutable),
+    column("node", &Task::node, immutable), column("generation", &Task::generation, immutable),
+    column("agent", &Task::agent, max_length(100), immutable),
+    column("started_at", &Task::started_at, immutable),
+    column("finished_at", &Task::finished_at, immutable), column("version", &Task::version),
+    column("created_at", &Task::created_at), column("updated_at", &Task::updated_at),
+    index("ready", "queue", "tenant", "kind", "rank")
+        .where("status = \"ready\" and gate != \"closed\""),
+    index("held", "tenant", "flow_key", "queue", "kind", "rank")
+        .where("status = \"ready\" and gate = \"closed\""),
+    index("deadline", "deadline").where("deadline is not null and status <= \"ready\""),
+    index("scheduled", "run_at").where("status = \"scheduled\""),
+    index("waiting", "run_at").where("status = \"waiting\""),
+    index("children", "parent").where("parent is not null and status < \"completed\""),
+    index("running", "tenant", "flow_key", "queue", "kind").where("status = \"running\""),
+    index("in_doubt", "kind", "error_code").where("status = \"in_doubt\""),
+    index("dead", "kind", "error_code").where("status = \"dead\""),
+    unique_index("unique_key", "tenant", "kind", "unique_key")
+        .where("unique_key is not null and status < \"completed\""),
+    index("completed_key", "tenant", "kind", "unique_key")
+        .where("unique_key is not null and status = \"completed\""));
 
 BUREAU_END_NAMESPACE
 

@@ -104,6 +104,8 @@ struct KindInfo {
   std::string_view queue = "default";
   Duration time_limit = std::chrono::minutes(2);  ///< of one attempt
   RunAs run_as = RunAs::agent;
+  /// Its payload, its result and what its steps give rest encrypted in the database.
+  bool is_encrypted = false;
 };
 
 /// Empty when the kind keeps the rules, else what is wrong: also for kinds that come from data.
@@ -128,6 +130,13 @@ template <Recorded Payload, Recorded Output>
 struct TaskKind : KindInfo {
   using PayloadType = Payload;
   using ResultType = Output;
+
+  /// The same kind, whose tasks rest encrypted with the program's key (EngineOptions::keys).
+  [[nodiscard]] consteval TaskKind encrypted() const {
+    TaskKind kind = *this;
+    kind.is_encrypted = true;
+    return kind;
+  }
 };
 
 /// inline constexpr auto triage =

@@ -45,6 +45,11 @@ class TaskQueue {
   /// `limit` of each. Returns how many.
   Result<std::uint64_t> promote(std::uint64_t limit = 1000);
 
+  /// What rests encrypted of a claimed task, opened; errors as Tasks::payload().
+  Result<Json> payload(const Task& task) const;
+  /// Its result as it is to rest: what a Completion of it takes.
+  Result<Json> sealed(const Task& task, const Json& result) const;
+
   struct Completion {
     Id<Task> task;
     std::int64_t attempt = 0;

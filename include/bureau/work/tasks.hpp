@@ -74,12 +74,23 @@ class Tasks {
     return record_from_json<Output>(result);
   }
 
+  /// The payload of a task of that kind; what rests encrypted is opened. `invalid` when it is of
+  /// another kind, `not_found` when this program lacks the key, `corrupt` when it does not open.
+  template <class Payload, class Output>
+  Result<Payload> payload(const TaskKind<Payload, Output>& kind, const Task& task) const {
+    BUREAU_TRY(const Json opened, payload_of(kind.name, task));
+    return record_from_json<Payload>(opened);
+  }
+
   /// Ends a task that has not ended. One that runs is asked to stop: it is cancelled when its
   /// handler returns, and its effects are not made. `conflict` when it has ended.
   Result<Task> cancel(Id<Task> id, std::string_view reason) const;
   /// Lets a task that has not begun rest until then. `conflict` when it has begun or ended,
   /// `invalid` for a moment that is not to come.
   Result<Task> snooze(Id<Task> id, Timestamp until) const;
+  /// Gives a task that has not ended another priority, from its next attempt on. `conflict` when it
+  /// has ended.
+  Result<Task> set_priority(Id<Task> id, Priority priority) const;
   /// Drives a dead task again, with its attempts counted anew. `conflict` unless it is dead.
   Result<Task> redrive(Id<Task> id) const;
   /// The same for the dead ones for which `where` holds, the oldest first, all or none; returns how
@@ -93,6 +104,7 @@ class Tasks {
 
  private:
   Result<Json> result_of(Id<Task> id, Duration timeout) const;
+  Result<Json> payload_of(std::string_view kind, const Task& task) const;
   Repository<Task> repository_;
 };
 
