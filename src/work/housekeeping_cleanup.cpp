@@ -9,6 +9,7 @@
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/task.hpp"
 #include "work/housekeeping_jobs.hpp"
+#include "work/task_end.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
@@ -179,16 +180,6 @@ Result<std::vector<std::int64_t>> going(Reader& reader, const Removal& removal,
   return out;
 }
 
-/// What belongs to tasks goes with them.
-Result<void> remove_parts(Transaction& tx, const std::vector<std::int64_t>& ids) {
-  std::vector<Id<Task>> tasks;
-  for (const std::int64_t id : ids) tasks.emplace_back(id);
-  BUREAU_TRY_VOID(tx.remove(select<RunStep>().where(col(&RunStep::task).in(tasks))));
-  BUREAU_TRY_VOID(tx.remove(select<RunSignal>().where(col(&RunSignal::task).in(tasks))));
-  BUREAU_TRY_VOID(tx.remove(select<Approval>().where(col(&Approval::task).in(tasks))));
-  return {};
-}
-
 }  // namespace
 
 std::int64_t fewest_days(const CleanupPayload& payload) {
@@ -229,7 +220,9 @@ Result<std::int64_t> remove_old(Database& database, const Attribution& attributi
       BUREAU_TRY(const auto gone, going(tx.reader(), removal, ids));
       went = 0;
       if (gone.empty()) return {};
-      if (&removal.table == &table_of<Task>()) BUREAU_TRY_VOID(remove_parts(tx, gone));
+      if (&removal.table == &table_of<Task>()) {
+        BUREAU_TRY_VOID(remove_parts(tx, std::vector<Id<Task>>(gone.begin(), gone.end())));
+      }
       BUREAU_TRY(went, tx.remove({&removal.table, id_is_one_of(removal.table, gone)}));
       return {};
     }));

@@ -115,6 +115,14 @@ Result<void> insert_step(Transaction& transaction, RunStep& step) {
 }
 
 Result<void> replace_step(Transaction& transaction, const RunStep& before, const RunStep& after) {
+  if (before.status != after.status && !may_become(before.status, after.status)) {
+    const auto& states = names<StepStatus>;
+    return fail(Code::conflict,
+                fmt::format("status: a step that is {} cannot become {}",
+                            states[static_cast<std::size_t>(before.status)],
+                            states[static_cast<std::size_t>(after.status)]),
+                "status");
+  }
   return transaction.replace(table_of<RunStep>(), RowValues(before).values(),
                              RowValues(after).values());
 }

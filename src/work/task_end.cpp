@@ -114,6 +114,14 @@ Result<void> withdraw_approvals(Transaction& tx, Id<Task> task) {
   return {};
 }
 
+Result<void> remove_parts(Transaction& tx, std::span<const Id<Task>> tasks) {
+  const std::vector<Id<Task>> all(tasks.begin(), tasks.end());
+  BUREAU_TRY_VOID(tx.remove(select<RunStep>().where(col(&RunStep::task).in(all))));
+  BUREAU_TRY_VOID(tx.remove(select<RunSignal>().where(col(&RunSignal::task).in(all))));
+  BUREAU_TRY_VOID(tx.remove(select<Approval>().where(col(&Approval::task).in(all))));
+  return {};
+}
+
 Result<void> lease_ended(Transaction& tx, const Task& task) {
   if (task.gate != Gate::admitted || !task.flow_key) return {};
   return admit_next(tx.unjournalled(), task.tenant, *task.flow_key);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "bureau/store/database.hpp"
 #include "bureau/work/task.hpp"
 
@@ -28,6 +30,9 @@ namespace detail {
 
 /// Makes a run that rests ready, if it rests.
 [[nodiscard]] Result<void> wake(Transaction& transaction, Id<Task> task);
+
+/// What belongs to tasks that are removed, to go with them.
+[[nodiscard]] Result<void> remove_parts(Transaction& tx, std::span<const Id<Task>> tasks);
 
 }  // namespace detail
 BUREAU_END_NAMESPACE

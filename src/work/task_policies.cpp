@@ -124,14 +124,14 @@ Result<void> add_task_policies(Policies& policies) {
                      col(&Task::node) == -1 && col(&Task::finished_at).is_null() &&
                      col(&Task::cancel_requested) == false;
   BUREAU_TRY_VOID(policies.add(std::move(fresh)));
-  // A run may wait for it, and a worker may be at it.
-  Policy ended;
-  ended.name = "tasks_are_removed_when_they_have_ended";
-  ended.table = "tasks";
-  ended.command = Command::remove;
-  ended.mode = PolicyMode::restrictive;
-  ended.using_rule = col(&Task::status) >= TaskStatus::completed;
-  BUREAU_TRY_VOID(policies.add(std::move(ended)));
+  // What it remembers goes with it, and a run may wait for it: Tasks::remove() sees to both.
+  Policy whole;
+  whole.name = "tasks_are_removed_whole";
+  whole.table = "tasks";
+  whole.command = Command::remove;
+  whole.mode = PolicyMode::restrictive;
+  whole.using_rule = Predicate::never();
+  BUREAU_TRY_VOID(policies.add(std::move(whole)));
   // What an agent enqueues was enqueued by no user, and so runs with an agent's rights.
   for (const Command command : {Command::select, Command::insert}) {
     Policy agents;

@@ -410,6 +410,31 @@ Result<std::uint64_t> Tasks::redrive_all(const Predicate& where, std::uint64_t l
   });
 }
 
+Result<void> Tasks::remove(Id<Task> id) const {
+  return repository_.rows().scope().write([&](Unit& unit) -> Result<void> {
+    Transaction& tx = unit.transaction();
+    BUREAU_TRY(const Task task, detail::stored_row(unit, id));
+    std::optional<Task> parent;
+    if (task.parent) {
+      BUREAU_TRY(parent, detail::find_row(tx.reader(), *task.parent));
+    }
+    if (!has_ended(task.status) || (parent && !has_ended(parent->status))) {
+      const bool own = !has_ended(task.status);
+      return fail(
+          Code::conflict,
+          fmt::format(
+              "status: {} {}; only what has ended is removed",
+              own ? "the task is" : "the run that spawned it is",
+              names<TaskStatus>[static_cast<std::size_t>(own ? task.status : parent->status)]),
+          "status");
+    }
+    BUREAU_TRY_VOID(detail::write_task(unit, task));  // whoever may change it may remove it
+    BUREAU_TRY_VOID(detail::remove_parts(tx, std::span(&id, 1)));
+    BUREAU_TRY_VOID(tx.remove(select<Task>().where(col(&Task::id) == id)));
+    return {};
+  });
+}
+
 Result<Task> Tasks::resolve(Id<Task> id, TaskStatus outcome, std::string_view reason) const {
   return change(repository_, id, [&](Task& task, Unit& unit) -> Result<void> {
     if (task.status != TaskStatus::in_doubt || !may_become(task.status, outcome)) {

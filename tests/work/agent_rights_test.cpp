@@ -336,5 +336,7 @@ TEST_CASE("What the queue keeps of a task is not written through a plain reposit
   CHECK(must(Tasks(boss).snooze(own.id, later)).status == TaskStatus::scheduled);
   CHECK(must(Tasks(boss).cancel(own.id, "no")).status == TaskStatus::cancelled);
   CHECK(code_of(Tasks(boss).set_priority(own.id, Priority::low)) == Code::conflict);
-  must(rows.remove(own.id));
+  CHECK(code_of(rows.remove(own.id)) == Code::forbidden);
+  must(Tasks(boss).remove(own.id));
+  CHECK(must(Tasks(boss).count()) == 0);
 }

@@ -6,28 +6,53 @@
 #include <string>
 
 #include "bureau/work/flow.hpp"
+#include "bureau/work/run_step.hpp"
 
 using namespace bureau;
 
-TEST_CASE("docs/tasks.md shows the edges that the code knows, and no others") {
-  std::ifstream file(std::string(BUREAU_SOURCE_DIR) + "/docs/tasks.md");
+namespace {
+
+std::string text_of(const char* page) {
+  std::ifstream file(std::string(BUREAU_SOURCE_DIR) + "/docs/" + page);
   REQUIRE(file.good());
-  std::set<std::string> shown;
-  for (std::string line; std::getline(file, line);) {
-    const auto arrow = line.find(" -> ");
-    if (arrow == std::string::npos) continue;
-    std::istringstream targets(line.substr(arrow + 4));
-    for (std::string target; targets >> target;) {
-      if (target.back() == ',') target.pop_back();
-      shown.insert(line.substr(0, arrow) + " " + target);
-    }
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// The picture of a table of transitions, in the language of Mermaid: `begins` are the states in
+/// which a row is made; those that nothing leaves are ends.
+template <class Status, class Edges>
+std::string picture(std::initializer_list<Status> begins, const Edges& edges) {
+  const auto name = [](Status status) {
+    return std::string(names<Status>[static_cast<std::size_t>(status)]);
+  };
+  std::string out = "```mermaid\nstateDiagram-v2\n";
+  for (const Status begin : begins) out += "  [*] --> " + name(begin) + "\n";
+  std::set<Status> left, met(begins);
+  for (const auto& edge : edges) {
+    out += "  " + name(edge.from) + " --> " + name(edge.to) + "\n";
+    left.insert(edge.from);
+    met.insert(edge.to);
   }
-  std::set<std::string> known;
-  for (const auto& edge : task_transitions) {
-    known.insert(std::string(names<TaskStatus>[static_cast<std::size_t>(edge.from)]) + " " +
-                 std::string(names<TaskStatus>[static_cast<std::size_t>(edge.to)]));
+  for (const Status status : met) {
+    if (!left.contains(status)) out += "  " + name(status) + " --> [*]\n";
   }
-  CHECK(shown == known);
+  return out + "```\n";
+}
+
+void check_picture(const char* page, const std::string& wanted) {
+  INFO(page, " must hold:\n", wanted);
+  CHECK(text_of(page).find(wanted) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("The pictures of a task's and a step's life are made from the tables that decide") {
+  check_picture("tasks.md", picture({TaskStatus::ready, TaskStatus::scheduled}, task_transitions));
+  check_picture("runs.md", picture({StepStatus::open, StepStatus::finished, StepStatus::failed,
+                                    StepStatus::timed_out},
+                                   step_transitions));
 }
 
 TEST_CASE("Names and numbers that reach the disk are frozen") {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 
@@ -30,6 +31,22 @@ enum class StepStatus {
 };
 template <>
 inline constexpr auto names<StepStatus> = enum_names("open", "finished", "failed", "timed_out");
+
+struct StepTransition {
+  StepStatus from;
+  StepStatus to;
+};
+/// What becomes of a step that is open; the others stay as they are (docs/runs.md has the picture).
+inline constexpr std::array step_transitions{
+    StepTransition{StepStatus::open, StepStatus::finished},
+    StepTransition{StepStatus::open, StepStatus::timed_out},
+};
+[[nodiscard]] constexpr bool may_become(StepStatus from, StepStatus to) {
+  for (const auto& t : step_transitions) {
+    if (t.from == from && t.to == to) return true;
+  }
+  return false;
+}
 
 /// What a run remembers of one of its steps: a finished one is not executed again, its result is
 /// given instead.
