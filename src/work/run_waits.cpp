@@ -168,14 +168,14 @@ Result<std::optional<Json>> Run::wait_for_json(std::string_view name,
 
 // Children -------------------------------------------------------------------------------------
 
-Result<Id<Task>> Run::spawn_json(const KindInfo& kind, Json payload,
-                                 const EnqueueOptions& options) {
+Result<Id<Task>> Run::spawn_json(const KindInfo& kind, Json payload, const EnqueueOptions& options,
+                                 std::string_view name) {
   if (options.unique_key) {
     return fail(Code::invalid, "unique_key: a child has none; the run spawns it once",
                 "unique_key");
   }
   Turn turn(*this);
-  BUREAU_TRY(auto place, turn.begin(StepKind::spawn, kind.name));
+  BUREAU_TRY(auto place, turn.begin(StepKind::spawn, name.empty() ? kind.name : name));
   if (place == Turn::Place::recorded) return turn.replayed<Result<Id<Task>>>();
   const auto enqueue = [&](Unit& unit) -> Result<Id<Task>> {
     BUREAU_TRY(auto made, detail::enqueue_tasks(Scope(unit), kind, {payload}, options, task_.id));
@@ -251,9 +251,10 @@ detail::ChildEnd child_end(const Json& end) {
 /// Records what `look` finds; when it finds nothing yet, the run rests until `pending` children
 /// have ended.
 Result<Json> Run::await(
+    std::string_view name,
     FunctionRef<Result<std::optional<Json>>(Transaction&, RunStep&, std::int64_t&)> look) {
   Turn turn(*this);
-  BUREAU_TRY(auto place, turn.begin(StepKind::join, "join"));
+  BUREAU_TRY(auto place, turn.begin(StepKind::join, name));
   RunStep row = turn.recorded();
   if (place == Turn::Place::recorded && row.status != StepStatus::open) {
     return row.result.value_or(Json());
@@ -273,18 +274,22 @@ Result<Json> Run::await(
   return row.result.value_or(Json());
 }
 
-Result<std::vector<detail::ChildEnd>> Run::await_all(std::span<const Id<Task>> children) {
-  BUREAU_TRY(const Json ends, await([&](Transaction& tx, RunStep& join,
-                                        std::int64_t& pending) -> Result<std::optional<Json>> {
-               Json all = Json::array();
-               std::set<Id<Task>> waits_for;  // each once, however often it is asked for
-               for (const Id<Task> child : children) {
-                 BUREAU_TRY(auto end, end_of(tx, join, task_.id, child, waits_for));
-                 all.push_back(std::move(end).value_or(Json()));
-               }
-               pending = static_cast<std::int64_t>(waits_for.size());
-               return pending > 0 ? std::optional<Json>() : std::optional<Json>(std::move(all));
-             }));
+Result<std::vector<detail::ChildEnd>> Run::await_all(std::span<const Id<Task>> children,
+                                                     std::string_view name) {
+  BUREAU_TRY(const Json ends,
+             await(name,
+                   [&](Transaction& tx, RunStep& join,
+                       std::int64_t& pending) -> Result<std::optional<Json>> {
+                     Json all = Json::array();
+                     std::set<Id<Task>> waits_for;  // each once, however often it is asked for
+                     for (const Id<Task> child : children) {
+                       BUREAU_TRY(auto end, end_of(tx, join, task_.id, child, waits_for));
+                       all.push_back(std::move(end).value_or(Json()));
+                     }
+                     pending = static_cast<std::int64_t>(waits_for.size());
+                     return pending > 0 ? std::optional<Json>()
+                                        : std::optional<Json>(std::move(all));
+                   }));
   std::vector<detail::ChildEnd> out;
   const Json::Array* list = ends.as_array();
   if (list == nullptr || list->size() != children.size()) {
@@ -294,20 +299,37 @@ Result<std::vector<detail::ChildEnd>> Run::await_all(std::span<const Id<Task>> c
   return out;
 }
 
-Result<std::size_t> Run::await_any(std::span<const Id<Task>> children) {
+Result<std::vector<Result<Json>>> Run::join_all_json(const std::vector<Id<Task>>& children,
+                                                     std::string_view name) {
+  BUREAU_TRY(auto ends, await_all(children, name));
+  std::vector<Result<Json>> out;
+  for (detail::ChildEnd& end : ends) {
+    if (end.error) {
+      out.emplace_back(fail(std::move(*end.error)));
+    } else {
+      out.emplace_back(std::move(end.result));
+    }
+  }
+  return out;
+}
+
+Result<std::size_t> Run::await_any(std::span<const Id<Task>> children, std::string_view name) {
   if (children.empty()) {
     return fail(Code::invalid, "children: the first of none can never end", "children");
   }
-  BUREAU_TRY(const Json first, await([&](Transaction& tx, RunStep& join,
-                                         std::int64_t& pending) -> Result<std::optional<Json>> {
-               for (std::size_t i = 0; i < children.size(); ++i) {
-                 std::set<Id<Task>> waits_for;
-                 BUREAU_TRY(const auto end, end_of(tx, join, task_.id, children[i], waits_for));
-                 if (end) return std::optional<Json>(Json(static_cast<std::int64_t>(i)));
-               }
-               pending = 1;
-               return std::optional<Json>();
-             }));
+  BUREAU_TRY(const Json first,
+             await(name,
+                   [&](Transaction& tx, RunStep& join,
+                       std::int64_t& pending) -> Result<std::optional<Json>> {
+                     for (std::size_t i = 0; i < children.size(); ++i) {
+                       std::set<Id<Task>> waits_for;
+                       BUREAU_TRY(const auto end,
+                                  end_of(tx, join, task_.id, children[i], waits_for));
+                       if (end) return std::optional<Json>(Json(static_cast<std::int64_t>(i)));
+                     }
+                     pending = 1;
+                     return std::optional<Json>();
+                   }));
   const std::int64_t* index = first.as_int();
   if (index == nullptr || static_cast<std::size_t>(*index) >= children.size()) {
     return fail(diverged("it joined other children when this was recorded"));

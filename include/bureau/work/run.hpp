@@ -175,8 +175,9 @@ class Run {
     BUREAU_TRY(auto made, spawn_json(kind, record_to_json(payload), options));
     return Child<Output>{made};
   }
+  /// The same with a payload that is JSON already; `name` is the step's, the kind's when empty.
   Result<Id<Task>> spawn_json(const KindInfo& kind, Json payload,
-                              const EnqueueOptions& options = {});
+                              const EnqueueOptions& options = {}, std::string_view name = {});
 
   /// Waits for a child's end, resting as sleep() does. Its result, or the error with which it was
   /// cancelled or given up.
@@ -198,6 +199,15 @@ class Run {
   template <class Output>
   Result<std::size_t> join_any(const std::vector<Child<Output>>& children) {
     return await_any(ids_of(children));
+  }
+
+  /// join_all() and join_any() of children whose results stay JSON, whatever their kinds; `name` is
+  /// the step's.
+  Result<std::vector<Result<Json>>> join_all_json(const std::vector<Id<Task>>& children,
+                                                  std::string_view name = "join");
+  Result<std::size_t> join_any_json(const std::vector<Id<Task>>& children,
+                                    std::string_view name = "join") {
+    return await_any(children, name);
   }
 
   /// A child that does a part of the work: spawn() and join().
@@ -240,9 +250,11 @@ class Run {
   void ended(Error error);
   Error diverged(std::string message);
   Error rehearsed();
-  Result<std::vector<detail::ChildEnd>> await_all(std::span<const Id<Task>> children);
-  Result<std::size_t> await_any(std::span<const Id<Task>> children);
+  Result<std::vector<detail::ChildEnd>> await_all(std::span<const Id<Task>> children,
+                                                  std::string_view name = "join");
+  Result<std::size_t> await_any(std::span<const Id<Task>> children, std::string_view name = "join");
   Result<Json> await(
+      std::string_view name,
       FunctionRef<Result<std::optional<Json>>(Transaction&, RunStep&, std::int64_t& pending)> look);
   Result<void> hand_over(const KindInfo& kind, const Json& payload, const EnqueueOptions& options);
 
