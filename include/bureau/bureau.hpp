@@ -19,3 +19,6 @@
 #include "bureau/work/flow.hpp"
 #include "bureau/work/schedule.hpp"
 #include "bureau/work/why.hpp"
+#include "bureau/work/workflow.hpp"
+#include "bureau/work/workflow_agent.hpp"
+#include "bureau/work/workflows.hpp"

@@ -9,6 +9,7 @@
 #include "bureau/work/schedule.hpp"
 #include "bureau/work/system_metric.hpp"
 #include "bureau/work/task.hpp"
+#include "bureau/work/workflow.hpp"
 
 BUREAU_DEFINE_ENTITY(bureau::ConfiguredAgent);
 BUREAU_DEFINE_ENTITY(bureau::AgentInteraction);
@@ -25,3 +26,5 @@ BUREAU_DEFINE_ENTITY(bureau::Schedule);
 BUREAU_DEFINE_ENTITY(bureau::ScheduleOccurrence);
 BUREAU_DEFINE_ENTITY(bureau::AgentHeartbeat);
 BUREAU_DEFINE_ENTITY(bureau::SystemMetric);
+BUREAU_DEFINE_ENTITY(bureau::Workflow);
+BUREAU_DEFINE_ENTITY(bureau::WorkflowForm);

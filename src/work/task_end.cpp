@@ -5,6 +5,7 @@
 #include "bureau/work/tasks.hpp"
 #include "work/approval_rules.hpp"
 #include "work/flow.hpp"
+#include "work/workflow_forms.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
@@ -119,6 +120,7 @@ Result<void> remove_parts(Transaction& tx, std::span<const Id<Task>> tasks) {
   BUREAU_TRY_VOID(tx.remove(select<RunStep>().where(col(&RunStep::task).in(all))));
   BUREAU_TRY_VOID(tx.remove(select<RunSignal>().where(col(&RunSignal::task).in(all))));
   BUREAU_TRY_VOID(tx.remove(select<Approval>().where(col(&Approval::task).in(all))));
+  BUREAU_TRY_VOID(tx.remove(select<WorkflowForm>().where(col(&WorkflowForm::task).in(all))));
   return {};
 }
 
@@ -148,6 +150,7 @@ Result<void> after_end(Transaction& tx, Id<Task> task, std::optional<Id<Task>> p
     const Id<Task> next = cancelled.back();
     cancelled.pop_back();
     BUREAU_TRY_VOID(withdraw_approvals(tx, next));
+    BUREAU_TRY_VOID(withdraw_forms(tx, next));
     BUREAU_TRY(auto more, cancel_children(tx, next));
     cancelled.insert(cancelled.end(), more.begin(), more.end());
   }

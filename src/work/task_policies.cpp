@@ -7,6 +7,8 @@
 #include "work/flow.hpp"
 #include "work/manager_policies.hpp"
 #include "work/schedule_rules.hpp"
+#include "work/workflow_changes.hpp"
+#include "work/workflow_forms.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -40,20 +42,15 @@ Result<void> add_schedule_policies(Policies& policies) {
   return managers_keep(policies, "schedules", "owner = $user");
 }
 
-/// What a run remembers is its own and the managers' to see (Runs shows a task's to whoever sees
-/// the task); an approval is for whom it is addressed to.
-Result<void> add_run_policies(Policies& policies) {
-  BUREAU_TRY_VOID(detail::managers_see(policies, "run_steps"));
-  BUREAU_TRY_VOID(detail::managers_see(policies, "run_signals"));
-  policies.require("approvals", detail::check_approval_row);
+/// What is addressed to somebody, his team or, without either, the managers; all is theirs to see.
+Result<void> add_inbox_policies(Policies& policies, const char* table) {
   for (const Command command : {Command::select, Command::update}) {
     const bool sees = command == Command::select;
-    BUREAU_TRY_VOID(managers_may(policies, "approvals",
-                                 sees ? "managers_see_it" : "managers_decide_it", command,
-                                 Rule::always(), {}));
+    BUREAU_TRY_VOID(managers_may(policies, table, sees ? "managers_see_it" : "managers_decide_it",
+                                 command, Rule::always(), {}));
     Policy own;
     own.name = sees ? "ones_own" : "ones_own_to_decide";
-    own.table = "approvals";
+    own.table = table;
     own.command = command;
     own.using_rule =
         "assignee = $user or (assignee is null and team in (select team from memberships where "
@@ -61,6 +58,30 @@ Result<void> add_run_policies(Policies& policies) {
     BUREAU_TRY_VOID(policies.add(std::move(own)));
   }
   return {};
+}
+
+/// What a run remembers is its own and the managers' to see (Runs shows a task's to whoever sees
+/// the task); an approval is for whom it is addressed to.
+Result<void> add_run_policies(Policies& policies) {
+  BUREAU_TRY_VOID(detail::managers_see(policies, "run_steps"));
+  BUREAU_TRY_VOID(detail::managers_see(policies, "run_signals"));
+  policies.require("approvals", detail::check_approval_row);
+  return add_inbox_policies(policies, "approvals");
+}
+
+/// Whoever saves or activates a workflow is its owner, in whose name triggers start it. Those whose
+/// role is among its starters see it, and so may start it, with their own rights.
+Result<void> add_workflow_policies(Policies& policies) {
+  policies.require("workflows", detail::check_workflow_row);
+  policies.require("workflow_forms", detail::check_form_row);
+  BUREAU_TRY_VOID(managers_keep(policies, "workflows", "owner = $user"));
+  Policy starters;
+  starters.name = "starters_see_it";
+  starters.table = "workflows";
+  starters.command = Command::select;
+  starters.using_rule = "status != \"draft\" and starters contains $role";
+  BUREAU_TRY_VOID(policies.add(std::move(starters)));
+  return add_inbox_policies(policies, "workflow_forms");
 }
 
 /// Who keeps a rule of flow control says so with his name.
@@ -81,7 +102,8 @@ Result<void> add_task_tables(Catalog& catalog) {
   for (const TableInfo* table :
        {&table_of<Task>(), &table_of<RunStep>(), &table_of<RunSignal>(), &table_of<Approval>(),
         &table_of<AgentPresence>(), &table_of<Schedule>(), &table_of<ScheduleOccurrence>(),
-        &table_of<FlowRule>(), &table_of<TenantShare>(), &table_of<detail::FlowBucket>()}) {
+        &table_of<FlowRule>(), &table_of<TenantShare>(), &table_of<detail::FlowBucket>(),
+        &table_of<Workflow>(), &table_of<WorkflowForm>(), &table_of<detail::WorkflowCursor>()}) {
     BUREAU_TRY_VOID(catalog.add(*table));
   }
   return {};
@@ -91,6 +113,7 @@ Result<void> add_task_policies(Policies& policies) {
   BUREAU_TRY_VOID(add_schedule_policies(policies));
   BUREAU_TRY_VOID(add_run_policies(policies));
   BUREAU_TRY_VOID(add_flow_policies(policies));
+  BUREAU_TRY_VOID(add_workflow_policies(policies));
   Policy all;
   all.name = "tasks_of_the_tenant";
   all.table = "tasks";

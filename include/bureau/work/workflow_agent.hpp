@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "bureau/access/access.hpp"
+#include "bureau/work/agent.hpp"
+#include "bureau/work/workflow.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+/// The kinds of task that a host lets workflows enqueue: what is not here, no workflow can name.
+/// They are known with their records, so that payloads and what results are used for are checked
+/// before a workflow is saved. A plain value.
+class WorkflowKinds {
+ public:
+  struct Entry {
+    KindInfo kind;
+    const TableInfo* payload = nullptr;  ///< the fields of its record
+    const TableInfo* result = nullptr;
+  };
+  template <class Payload, class Output>
+  WorkflowKinds& add(const TaskKind<Payload, Output>& kind) {
+    entries_.push_back({kind, &detail::record_info<Payload>(), &detail::record_info<Output>()});
+    return *this;
+  }
+  /// Null when there is none of that name.
+  [[nodiscard]] const Entry* find(std::string_view name) const;
+  [[nodiscard]] const std::vector<Entry>& all() const { return entries_; }
+
+ private:
+  std::vector<Entry> entries_;
+};
+
+/// Runs workflows: it interprets their definitions as durable runs, and starts those whose trigger
+/// is a change, from the journal, each change once. Registered with an engine it makes its kinds
+/// known to the Workflows of that office too.
+class WorkflowAgent final : public Agent {
+ public:
+  /// `access` outlives it.
+  explicit WorkflowAgent(Access& access, WorkflowKinds kinds = {});
+  ~WorkflowAgent() override;
+  [[nodiscard]] std::string_view name() const override { return "workflows"; }
+  [[nodiscard]] std::vector<KindInfo> capabilities() const override;
+  [[nodiscard]] Result<void> validate(const Task& task) const override;
+  Result<Json> execute(Run& run, const Task& task) override;
+  Result<void> on_initialize() override;
+  Result<void> on_commits() override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+BUREAU_END_NAMESPACE
