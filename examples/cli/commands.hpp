@@ -80,6 +80,8 @@ void add_deals_commands(CLI::App& app, const InOffice& in_office);
 void add_schedules_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau runs ...` and `bureau approvals ...`.
 void add_runs_commands(CLI::App& app, const InOffice& in_office);
+/// `bureau workflows ...`.
+void add_workflows_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau housekeeping ...`.
 void add_housekeeping_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau flow ...` and `bureau tasks why`.

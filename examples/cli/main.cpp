@@ -100,6 +100,10 @@ Result<void> work(const Settings& settings, std::size_t threads, bool until_idle
   BUREAU_TRY_VOID(office.engine->add(std::make_shared<RewardsAgent>(office.engine->access())));
   BUREAU_TRY_VOID(office.engine->add(std::make_shared<HousekeepingAgent>(
       office.engine->access(), HousekeepingOptions{.machine = make_machine(settings.office)})));
+  WorkflowKinds kinds;
+  if (settings.program != nullptr) kinds = settings.program->workflow_kinds;
+  BUREAU_TRY_VOID(
+      office.engine->add(std::make_shared<WorkflowAgent>(office.engine->access(), kinds)));
   const Tasks tasks(office.system());
   const Predicate dead = col(&Task::status) == TaskStatus::dead;
   BUREAU_TRY(const auto dead_before, tasks.count(dead));
@@ -265,6 +269,7 @@ int run(int argc, char** argv, const Program& program) {
   add_notify_commands(app, in_office);
   add_schedules_commands(app, in_office);
   add_runs_commands(app, in_office);
+  add_workflows_commands(app, in_office);
   add_housekeeping_commands(app, in_office);
   add_rows_commands(app, in_office);
   add_sql_commands(app, in_office);

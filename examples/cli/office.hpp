@@ -21,6 +21,8 @@ struct Program {
   std::string name = "bureau";
   std::vector<const bureau::TableInfo*> tables = {};
   bureau::Policies policies = {};
+  /// The kinds of task that workflows may enqueue.
+  bureau::WorkflowKinds workflow_kinds = {};
 };
 /// Runs a command line; returns the exit code. A host's main() is one call of it.
 int run_program(int argc, char** argv, const Program& program = {});
