@@ -307,13 +307,16 @@ namespace {
 
 Result<Task> start_version(Unit& unit, const Workflow& row, const Json& input,
                            const EnqueueOptions& options) {
-  BUREAU_TRY(const auto graph,
-             detail::graph_of(row, unit.transaction().database().catalog(), nullptr));
-  if (graph->has_row()) {
+  BUREAU_TRY(const WorkflowTrigger trigger, detail::read_trigger(row.trigger));
+  if (trigger.on == WorkflowTrigger::On::change) {
     return fail(Code::invalid,
                 fmt::format("name: \"{}\" is started by changes, not by hand", row.name), "name");
   }
-  BUREAU_TRY(Json checked, graph->input().check(input, "input"));
+  // The rest was judged when it was activated.
+  const Json* declared = row.definition.find("input");
+  BUREAU_TRY(const auto fields,
+             detail::WorkflowFields::read(declared == nullptr ? Json() : *declared, "input"));
+  BUREAU_TRY(Json checked, fields.check(input, "input"));
   return Tasks{Scope(unit)}.enqueue(workflow_run, WorkflowStart{row.id, std::move(checked), 0},
                                     detail::options_for(row.name, options));
 }

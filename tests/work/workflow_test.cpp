@@ -267,10 +267,13 @@ TEST_CASE("A form is answered by whom it is for, with what its fields are") {
   buyers = must(Repository<Team>(desk.office.system()).insert(buyers));
   const User bea = desk.user("bea", "agent");
   const User cleo = desk.user("cleo", "agent");
-  Membership member;
-  member.user = bea.id;
-  member.team = buyers.id;
-  must(Repository<Membership>(desk.office.system()).insert(member));
+  const User vera = desk.user("vera", "viewer");  // may look, and no more
+  for (const User& user : {bea, vera}) {
+    Membership member;
+    member.user = user.id;
+    member.team = buyers.id;
+    must(Repository<Membership>(desk.office.system()).insert(member));
+  }
   desk.activate(survey);
   const auto run = desk.start("survey");
   CHECK(desk.nodes_waited_at(run) == "ask");
@@ -279,6 +282,10 @@ TEST_CASE("A form is answered by whom it is for, with what its fields are") {
   REQUIRE(must(forms.list()).size() == 1);
   const WorkflowForm form = must(forms.list()).front();
   CHECK(code_of(WorkflowForms(desk.session(cleo)).answer(form.id, json("{}"))) == Code::not_found);
+
+  REQUIRE(must(WorkflowForms(desk.session(vera)).list()).size() == 1);
+  CHECK(code_of(WorkflowForms(desk.session(vera))
+                    .answer(form.id, json(R"({"color": "red", "count": 7})"))) == Code::forbidden);
 
   const auto refused = [&](const char* answer) {
     const auto answered = forms.answer(form.id, json(answer));
