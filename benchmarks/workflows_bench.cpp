@@ -188,7 +188,7 @@ void changes_start(const bench::Arguments& arguments, int changes) {
 int main(int argc, char** argv) {
   const auto arguments = bench::parse_arguments(argc, argv);
   const double sync_us = bench::measure_sync_us();
-  nodes_through(arguments, arguments.quick ? 1 : 10, true, sync_us);
+  nodes_through(arguments, arguments.quick ? 1 : 2, true, sync_us);
   nodes_through(arguments, arguments.quick ? 1 : 10, false, sync_us);
   tasks_through(arguments, arguments.quick ? 1 : 50);
   resting(arguments, arguments.quick ? 500 : 10'000);
