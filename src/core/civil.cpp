@@ -7,17 +7,17 @@
 #include <exception>
 
 #include "core/civil_text.hpp"
+#include "core/seconds.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
 namespace {
 
-constexpr std::int64_t micros_per_second = 1'000'000;
-constexpr std::int64_t seconds_per_day = 86'400;
+using detail::floor_div;
+using detail::micros_per_second;
+using detail::seconds_per_day;
 /// Beyond this a moment has no room for a zone's offset: both ways are clamped to it.
 constexpr std::int64_t seconds_max = INT64_MAX / micros_per_second - seconds_per_day;
-
-std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
 const date::time_zone* zone_of(const void* zone) {
   return static_cast<const date::time_zone*>(zone);

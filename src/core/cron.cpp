@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/civil_text.hpp"
+#include "core/seconds.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -293,12 +294,11 @@ Result<std::string> read_fields(const std::vector<std::string_view>& parts, Cron
 
 // --- days ---
 
-constexpr std::int64_t seconds_per_day = 86'400;
-constexpr std::int64_t micros_per_second = 1'000'000;
+using detail::floor_div;
+using detail::micros_per_second;
+using detail::seconds_per_day;
 /// Beyond this a moment has no room for a zone's offset.
-constexpr std::int64_t seconds_max = INT64_MAX / micros_per_second - 2 * seconds_per_day;
-
-std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
+constexpr std::int64_t last_second = INT64_MAX / micros_per_second - 2 * seconds_per_day;
 
 int weekday_of(std::int32_t days) { return (days % 7 + 11) % 7; }  // 1970 began on a Thursday
 
@@ -432,8 +432,8 @@ struct Stretch {
   std::int64_t begin, end, offset;
   Stretch(const Zone& zone, std::int64_t at) {
     const auto period = zone.period(Timestamp::from_micros(at * micros_per_second));
-    begin = std::max(floor_div(period.begin.micros(), micros_per_second), -seconds_max);
-    end = std::min(period.end.micros() / micros_per_second, seconds_max);
+    begin = std::max(floor_div(period.begin.micros(), micros_per_second), -last_second);
+    end = std::min(period.end.micros() / micros_per_second, last_second);
     offset = std::chrono::floor<std::chrono::seconds>(period.offset).count();
   }
 };
@@ -443,7 +443,7 @@ std::optional<std::int64_t> find_within(const CronFields& fields, Days days, con
                                         const Stretch& stretch, std::int64_t from) {
   std::int64_t local = from + stretch.offset;
   // No zone's clocks were ever set by more than a day.
-  if (stretch.begin > -seconds_max && from - stretch.begin <= 2 * seconds_per_day) {
+  if (stretch.begin > -last_second && from - stretch.begin <= 2 * seconds_per_day) {
     const std::int64_t shown_before = stretch.begin + Stretch(zone, stretch.begin - 1).offset;
     const std::int64_t shown_after = stretch.begin + stretch.offset;
     if (from == stretch.begin && !every_hour(fields) &&
@@ -476,8 +476,8 @@ Result<CronExpression> CronExpression::parse(std::string_view text, Days days) {
 }
 
 std::optional<Timestamp> CronExpression::next(Timestamp after, const Zone& zone) const {
-  std::int64_t from = std::max(floor_div(after.micros(), micros_per_second) + 1, -seconds_max);
-  while (from < seconds_max) {
+  std::int64_t from = std::max(floor_div(after.micros(), micros_per_second) + 1, -last_second);
+  while (from < last_second) {
     const Stretch stretch(zone, from);
     if (const auto match = find_within(fields_, days_, zone, stretch, from))
       return Timestamp::from_micros(*match * micros_per_second);

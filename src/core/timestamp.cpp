@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/civil_text.hpp"
+#include "core/seconds.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -32,7 +33,7 @@ std::string shown(std::string_view text) {
 
 namespace {
 
-constexpr std::int64_t seconds_per_day = 86'400;
+using detail::seconds_per_day;
 
 /// "09:30:00" with a fraction of up to six digits.
 bool scan_time(TextScanner& scanner, int& seconds, int& micros) {

@@ -11,7 +11,7 @@ BUREAU_BEGIN_NAMESPACE
 namespace {
 
 constexpr std::uint64_t most_tasks = 1000;
-constexpr Duration patience = std::chrono::seconds(5);
+constexpr Duration looks_for = std::chrono::seconds(5);
 
 /// The last step that a run has recorded; empty when it has none.
 Result<std::string> last_step(Reader& reader, Id<Task> task) {
@@ -193,7 +193,7 @@ Result<Snapshot> Engine::snapshot() {
     BUREAU_TRY(snapshot.feed_head, database_->journal_head(reader));
     return {};
   };
-  BUREAU_TRY_VOID(database_->read(options_.clock->monotonic() + patience, look));
+  BUREAU_TRY_VOID(database_->read(options_.clock->monotonic() + looks_for, look));
   for (const HeldTask& held : here) {
     for (NodeState& node : snapshot.nodes) {
       if (node.node != held.node) continue;

@@ -11,7 +11,7 @@ using namespace rewards::inside;
 
 namespace {
 
-constexpr std::int64_t points_max = 1'000'000, target_max = 1'000'000'000;
+constexpr std::int64_t target_max = 1'000'000'000;
 
 Result<void> check(const NewAchievement& given) {
   BUREAU_TRY_VOID(check_key(given.key));

@@ -40,6 +40,8 @@ struct CompiledCriteria {
 [[nodiscard]] Result<void> check_text(std::string_view field, std::string_view text,
                                       std::size_t max_code_points, bool may_be_empty = false);
 [[nodiscard]] Result<void> check_key(std::string_view key);
+/// What one booking or achievement is worth at most.
+inline constexpr std::int64_t points_max = 1'000'000;
 [[nodiscard]] Result<void> check_range(std::string_view field, std::int64_t value,
                                        std::int64_t least, std::int64_t most);
 

@@ -13,8 +13,6 @@ using namespace rewards::inside;
 
 namespace {
 
-constexpr std::int64_t points_max = 1'000'000;
-
 Result<PointRule> row_of(const Catalog& catalog, const NewPointRule& given) {
   BUREAU_TRY_VOID(check_key(given.key));
   BUREAU_TRY_VOID(check_text("name", given.name, 200));

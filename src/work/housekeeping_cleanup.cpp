@@ -17,7 +17,7 @@ namespace detail {
 namespace {
 
 constexpr std::int64_t most_days = 36'500;
-constexpr std::size_t most_kinds = 100;
+constexpr std::size_t kinds_max = 100;
 constexpr std::array ended{TaskStatus::completed, TaskStatus::cancelled, TaskStatus::dead};
 
 std::string_view name_of(TaskStatus status) {
@@ -108,9 +108,9 @@ Result<void> check_cleanup(const CleanupPayload& payload) {
   if (kinds == nullptr) {
     return fail(Code::invalid, "kinds: must be an object of kinds", "kinds");
   }
-  if (kinds->size() > most_kinds) {
+  if (kinds->size() > kinds_max) {
     return fail(Code::invalid,
-                fmt::format("kinds: {} of them, the limit is {}", kinds->size(), most_kinds),
+                fmt::format("kinds: {} of them, the limit is {}", kinds->size(), kinds_max),
                 "kinds");
   }
   for (const auto& [kind, states] : *kinds) BUREAU_TRY_VOID(check_kind_days(kind, states));

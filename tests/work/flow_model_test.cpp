@@ -11,6 +11,7 @@
 #include "bureau/work/flow.hpp"
 #include "bureau/work/task_queue.hpp"
 #include "bureau/work/why.hpp"
+#include "counts.hpp"
 #include "work/work_office.hpp"
 
 using namespace bureau;
@@ -321,11 +322,13 @@ void run_history(std::uint64_t seed, const std::string& path) {
 }  // namespace
 
 TEST_CASE("G11_live_leases_never_exceed_a_limit_and_why_says_what_a_claim_takes") {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) run_history(seed, {});
+  const auto last = static_cast<std::uint64_t>(counts::cases(40, 400));
+  for (std::uint64_t seed = 1; seed <= last; ++seed) run_history(seed, {});
 }
 
 TEST_CASE("G11_the_same_on_sqlite") {
-  for (std::uint64_t seed = 100; seed < 106; ++seed) {
+  const auto end = static_cast<std::uint64_t>(100 + counts::cases(6, 60));
+  for (std::uint64_t seed = 100; seed < end; ++seed) {
     const Folder folder;
     run_history(seed, folder.file());
   }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 
+#include "counts.hpp"
 #include "work/housekeeping_jobs.hpp"
 #include "work/work_office.hpp"
 
@@ -148,24 +149,27 @@ TEST_CASE("a day of the four jobs is 288, 144, 480 and one") {
   House house;
   must(switch_on_housekeeping(house.office.system()));
   house.configure("nobody");
-  for (int minute = 0; minute < 24 * 60; ++minute) house.pass(1min);
+  // A sanitizer sees in three hours what it would in a day, which takes minutes with one.
+  const std::size_t hours = counts::sanitized ? 3 : 24;
+  for (std::size_t minute = 0; minute < hours * 60; ++minute) house.pass(1min);
   std::map<std::string, std::size_t> done;
   for (const Task& task : house.rows<Task>()) {
     CHECK(task.status == TaskStatus::completed);
     ++done[task.kind];
   }
-  CHECK(done == std::map<std::string, std::size_t>{{"agent_heartbeat", 288},
-                                                   {"system_metrics", 144},
-                                                   {"task_processor", 480},
-                                                   {"cleanup_logs", 1}});
+  if (hours == 24) CHECK(done["cleanup_logs"] == 1);
+  done.erase("cleanup_logs");
+  CHECK(done == std::map<std::string, std::size_t>{{"agent_heartbeat", hours * 12},
+                                                   {"system_metrics", hours * 6},
+                                                   {"task_processor", hours * 20}});
   // "nobody" was offline all day, the two that run were idle: a row each.
   const auto stretches = house.rows<AgentHeartbeat>();
   REQUIRE(stretches.size() == 3);
   for (const AgentHeartbeat& stretch : stretches) {
-    CHECK(stretch.looks == 288);
+    CHECK(stretch.looks == static_cast<std::int64_t>(hours * 12));
     CHECK(stretch.activity ==
           (stretch.agent == "nobody" ? AgentActivity::offline : AgentActivity::idle));
-    CHECK(stretch.seen_until - stretch.seen_from == 287 * 5min);
+    CHECK(stretch.seen_until - stretch.seen_from == (hours * 12 - 1) * 5min);
   }
   CHECK(house.rows<SystemMetric>().empty());  // the machine measured nothing
 }

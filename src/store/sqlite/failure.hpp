@@ -10,6 +10,9 @@ struct sqlite3;
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
 
+/// What is being done, in the words of an error, while a file is opened.
+inline constexpr std::string_view opening = "opening it";
+
 /// What SQLite said, as one of bureau's codes. `code` is SQLite's extended result; the connection
 /// is asked for its message and may be null. `path` names the file, `doing` what was tried.
 [[nodiscard]] Error to_error(sqlite3* connection, int code, std::string_view path,

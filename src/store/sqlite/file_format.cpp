@@ -2,14 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "store/sqlite/failure.hpp"
 #include "store/sqlite/log_repair.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
 
 namespace {
-
-constexpr std::string_view opening = "opening it";
 
 tl::unexpected<Error> newer(const Connection& connection, std::int64_t format) {
   return fail(Code::upgraded,

@@ -15,7 +15,6 @@ namespace detail::sqlite {
 
 namespace {
 
-constexpr std::string_view opening = "opening it";
 constexpr int homes = id::node_count / home_size;
 
 Result<std::int64_t> meta(Connection& connection, std::string_view key) {

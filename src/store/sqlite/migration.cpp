@@ -173,7 +173,7 @@ class Migration {
   }
 
   static std::string index_name(const TableInfo& table, std::string_view index) {
-    return quoted(fmt::format("{}_{}", table.name, index));
+    return detail::sqlite::quoted(fmt::format("{}_{}", table.name, index));
   }
 
   Result<void> create(const TableInfo& table, const IndexInfo& index) {
