@@ -1,165 +1,18 @@
 // The task queue, beside a hand-written SQLite C loop that writes the same rows, indexes and
 // journal records.
 
-#include <sys/resource.h>
+#include <chrono>
+#include <thread>
 
 #include "bench.hpp"
-#include "office.hpp"
-
-namespace queue_bench {
-struct Work {
-  std::string text;
-};
-}  // namespace queue_bench
-template <>
-inline constexpr auto bureau::record<queue_bench::Work> =
-    bureau::fields(bureau::column("text", &queue_bench::Work::text));
+#include "queue_latency.hpp"
+#include "queue_loop.hpp"
 
 namespace {
 
-using namespace bureau;
-using bench::must;
-using queue_bench::Work;
+using namespace queue_bench;
 
 constexpr int pairs = 9;
-constexpr std::uint64_t batch = 100;  // of claims and completions
-constexpr int enqueue_batch = 1000;
-
-constexpr auto work = task_kind<Work, Nothing>("work", Effect::pure, retry::never);
-
-/// 200 bytes of JSON, as in the peers' workload.
-Work payload() { return {std::string(200 - std::string_view("{\"text\":\"\"}").size(), 'x')}; }
-
-/// A task's columns, by name, as parameters of the loop's statements.
-std::string task_columns(bench::Loop& loop) {
-  std::string names;
-  bench::LoopStatement columns(loop.db(), "SELECT name FROM pragma_table_info('tasks')");
-  while (columns.step()) {
-    if (!names.empty()) names += ",";
-    names += reinterpret_cast<const char*>(sqlite3_column_text(columns.raw(), 0));
-  }
-  return names;
-}
-
-/// The loop: the same tables, statements that a careful programmer would write by hand.
-class QueueLoop {
- public:
-  QueueLoop(const std::string& path, const bench::Office& office, bool power_safe, bool journal,
-            std::string enqueue_body, std::string complete_body)
-      : loop_(path, office.path, power_safe),
-        insert_(loop_.db(), bench::insert_sql(loop_, "tasks")),
-        journal_(loop_.db(), bench::insert_sql(loop_, "bureau_journal")),
-        claim_(loop_.db(),
-               "UPDATE tasks SET status=2,node=1,generation=1,attempt=attempt+1,started_at=?1,"
-               "agent='loop' WHERE id IN (SELECT id FROM tasks WHERE status=1 AND gate<>1 AND "
-               "queue='default' AND tenant=?2 AND kind='work' ORDER BY rank LIMIT 100) RETURNING " +
-                   task_columns(loop_)),
-        complete_(loop_.db(),
-                  "UPDATE tasks SET status=5,result='{}',finished_at=?2,updated_at=?2,"
-                  "version=version+1,error=NULL,error_code=NULL,progress=1.0 WHERE id=?1 AND "
-                  "status=2 AND attempt=1 AND node=1 AND generation=1 AND cancel_requested=0"),
-        begin_(loop_.db(), "BEGIN IMMEDIATE"),
-        commit_(loop_.db(), "COMMIT"),
-        tenant_(office.tenant.id.value),
-        with_journal_(journal),
-        enqueue_body_(std::move(enqueue_body)),
-        complete_body_(std::move(complete_body)) {}
-
-  void enqueue(const Task& like, int count) {
-    std::vector<Value> values(table_of<Task>().width());
-    for (int done = 0; done < count; done += enqueue_batch) {
-      begin_.run();
-      for (int i = 0; i < enqueue_batch && done + i < count; ++i) {
-        Task task = like;
-        task.id = Id<Task>((std::int64_t{1} << 40) + ++next_id_);
-        detail::Scratch scratch;
-        to_values(task, values, scratch);
-        bench::bind_row(insert_, values);
-        insert_.run();
-      }
-      record(enqueue_body_, 4);  // bureau splits its records at 256 KiB
-      commit_.run();
-    }
-  }
-
-  int drain() {
-    int drained = 0;
-    std::vector<std::int64_t> ids;
-    for (;;) {
-      ids.clear();
-      claim_.bind(1, std::int64_t{1'760'000'000'000'000}).bind(2, tenant_);
-      while (claim_.step()) ids.push_back(sqlite3_column_int64(claim_.raw(), 0));
-      if (ids.empty()) return drained;
-      begin_.run();
-      for (const auto id : ids) {
-        complete_.bind(1, id).bind(2, std::int64_t{1'760'000'000'000'000});
-        complete_.run();
-      }
-      record(complete_body_, 1);
-      commit_.run();
-      drained += static_cast<int>(ids.size());
-    }
-  }
-
- private:
-  void record(const std::string& body, int parts) {
-    if (!with_journal_) return;
-    const std::size_t size = body.size() / static_cast<std::size_t>(parts);
-    for (int p = 0; p < parts; ++p) {
-      for (int i = 1; i <= 8; ++i) journal_.bind(i, i == 1 ? ++next_record_ : std::int64_t{7});
-      journal_.bind_bytes(9,
-                          std::string_view(body).substr(static_cast<std::size_t>(p) * size, size));
-      journal_.run();
-    }
-  }
-
-  bench::Loop loop_;
-  bench::LoopStatement insert_, journal_, claim_, complete_, begin_, commit_;
-  std::int64_t tenant_;
-  bool with_journal_;
-  std::string enqueue_body_, complete_body_;
-  std::int64_t next_id_ = 0, next_record_ = 1;
-};
-
-/// Bytes of the journal's newest transaction: what the loop must write too.
-std::string newest_bodies(const bench::Office& office, std::int64_t changes) {
-  std::string bodies;
-  must(office.system().read([&](View& view) -> Result<int> {
-    const TableInfo* table = office.engine->database().catalog().find("bureau_journal");
-    Select newest{table};
-    newest.order = {{&table->columns[0], true}};
-    newest.limit = 64;
-    std::int64_t left = changes;
-    BUREAU_TRY_VOID(view.reader().scan(newest, [&](std::span<const Value> row) -> Result<bool> {
-      bodies += row[8].as_text();
-      left -= row[6].as_integer();
-      return left > 0;
-    }));
-    return 0;
-  }));
-  return bodies;
-}
-
-void enqueue(const bench::Office& office, int count) {
-  const Tasks tasks(office.system());
-  const std::vector<Work> payloads(enqueue_batch, payload());
-  for (int done = 0; done < count; done += enqueue_batch) {
-    must(tasks.enqueue_all(work, payloads));
-  }
-}
-
-int drain(TaskQueue& queue) {
-  int drained = 0;
-  std::vector<TaskQueue::Completion> done;
-  for (;;) {
-    auto claimed = must(queue.claim({"default", {"work"}, batch, "bench"}));
-    if (claimed.empty()) return drained;
-    done.clear();
-    for (const Task& task : claimed) done.push_back({task.id, task.attempt, Json::object()});
-    if (!must(queue.complete(done)).empty()) bench::give_up("drain", "a lease was lost");
-    drained += static_cast<int>(done.size());
-  }
-}
 
 void enqueue_and_drain(const bench::Arguments& arguments, int count, bool power_safe,
                        double sync_us) {
@@ -256,13 +109,14 @@ void add_history(const bench::Office& office, const Task& like, int finished, in
 }
 
 /// Claims and completions of single tasks with a long history, beside an empty table.
-void claim_over_history(const bench::Arguments& arguments, int history, int rounds) {
+void claim_over_history(const bench::Arguments& arguments, std::string_view name, int finished,
+                        int delayed, int rounds) {
   bench::ScratchFolder scratch;
   auto fresh = bench::open_office(scratch.file(), false);
   auto old = bench::open_office(scratch.file(), false);
   enqueue(old, enqueue_batch);
   const Task like = must(Tasks(old.system()).list({.limit = 1})).at(0);
-  add_history(old, like, history, history);
+  add_history(old, like, finished, delayed);
   must(old.engine->database().storage().maintain());
   TaskQueue fresh_queue(fresh.engine->database());
   TaskQueue old_queue(old.engine->database());
@@ -290,11 +144,59 @@ void claim_over_history(const bench::Arguments& arguments, int history, int roun
       pairs, bench::Better::higher, [&] { return claims(old, old_queue); },
       [&] { return claims(fresh, fresh_queue); });
   bench::print_metric(arguments, bench::with_pairs({.bench = "queue",
-                                                    .metric = "claim_over_history",
+                                                    .metric = name,
                                                     .storage = "sqlite",
                                                     .durability = "relaxed",
                                                     .unit = "per_second"},
                                                    p));
+}
+
+/// An agent as a user writes one, with nothing to do.
+class Worker : public AgentOf<work> {
+ public:
+  using AgentOf::execute;
+  Result<Nothing> execute(Run&, const Work&) override { return Nothing(); }
+};
+
+std::uint64_t unfinished(const bench::Office& office) {
+  return must(Tasks(office.system()).count(col(&Task::status) < TaskStatus::completed));
+}
+
+/// The same backlog done by an agent under Engine::start(), beside claim and complete by hand.
+void agents_drain(const bench::Arguments& arguments, int count, bool power_safe, double sync_us) {
+  bench::ScratchFolder scratch;
+  const std::string path = scratch.file();
+  bench::Office office = bench::open_office(path, power_safe);
+  auto by_agents = [&] {
+    EngineOptions options;
+    options.path = path;
+    options.durability = power_safe ? Durability::power_safe : Durability::relaxed;
+    const auto engine = must(Engine::open(std::move(options)));
+    enqueue(office, count);
+    must(engine->add(std::make_shared<Worker>()));
+    const double start = bench::seconds_now();
+    must(engine->start());
+    while (unfinished(office) > 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const double rate = count / (bench::seconds_now() - start);
+    must(engine->stop());
+    return rate;
+  };
+  auto by_hand = [&] {
+    enqueue(office, count);
+    TaskQueue queue(office.engine->database());
+    const double start = bench::seconds_now();
+    if (drain(queue) != count) bench::give_up("agents_drain", "not all were drained");
+    return count / (bench::seconds_now() - start);
+  };
+  const auto p = bench::measure_pairs(pairs, bench::Better::higher, by_agents, by_hand);
+  bench::print_metric(
+      arguments, bench::with_pairs({.bench = "queue",
+                                    .metric = "agents_drain",
+                                    .storage = "sqlite",
+                                    .durability = power_safe ? "power_safe" : "relaxed",
+                                    .unit = "per_second",
+                                    .sync_us = power_safe ? std::optional(sync_us) : std::nullopt},
+                                   p));
 }
 
 constexpr int sharing_tenants = 10;
@@ -368,6 +270,46 @@ void limits_cost(const bench::Arguments& arguments, int count, int of_pairs) {
   bench::print_metric(arguments, metric);
 }
 
+void latencies(const bench::Arguments& arguments, double sync_us) {
+  const auto print = [&](std::string_view name, std::string_view unit, double value,
+                         std::optional<double> loop = std::nullopt) {
+    bench::Metric metric{.bench = "queue",
+                         .metric = name,
+                         .storage = "sqlite",
+                         .durability = "power_safe",
+                         .value = value,
+                         .unit = unit,
+                         .sync_us = sync_us};
+    metric.baseline = loop;
+    if (loop) metric.ratio = *loop / value;
+    bench::print_metric(arguments, metric);
+  };
+  bench::print_metric(arguments, bench::with_pairs({.bench = "queue",
+                                                    .metric = "enqueue_single",
+                                                    .storage = "sqlite",
+                                                    .durability = "power_safe",
+                                                    .unit = "per_second",
+                                                    .sync_us = sync_us},
+                                                   enqueue_single(arguments.quick ? 20 : 1000,
+                                                                  arguments.quick ? 1 : pairs)));
+  const Threads threads = enqueue_threads(64, arguments.quick ? 10 : 1500);
+  print("enqueue_threads_64", "per_second", threads.per_second);
+  print("enqueue_threads_64_p99_ms", "ms", threads.p99_ms);
+  const int count = arguments.quick ? 20 : 1000;
+  const auto p = [](const std::vector<double>& of, double which) {
+    return bench::percentile(of, which);
+  };
+  const Wakes here = wake_in_process(count);
+  const Wakes loop = wake_by_loop(count);
+  print("wake_in_process_p50_us", "us", p(here.from_return, 50), p(loop.from_return, 50));
+  print("wake_in_process_p99_us", "us", p(here.from_return, 99), p(loop.from_return, 99));
+  print("wake_in_process_from_call_p50_us", "us", p(here.from_call, 50), p(loop.from_call, 50));
+  print("wake_in_process_from_call_p99_us", "us", p(here.from_call, 99), p(loop.from_call, 99));
+  const Wakes other = wake_cross_process(count);
+  print("wake_cross_process_p50_us", "us", p(other.from_return, 50));
+  print("wake_cross_process_p99_us", "us", p(other.from_return, 99));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -376,6 +318,13 @@ int main(int argc, char** argv) {
   const double sync_us = bench::measure_sync_us();
   enqueue_and_drain(arguments, count, true, sync_us);
   enqueue_and_drain(arguments, count, false, sync_us);
+  for (const bool power_safe : {true, false}) agents_drain(arguments, count, power_safe, sync_us);
+  latencies(arguments, sync_us);
   limits_cost(arguments, arguments.quick ? 1000 : 100'000, arguments.long_run ? pairs : 3);
-  claim_over_history(arguments, arguments.quick ? 2'000 : 1'000'000, arguments.quick ? 50 : 500);
+  const int history = arguments.quick ? 2'000 : 1'000'000;
+  const int rounds = arguments.quick ? 50 : 500;
+  claim_over_history(arguments, "claim_over_history", history, history, rounds);
+  if (arguments.long_run) {
+    claim_over_history(arguments, "claim_over_history_10m", 10 * history, history, rounds);
+  }
 }

@@ -61,6 +61,8 @@ namespace {
 constexpr Duration maintenance_while_busy = std::chrono::milliseconds(100);
 /// And it looks this often whether a write holds everybody up.
 constexpr Duration between_looks = std::chrono::seconds(1);
+/// So many tasks are run before callbacks of the feed have their turn.
+constexpr std::size_t tasks_between_pumps = 64;
 }  // namespace
 
 Engine::Engine(EngineOptions options)
@@ -164,6 +166,7 @@ Result<void> Engine::start_polled() {
 }
 
 Result<void> Engine::start() {
+  orchestrator_->on_more([wake = wake_] { wake->ring(); });
   BUREAU_TRY_VOID(start_polled());
   if (!options_.scheduler) {
     options_.scheduler = make_thread_scheduler(options_.threads, *options_.clock, options_.log);
@@ -259,14 +262,16 @@ PollResult Engine::poll(const PollLimit& limit) {
   }
   if (database_->run_async_writes()) ++result.ran;
   if (feed_->pump()) ++result.ran;
-  for (std::size_t tasks = 0; tasks < limit.tasks && clock.monotonic() < end; ++tasks) {
-    auto ran = orchestrator_->step();
+  for (std::size_t tasks = 0; tasks < limit.tasks;) {
+    const Duration left = end - clock.monotonic();
+    auto ran = orchestrator_->step({std::min(limit.tasks - tasks, tasks_between_pumps), left});
     if (!ran) {
       note("tasks", ran.error());
       break;
     }
-    if (!*ran) break;
-    ++result.ran;
+    if (*ran == 0) break;
+    tasks += *ran;
+    result.ran += *ran;
     if (feed_->pending() && feed_->pump()) ++result.ran;
   }
   if (result.ran > 0) {

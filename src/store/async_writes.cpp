@@ -163,28 +163,44 @@ Result<void> Database::finish_async_writes(Monotonic deadline) {
 void Database::drop_async_writes() { impl_->async_writes->close(); }
 
 std::vector<Result<void>> Database::make_writes(std::span<const detail::AsyncWriteJob> jobs) {
-  std::vector<Result<void>> results(jobs.size());
-  if (auto ready = impl_->ensure_ids(); !ready) {
-    for (auto& result : results) result = fail(ready.error());
-    return results;
-  }
-  std::vector<Afterwards> afterwards(jobs.size());
-  std::vector<std::function<Result<void>(Writer&)>> closures;
-  closures.reserve(jobs.size());
-  std::vector<BatchedWrite> writes;
+  std::vector<Write> writes;
   writes.reserve(jobs.size());
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    closures.emplace_back([this, &job = jobs[i], &after = afterwards[i]](Writer& writer) {
-      return run_closure(writer, job.attribution, job.closure, after);
-    });
-    writes.push_back({jobs[i].options, closures.back(), {}});
-  }
-  impl_->storage->write_all(writes);
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    results[i] = std::move(writes[i].result);
-    if (results[i]) committed(afterwards[i]);
-  }
+  for (const auto& job : jobs) writes.push_back({job.options, job.attribution, job.closure, {}});
+  write_all(writes);
+  std::vector<Result<void>> results;
+  results.reserve(jobs.size());
+  for (Write& write : writes) results.push_back(std::move(write.result));
   return results;
+}
+
+void Database::write_all(std::span<Write> writes) {
+  if (auto ready = impl_->ensure_ids(); !ready) {
+    for (Write& write : writes) write.result = fail(ready.error());
+    return;
+  }
+  std::vector<Afterwards> afterwards(writes.size());
+  std::vector<std::function<Result<void>(Writer&)>> closures;
+  closures.reserve(writes.size());
+  std::vector<BatchedWrite> batch;
+  batch.reserve(writes.size());
+  for (std::size_t i = 0; i < writes.size(); ++i) {
+    closures.emplace_back([this, &write = writes[i], &after = afterwards[i]](Writer& writer) {
+      return run_closure(writer, write.attribution, write.closure, after);
+    });
+    batch.push_back({writes[i].options, closures.back(), {}});
+  }
+  const Monotonic begun = impl_->clock.monotonic();
+  impl_->storage->write_all(batch);
+  const Duration took = impl_->clock.monotonic() - begun;
+  for (std::size_t i = 0; i < writes.size(); ++i) {
+    impl_->write_seconds.observe(took);
+    writes[i].result = std::move(batch[i].result);
+    if (writes[i].result) {
+      committed(afterwards[i]);
+    } else {
+      impl_->failed_writes[static_cast<std::size_t>(writes[i].result.error().code)].add();
+    }
+  }
 }
 
 BUREAU_END_NAMESPACE

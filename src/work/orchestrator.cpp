@@ -46,7 +46,7 @@ Result<void> Orchestrator::add(std::shared_ptr<Agent> agent) {
   std::lock_guard lock(self.mutex);
   entry->agent = std::move(agent);
   for (const KindInfo& kind : entry->kinds) {
-    self.by_kind.emplace(std::string(kind.name), std::pair(entry.get(), kind));
+    self.by_kind.emplace(std::string(kind.name), detail::KindEntry{entry.get(), kind, {}});
     self.metrics.kinds.try_emplace(std::string(kind.name));
   }
   self.agents.push_back(std::move(entry));
@@ -83,13 +83,13 @@ Result<void> Orchestrator::start() {
     std::lock_guard lock(self.mutex);
     entry->operational = true;
     for (const KindInfo& kind : entry->kinds) {
-      auto claim = std::find_if(self.claims.begin(), self.claims.end(),
-                                [&](const auto& c) { return c.queue == kind.queue; });
-      if (claim == self.claims.end()) {
-        self.claims.push_back({std::string(kind.queue), {}, self.options.batch, {}});
-        claim = self.claims.end() - 1;
+      auto from = std::find_if(self.queues.begin(), self.queues.end(),
+                               [&](const auto& q) { return q.claim.queue == kind.queue; });
+      if (from == self.queues.end()) {
+        self.queues.push_back({{std::string(kind.queue), {}, 1, {}}, {}});
+        from = self.queues.end() - 1;
       }
-      claim->kinds.emplace_back(kind.name);
+      from->claim.kinds.emplace_back(kind.name);
     }
   }
   BUREAU_TRY_VOID(announce_agents(self.database, present));
@@ -104,6 +104,10 @@ bool Orchestrator::notice() {
   impl_->committed.store(true, std::memory_order_release);
   impl_->schedules_changed.store(true, std::memory_order_release);
   return impl_->works.load(std::memory_order_acquire);
+}
+
+void Orchestrator::on_more(std::function<void()> callback) {
+  impl_->more_callback = std::move(callback);
 }
 
 void Orchestrator::on_stuck(std::function<void()> callback) {
@@ -149,10 +153,11 @@ Result<void> Orchestrator::stop(Monotonic deadline) {
                   "stop: still running: a claim of tasks, which waits for the write lock");
     }
     std::lock_guard lock(self.mutex);
-    unbegun.assign(std::make_move_iterator(self.buffer.begin()),
-                   std::make_move_iterator(self.buffer.end()));
+    for (auto& leased : self.buffer) unbegun.push_back(std::move(leased.task));
     self.buffer.clear();
+    self.next_try = Monotonic{};  // what could not be committed has one more chance
   }
+  self.settle();
   // What is not handed back goes to others when this process ends.
   auto released = self.queue.release(unbegun, Duration(0),
                                      std::max(deadline, self.clock().monotonic() + stop_grace));
@@ -228,10 +233,10 @@ std::vector<HeldTask> Orchestrator::held() const {
     held.limit = entry.limit - entry.began;
     held.step = entry.run->current_step();
   }
-  for (const Task& task : impl_->buffer) {
-    HeldTask& held = out.emplace_back(describe(task));
+  for (const auto& leased : impl_->buffer) {
+    HeldTask& held = out.emplace_back(describe(leased.task));
     held.begun = false;
-    if (task.started_at) held.age = today - *task.started_at;
+    if (leased.task.started_at) held.age = today - *leased.task.started_at;
   }
   return out;
 }

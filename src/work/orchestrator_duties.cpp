@@ -24,9 +24,9 @@ void Orchestrator::Impl::expire_overdue(Monotonic now) {
   {
     std::lock_guard lock(mutex);
     for (auto& [run, entry] : running) {
-      if (entry.expired || entry.limit > now) continue;
+      if (entry.expired || entry.returned || entry.limit > now) continue;
       entry.expired = true;
-      overdue.emplace_back(entry.run, by_kind.find(entry.run->task().kind)->second.second);
+      overdue.emplace_back(entry.run, by_kind.find(entry.run->task().kind)->second.info);
     }
     callback = stuck_callback;
   }
@@ -47,25 +47,38 @@ void Orchestrator::Impl::expire_overdue(Monotonic now) {
 }
 
 void Orchestrator::Impl::see_interrupts() {
-  std::vector<Task> tasks;
+  std::vector<TaskQueue::Attempt> attempts;
   {
     std::lock_guard lock(mutex);
     for (const auto& [run, entry] : running) {
-      if (!entry.expired) tasks.push_back(run->task());
+      if (entry.expired || entry.returned) continue;
+      attempts.push_back({run->task().id, run->task().attempt});
     }
+    for (const Leased& leased : buffer) attempts.push_back({leased.task.id, leased.task.attempt});
   }
-  if (tasks.empty()) return;
-  auto hit = queue.interrupted(tasks);
-  if (!hit) return;
+  if (attempts.empty()) return;
+  const Monotonic began = clock().monotonic();
+  auto hit = queue.interrupted(attempts);
+  // A busy office commits all the time: this takes a twentieth of one thread's at most.
+  const Monotonic now = clock().monotonic();
+  next_interrupt_look = now + (now - began) * 20;
+  if (!hit || hit->empty()) return;
   const auto is_hit = [&](const Task& task) {
-    return std::any_of(hit->begin(), hit->end(), [&](const auto& of) {
-      return of.task == task.id && of.attempt == task.attempt;
-    });
+    return std::find(hit->begin(), hit->end(), TaskQueue::Attempt{task.id, task.attempt}) !=
+           hit->end();
   };
-  std::lock_guard lock(mutex);
-  for (auto& [run, entry] : running) {
-    if (is_hit(run->task())) entry.run->stop_.store(true, std::memory_order_release);
+  std::vector<Task> unbegun;
+  {
+    std::lock_guard lock(mutex);
+    for (auto& [run, entry] : running) {
+      if (is_hit(run->task())) entry.run->stop_.store(true, std::memory_order_release);
+    }
+    const auto hits = std::stable_partition(buffer.begin(), buffer.end(),
+                                            [&](const Leased& one) { return !is_hit(one.task); });
+    for (auto one = hits; one != buffer.end(); ++one) unbegun.push_back(std::move(one->task));
+    buffer.erase(hits, buffer.end());
   }
+  for (const Task& task : unbegun) end_unbegun(task);
 }
 
 void Orchestrator::Impl::tell_of_commits(Monotonic now) {
@@ -120,12 +133,26 @@ Monotonic Orchestrator::Impl::see_to_schedules(Monotonic now) {
   return again;
 }
 
+/// What no thread has committed in time: each is inside a handler that takes longer than expected.
+void Orchestrator::Impl::settle_late(Monotonic now) {
+  {
+    std::lock_guard lock(mutex);
+    const bool late = !finished.empty() && now - finished_since >= options.gather;
+    const bool again = !undecided.empty() && now >= next_try;
+    if (!late && !again) return;
+  }
+  settle();
+}
+
 Monotonic Orchestrator::Impl::next_limit() const {
   Monotonic limit = Monotonic::never();
   std::lock_guard lock(mutex);
   for (const auto& [run, entry] : running) {
-    if (!entry.expired) limit = std::min(limit, entry.limit);
+    if (!entry.expired && !entry.returned) limit = std::min(limit, entry.limit);
   }
+  if (!buffer.empty()) limit = std::min(limit, last_taken + waits_at_most());
+  if (!finished.empty()) limit = std::min(limit, finished_since + options.gather);
+  if (!undecided.empty()) limit = std::min(limit, next_try);
   return limit;
 }
 
@@ -159,7 +186,10 @@ Result<Monotonic> Orchestrator::duties() {
     BUREAU_TRY(auto admitted, self.queue.admit());
     if (taken + admitted > 0) notice();
   }
-  if (holds && self.look_for_interrupts.exchange(false, std::memory_order_acq_rel)) {
+  self.hand_back_waiting(now);
+  self.settle_late(now);
+  if (holds && now >= self.next_interrupt_look &&
+      self.look_for_interrupts.exchange(false, std::memory_order_acq_rel)) {
     self.see_interrupts();
   }
   if (now >= self.next_telling && self.committed.exchange(false, std::memory_order_acq_rel)) {
@@ -169,6 +199,9 @@ Result<Monotonic> Orchestrator::duties() {
   next = std::min(next, self.next_limit());
   if (self.committed.load(std::memory_order_acquire)) next = std::min(next, self.next_telling);
   if (holds) next = std::min(next, self.next_heartbeat);
+  if (holds && self.look_for_interrupts.load(std::memory_order_acquire)) {
+    next = std::min(next, std::max(now, self.next_interrupt_look));
+  }
   const std::int64_t due = self.next_scheduled.load(std::memory_order_acquire);
   if (due != INT64_MAX) {
     const Duration wait = Timestamp::from_micros(due) - self.clock().now();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -14,6 +15,9 @@
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
 
+/// How long the work of a tenant that is suspended rests before it is offered again.
+inline constexpr Duration suspended_pause = std::chrono::minutes(1);
+
 struct AgentEntry {
   std::shared_ptr<Agent> agent;
   std::vector<KindInfo> kinds;
@@ -22,21 +26,66 @@ struct AgentEntry {
   std::uint64_t completed = 0, failed = 0;
 };
 
+/// How long tasks take, as a moving mean.
+class Pace {
+ public:
+  void add(Duration took) {
+    const Duration longer = std::max(took, Duration(1));
+    mean_ = mean_ == Duration(0) ? longer : std::max(Duration(1), mean_ + (longer - mean_) / 8);
+  }
+  void forget() { mean_ = Duration(0); }
+  [[nodiscard]] bool is_known() const { return mean_ > Duration(0); }
+  [[nodiscard]] Duration mean() const { return mean_; }
+
+ private:
+  Duration mean_{0};
+};
+
+struct KindEntry {
+  AgentEntry* agent = nullptr;
+  KindInfo info;
+  Pace pace;
+};
+
+struct QueueEntry {
+  TaskQueue::ClaimOptions claim;
+  Pace pace;
+};
+
+/// Leased, not begun.
+struct Leased {
+  Task task;
+  Monotonic since;
+};
+
 struct Running {
   std::shared_ptr<Run> run;
   AgentEntry* agent = nullptr;
   Monotonic limit;
   Monotonic began;
-  bool expired = false;  // past its limit: its attempt has been ended in the database
+  bool expired = false;   // past its limit: its attempt has been ended in the database
+  bool returned = false;  // its handler has; the outcome is not committed yet
+};
+
+/// An attempt whose handler has returned, and whose outcome waits for a commit.
+struct Finished {
+  std::shared_ptr<Run> run;
+  AgentEntry* agent = nullptr;
+  Retry retry;
+  Monotonic began;
+  Json result;           // unless effects make it
+  bool effects = false;  // left by Run::complete_later()
 };
 
 }  // namespace detail
 
-/// What orchestrator.cpp (its life), orchestrator_runs.cpp (claiming and running) and
-/// orchestrator_duties.cpp (what recurs) share.
+/// What orchestrator.cpp (its life), orchestrator_runs.cpp (claiming and running),
+/// orchestrator_ends.cpp (how attempts end) and orchestrator_duties.cpp (what recurs) share.
 struct Orchestrator::Impl {
   using AgentEntry = detail::AgentEntry;
   using Running = detail::Running;
+  using Finished = detail::Finished;
+  using Leased = detail::Leased;
 
   Impl(Database& db, Access& acc, OrchestratorOptions opts)
       : database(db), access(acc), options(opts), queue(db, {opts.heartbeat}) {}
@@ -50,16 +99,25 @@ struct Orchestrator::Impl {
   mutable std::mutex mutex;
   std::condition_variable idle;  // the last handler has returned
   std::vector<std::unique_ptr<AgentEntry>> agents;
-  std::map<std::string, std::pair<AgentEntry*, KindInfo>, std::less<>> by_kind;
-  std::vector<TaskQueue::ClaimOptions> claims;  // one a queue, taken in turn
-  std::size_t next_claim = 0;
-  std::deque<Task> buffer;    // leased, not begun
+  std::map<std::string, detail::KindEntry, std::less<>> by_kind;
+  std::vector<detail::QueueEntry> queues;  // claimed from in turn
+  std::size_t next_queue = 0;
+  std::uint64_t last_batch = 0;  // how many the last claim asked for
+  std::deque<Leased> buffer;
+  Monotonic last_taken;       // from the buffer, or when it was filled
   std::size_t beginning = 0;  // taken from the buffer, not yet among `running`
   /// By run, not by task: an attempt that was resumed or retried here may meet the one before it,
   /// whose handler has not returned.
   std::unordered_map<const Run*, Running> running;
+  std::size_t returned = 0;        // of `running`
+  std::size_t most_at_a_time = 1;  // handlers: how many threads there are, as far as is known
+  std::vector<Finished> finished;
+  Monotonic finished_since;         // the first of them
+  std::vector<Finished> undecided;  // could not be committed: once more at next_try
+  Monotonic next_try;
   bool started = false, stopping = false;
   std::function<void()> stuck_callback;
+  std::function<void()> more_callback;  // set before it starts
 
   std::mutex claim_mutex;          // one thread claims at a time; the others wait for what it gets
   std::atomic<bool> works{false};  // some agent has started, and stop() has not
@@ -70,6 +128,7 @@ struct Orchestrator::Impl {
   std::atomic<bool> committed{false};  // since agents were told of commits
 
   std::mutex duty_mutex;
+  Monotonic next_interrupt_look{};
   Monotonic next_heartbeat{};
   std::atomic<std::int64_t> last_heartbeat{-1};  // micros of the monotonic clock
   std::atomic<bool> upgraded{false};  // the file is a newer program's now: nothing more to do here
@@ -83,25 +142,39 @@ struct Orchestrator::Impl {
 
   /// No further handler may begin. REQUIRES: mutex.
   [[nodiscard]] bool is_full() const {
-    return options.max_running > 0 && running.size() + beginning >= options.max_running;
+    return options.max_running > 0 &&
+           running.size() - returned + beginning >= options.max_running;
   }
 
-  /// Takes the first of the buffer, if it leaves at least so many behind.
-  bool take_buffered(Task& out, std::size_t left = 0) {
-    std::lock_guard lock(mutex);
-    if (buffer.size() <= left || stopping || is_full()) return false;
-    out = std::move(buffer.front());
-    buffer.pop_front();
-    ++beginning;
-    return true;
-  }
+  bool take_buffered(Leased& out, bool ahead);
+  [[nodiscard]] std::uint64_t batch_of(const detail::QueueEntry& from) const;
   Result<bool> fill();
   Result<bool> next(Task& out);
+  Result<bool> next_leased(Leased& out);
+  Result<bool> still_holds(Leased& leased);
   Result<void> look();
   void execute(Task task);
+  void call(const std::shared_ptr<Run>& run, const KindInfo& kind, AgentEntry& agent);
+  void end_unbegun(const Task& task);
+  /// How long a leased task waits for a thread before it is handed back.
+  [[nodiscard]] Duration waits_at_most() const { return options.ahead * 20; }
+  void hand_back_waiting(Monotonic now);
+
+  // How attempts end.
+  void note_pace(const Task& task, Duration took);
+  bool finish_later(const std::shared_ptr<Run>& run, const KindInfo& kind,
+                    const Result<Json>& outcome, AgentEntry& agent);
+  bool should_settle(std::string_view next_kind) const;
+  void settle();
+  void settle_late(Monotonic now);
+  void settle(std::vector<Finished> ended);
+  void settle_one(Finished& one, Result<void> outcome, const std::optional<Error>& lost);
+  void put_off(Finished one, const Error& error);
+  void ended(const Run& run, AgentEntry& agent, Monotonic began, detail::AttemptEnd how,
+             std::optional<Code> error);
   Result<Session> session_for(const Task& task, const Agent& agent) const;
   bool is_suspended(const Task& task) const;
-  void hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent, Duration pause);
+  void hand_back(const Run& run, AgentEntry& agent, Monotonic began, Duration pause);
   void conclude(const std::shared_ptr<Run>& run, const KindInfo& kind, const Result<Json>& outcome,
                 AgentEntry& agent);
   static std::optional<Code> why_of(const Run& run, const Result<Json>& outcome);

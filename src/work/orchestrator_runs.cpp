@@ -11,24 +11,38 @@ namespace {
 
 /// How long a task that its agent does not take waits before it is offered again.
 constexpr Duration refused_pause = std::chrono::seconds(5);
-/// And one of a tenant that is suspended.
-constexpr Duration suspended_pause = std::chrono::minutes(1);
 
 }  // namespace
 
 // Claiming -------------------------------------------------------------------------------------
 
+/// How many tasks the threads here are likely to begin soon. One where that is not known: nobody
+/// else should wait behind a long task.
+std::uint64_t Orchestrator::Impl::batch_of(const detail::QueueEntry& from) const {
+  if (!from.pace.is_known()) return 1;
+  const auto each = static_cast<std::uint64_t>(options.ahead / from.pace.mean());
+  return std::clamp<std::uint64_t>(each * most_at_a_time, 1, options.batch);
+}
+
 /// Leases a batch from the next queue that has some. REQUIRES: claim_mutex.
 Result<bool> Orchestrator::Impl::fill() {
-  const std::size_t queues = claims.size();
-  for (std::size_t i = 0; i < queues; ++i) {
-    const auto& claim = claims[next_claim];
-    next_claim = (next_claim + 1) % queues;
-    BUREAU_TRY(auto tasks, queue.claim(claim));
+  for (std::size_t i = 0; i < queues.size(); ++i) {
+    TaskQueue::ClaimOptions* claim = nullptr;
+    {
+      std::lock_guard lock(mutex);
+      detail::QueueEntry& from = queues[next_queue];
+      next_queue = (next_queue + 1) % queues.size();
+      from.claim.limit = batch_of(from);
+      claim = &from.claim;
+    }
+    const Monotonic now = clock().monotonic();
+    BUREAU_TRY(auto tasks, queue.claim(*claim));
     if (tasks.empty()) continue;
     metrics.claimed.observe(static_cast<std::int64_t>(tasks.size()));
     std::lock_guard lock(mutex);
-    for (Task& task : tasks) buffer.push_back(std::move(task));
+    if (buffer.empty()) last_taken = now;
+    last_batch = claim->limit;
+    for (Task& task : tasks) buffer.push_back({std::move(task), now});
     return true;
   }
   return false;
@@ -47,34 +61,97 @@ void Orchestrator::Impl::retire(const Error& error) {
   for (auto& [run, entry] : running) entry.run->stop_.store(true, std::memory_order_release);
 }
 
+/// Takes the first of the buffer; `ahead`: only while more than half of a batch is there.
+bool Orchestrator::Impl::take_buffered(Leased& out, bool ahead) {
+  bool more = false;
+  {
+    std::lock_guard lock(mutex);
+    if (buffer.size() <= (ahead ? last_batch / 2 : 0) || stopping || is_full()) return false;
+    out = std::move(buffer.front());
+    buffer.pop_front();
+    ++beginning;
+    last_taken = clock().monotonic();
+    more = !buffer.empty() && !is_full();
+  }
+  if (more && more_callback) more_callback();
+  return true;
+}
+
 /// The next task to begin. A claim waits for its commit as every write does, so the next batch is
 /// claimed when half of the last is left, by one thread, while the others go on with that half.
 /// With 32 threads that all waited for each claim, the main job was 7 % slower.
-Result<bool> Orchestrator::Impl::next(Task& out) {
-  if (take_buffered(out, options.batch / 2)) return true;
+Result<bool> Orchestrator::Impl::next_leased(Leased& out) {
+  if (take_buffered(out, true)) return true;
   std::unique_lock claiming(claim_mutex, std::try_to_lock);
   if (!claiming) {
-    if (take_buffered(out)) return true;
+    if (take_buffered(out, false)) return true;
+    settle();  // what this thread has done need not wait for another's claim
     claiming.lock();
-    if (take_buffered(out)) return true;
+    if (take_buffered(out, false)) return true;
   }
   auto filled = look();
   claiming.unlock();
-  if (take_buffered(out)) return true;
+  if (take_buffered(out, false)) return true;
   if (!filled) return bureau::fail(std::move(filled).error());
   return false;
 }
 
+/// Whether a task of the buffer is this node's still. A process that stood still for long may have
+/// lost it without a word.
+Result<bool> Orchestrator::Impl::still_holds(Leased& leased) {
+  const Monotonic now = clock().monotonic();
+  const Monotonic beaten{Duration(last_heartbeat.load(std::memory_order_acquire))};
+  if (now - std::max(leased.since, beaten) < options.heartbeat) return true;
+  const TaskQueue::Attempt attempt{leased.task.id, leased.task.attempt};
+  auto hit = queue.interrupted(std::span(&attempt, 1));
+  if (hit && hit->empty()) return true;
+  if (hit) end_unbegun(leased.task);
+  std::lock_guard lock(mutex);
+  if (!hit) buffer.push_front(std::move(leased));
+  if (--beginning == 0) idle.notify_all();
+  if (!hit) return bureau::fail(std::move(hit).error());
+  return false;
+}
+
+Result<bool> Orchestrator::Impl::next(Task& out) {
+  for (;;) {
+    Leased leased;
+    BUREAU_TRY(const bool got, next_leased(leased));
+    if (!got) return false;
+    BUREAU_TRY(const bool holds, still_holds(leased));
+    if (!holds) continue;
+    out = std::move(leased.task);
+    return true;
+  }
+}
+
+/// A task of the buffer whose cancellation was asked for ends by that; one that is another's by now
+/// is left alone.
+void Orchestrator::Impl::end_unbegun(const Task& task) {
+  auto became =
+      queue.fail(task, Error(Code::cancelled, "cancelled before it was begun"), retry::never);
+  if (became) {
+    metrics.attempt_ended(task.kind, detail::end_of(*became), Duration(0));
+  } else if (became.error().code != Code::conflict) {
+    log(database.log(), LogLevel::error, "orchestrator", "a cancelled task could not be ended",
+        {{"task", task.id.value}, {"error", std::string_view(became.error().message)}});
+  }
+}
+
 /// Fills the buffer when there may be something to claim. REQUIRES: claim_mutex.
 Result<void> Orchestrator::Impl::look() {
+  bool short_of = false;
   {
     std::lock_guard lock(mutex);
-    if (stopping || claims.empty() || upgraded || is_full()) return {};
+    if (stopping || queues.empty() || upgraded || is_full()) return {};
+    short_of = buffer.empty();
   }
   if (clock().now().micros() >= next_scheduled.load(std::memory_order_acquire)) {
     noticed.store(true, std::memory_order_release);
   }
-  if (!noticed.exchange(false, std::memory_order_acq_rel)) return {};
+  if (!noticed.load(std::memory_order_acquire)) return {};
+  if (short_of) settle();  // the slots of what has ended may be what others wait for
+  noticed.store(false, std::memory_order_release);
   auto filled = fill();
   if (!filled && filled.error().code == Code::upgraded) {
     retire(filled.error());
@@ -96,11 +173,26 @@ Result<void> Orchestrator::Impl::look() {
 // Running --------------------------------------------------------------------------------------
 
 Result<bool> Orchestrator::step() {
-  Task task;
-  BUREAU_TRY(bool got, impl_->next(task));
-  if (!got) return false;
-  impl_->execute(std::move(task));
-  return true;
+  BUREAU_TRY(const std::size_t ran, step({1, Duration::max()}));
+  return ran > 0;
+}
+
+Result<std::size_t> Orchestrator::step(const PollLimit& limit) {
+  Impl& self = *impl_;
+  const Monotonic end = self.clock().monotonic() + limit.time;
+  std::size_t ran = 0;
+  Result<bool> got = true;
+  while (ran < limit.tasks && self.clock().monotonic() < end) {
+    Task task;
+    got = self.next(task);
+    if (!got || !*got) break;
+    if (self.should_settle(task.kind)) self.settle();
+    self.execute(std::move(task));
+    ++ran;
+  }
+  self.settle();
+  if (!got && ran == 0) return bureau::fail(std::move(got).error());
+  return ran;
 }
 
 void Orchestrator::Impl::execute(Task task) {
@@ -110,8 +202,8 @@ void Orchestrator::Impl::execute(Task task) {
     std::lock_guard lock(mutex);
     const auto found = by_kind.find(task.kind);
     if (found != by_kind.end()) {
-      agent = found->second.first;
-      kind = found->second.second;
+      agent = found->second.agent;
+      kind = found->second.info;
     }
   }
   if (agent == nullptr) {  // claims name only kinds that are known
@@ -128,42 +220,54 @@ void Orchestrator::Impl::execute(Task task) {
   // Without one the handler is not called.
   Session acting = session ? *session : access.agent(task.tenant, task.agent, "");
   const auto run = std::shared_ptr<Run>(new Run(queue, std::move(acting), std::move(task)));
+  const Monotonic began = clock().monotonic();
   {
     std::lock_guard lock(mutex);
     const Duration limit =
         run->task().time_limit > Duration(0) ? run->task().time_limit : kind.time_limit;
-    const Monotonic now = clock().monotonic();
-    running[run.get()] = {run, agent, now + limit, now, false};
+    running[run.get()] = {run, agent, began + limit, began};
     --beginning;
     ++agent->running;
+    most_at_a_time = std::max(most_at_a_time, running.size() - returned + beginning);
     if (stopping) run->stop_.store(true, std::memory_order_release);
   }
+  if (!session) {
+    conclude(run, kind, bureau::fail(std::move(session).error()), *agent);
+  } else if (!payload && payload.error().code == Code::not_found) {
+    run->log(LogLevel::error, payload.error().message);
+    hand_back(*run, *agent, began, refused_pause);  // another process may have the key
+  } else if (!payload) {
+    conclude(run, kind, bureau::fail(std::move(payload).error()), *agent);
+  } else {
+    call(run, kind, *agent);
+  }
+  note_pace(run->task(), clock().monotonic() - began);
+}
+
+/// The handler, and what it comes to.
+void Orchestrator::Impl::call(const std::shared_ptr<Run>& run, const KindInfo& kind,
+                              AgentEntry& agent) {
   Result<Json> outcome = bureau::fail(Code::internal, "not run");
   bool taken = true;
   try {
-    if (!session) {
-      outcome = bureau::fail(std::move(session).error());
-    } else if (!payload && payload.error().code == Code::not_found) {
-      taken = false;  // another process may have the key
-      run->log(LogLevel::error, payload.error().message);
-    } else if (!payload) {
-      outcome = bureau::fail(std::move(payload).error());
-    } else if (!agent->agent->can_process(run->task())) {
+    if (!agent.agent->can_process(run->task())) {
       taken = false;
-    } else if (auto valid = agent->agent->validate(run->task()); !valid) {
+    } else if (auto valid = agent.agent->validate(run->task()); !valid) {
       outcome = bureau::fail(Error(Code::invalid, valid.error().message, valid.error().field));
     } else {
-      outcome = agent->agent->execute(*run, run->task());
+      outcome = agent.agent->execute(*run, run->task());
     }
   } catch (const std::exception& e) {
     outcome = bureau::fail(Code::internal, fmt::format("the handler threw: {}", e.what()));
   } catch (...) {
     outcome = bureau::fail(Code::internal, "the handler threw something that is no std::exception");
   }
-  if (!taken) return hand_back(run, *agent, refused_pause);
+  if (!taken) return hand_back(*run, agent, clock().monotonic(), refused_pause);
   const bool refused = !outcome && outcome.error().code == Code::forbidden;
-  if (refused && is_suspended(run->task())) return hand_back(run, *agent, suspended_pause);
-  conclude(run, kind, outcome, *agent);
+  if (refused && is_suspended(run->task())) {
+    return hand_back(*run, agent, clock().monotonic(), detail::suspended_pause);
+  }
+  if (!finish_later(run, kind, outcome, agent)) conclude(run, kind, outcome, agent);
 }
 
 /// With whose rights the task's handler acts. For an enqueuer they are looked up now: one who may
@@ -190,118 +294,35 @@ bool Orchestrator::Impl::is_suspended(const Task& task) const {
 }
 
 /// A task that is not taken now is offered again after a pause, with all its attempts.
-void Orchestrator::Impl::hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent,
+void Orchestrator::Impl::hand_back(const Run& run, AgentEntry& agent, Monotonic began,
                                    Duration pause) {
-  const Task task = run->task();
+  const Task& task = run.task();
   auto released = queue.release(std::span(&task, 1), pause);
   if (!released) {
     log(database.log(), LogLevel::error, "orchestrator", "a task could not be handed back",
         {{"task", task.id.value}, {"error", std::string_view(released.error().message)}});
   }
-  metrics.attempt_ended(task.kind, detail::AttemptEnd::handed_back, Duration(0));
-  std::lock_guard lock(mutex);
-  running.erase(run.get());
-  --agent.running;
-  if (running.empty()) idle.notify_all();
+  ended(run, agent, began, detail::AttemptEnd::handed_back, std::nullopt);
 }
 
-/// Counts it, and tells the sink of spans. `error`: why it failed.
-void Orchestrator::Impl::attempt_ended(const Run& run, Monotonic began, detail::AttemptEnd how,
-                                       std::optional<Code> error) {
-  const Duration took = clock().monotonic() - began;
-  metrics.attempt_ended(run.task().kind, how, took);
-  if (!options.spans) return;
-  if (how == detail::AttemptEnd::timed_out) error = Code::deadline;
-  if (how == detail::AttemptEnd::completed || how == detail::AttemptEnd::rested) error.reset();
-  if (how == detail::AttemptEnd::cancelled) error = Code::cancelled;
-  if (how == detail::AttemptEnd::lost && !error) error = Code::conflict;
-  detail::tell_of_attempt(
-      options.spans, database.random(),
-      {run.task(), clock().now(), took, how, error ? to_string(*error) : std::string_view()});
-}
-
-/// Records what became of an attempt, unless its completion did or the attempt is no longer ours.
-void Orchestrator::Impl::conclude(const std::shared_ptr<Run>& run, const KindInfo& kind,
-                                  const Result<Json>& outcome, AgentEntry& agent) {
-  using detail::AttemptEnd;
-  bool expired = false;
-  Monotonic began;
+/// Hands back what nobody here has begun for so long that others should have it.
+void Orchestrator::Impl::hand_back_waiting(Monotonic now) {
+  std::vector<Task> tasks;
   {
     std::lock_guard lock(mutex);
-    const Running& entry = running.find(run.get())->second;
-    expired = entry.expired;
-    began = entry.began;
+    if (buffer.empty() || now < last_taken + waits_at_most()) return;
+    for (Leased& leased : buffer) tasks.push_back(std::move(leased.task));
+    buffer.clear();
+    for (auto& from : queues) from.pace.forget();
   }
-  AttemptEnd end = expired ? AttemptEnd::timed_out : AttemptEnd::lost;
-  if (run->completed_.load(std::memory_order_acquire)) {
-    end = AttemptEnd::completed;
-  } else if (!expired) {
-    auto recorded = record(*run, kind, outcome);
-    if (recorded) {
-      end = *recorded;
-    } else if (recorded.error().code != Code::conflict) {
-      // The task stays leased; when this process ends or falls silent it is rescued.
-      log(database.log(), LogLevel::error, "orchestrator", "an attempt's outcome was not recorded",
-          {{"task", run->task().id.value}, {"error", std::string_view(recorded.error().message)}});
-    }
-  }
-  attempt_ended(*run, began, end, why_of(*run, outcome));
+  auto released = queue.release(tasks);
+  if (released) return;
+  log(database.log(), LogLevel::error, "orchestrator", "tasks could not be handed back",
+      {{"tasks", static_cast<std::int64_t>(tasks.size())},
+       {"error", std::string_view(released.error().message)}});
   std::lock_guard lock(mutex);
-  running.erase(run.get());
-  --agent.running;
-  if (end == AttemptEnd::completed) ++agent.completed;
-  if (end != AttemptEnd::completed && end != AttemptEnd::rested) ++agent.failed;
-  if (running.empty()) idle.notify_all();
-}
-
-/// The code of the error with which an attempt ended, if it ended with one.
-std::optional<Code> Orchestrator::Impl::why_of(const Run& run, const Result<Json>& outcome) {
-  std::lock_guard lock(run.mutex_);
-  if (run.ended_) return run.ended_->code;
-  if (!outcome) return outcome.error().code;
-  return std::nullopt;
-}
-
-/// What the handler's return comes to. `conflict` when the task is somebody else's by now.
-Result<detail::AttemptEnd> Orchestrator::Impl::record(Run& run, const KindInfo& kind,
-                                                      const Result<Json>& outcome) {
-  using detail::AttemptEnd;
-  const Task& task = run.task();
-  Result<void> whole;  // also a run that returns without complete() has done all that it did before
-  if (outcome && run.may_go_on()) whole = run.may_end();
-  std::optional<Error> ended;
-  bool in_doubt = false;
-  {
-    std::lock_guard lock(run.mutex_);
-    ended = run.ended_;
-    in_doubt = run.in_doubt_;
-  }
-  if (ended && ended->code == Code::conflict) return bureau::fail(*ended);
-  if (ended && ended->code == Code::suspended) return AttemptEnd::rested;
-  if (ended && in_doubt) {
-    BUREAU_TRY_VOID(queue.put_in_doubt(task, *ended));
-    return AttemptEnd::in_doubt;
-  }
-  if (ended || !outcome || !whole) {
-    const Error& error = ended ? *ended : !outcome ? outcome.error() : whole.error();
-    BUREAU_TRY(const TaskStatus became, queue.fail(task, error, kind.retry));
-    return detail::end_of(became);
-  }
-  if (run.owes_history()) {
-    auto written = run.end_with(*outcome);
-    if (written) return AttemptEnd::completed;
-    if (written.error().code == Code::conflict) return bureau::fail(written.error());
-    BUREAU_TRY(const TaskStatus became, queue.fail(task, written.error(), kind.retry));
-    return detail::end_of(became);
-  }
-  BUREAU_TRY(Json result, queue.sealed(task, *outcome));
-  const TaskQueue::Completion done{task.id, task.attempt, std::move(result)};
-  BUREAU_TRY(const auto lost, queue.complete(std::span(&done, 1)));
-  if (lost.empty()) return AttemptEnd::completed;
-  // Cancelled meanwhile, or fenced; fail() tells them apart.
-  BUREAU_TRY(const TaskStatus became,
-             queue.fail(task, Error(Code::cancelled, "cancelled"), kind.retry));
-  return detail::end_of(became);
+  for (Task& task : tasks) buffer.push_back({std::move(task), now});
+  last_taken = now;
 }
 
 BUREAU_END_NAMESPACE

@@ -75,7 +75,7 @@ Result<Rehearsal> Orchestrator::rehearse() {
       {
         std::lock_guard lock(impl_->mutex);
         const auto found = impl_->by_kind.find(task.kind);
-        if (found != impl_->by_kind.end()) agent = found->second.first->agent;
+        if (found != impl_->by_kind.end()) agent = found->second.agent->agent;
       }
       if (agent == nullptr) {
         ++report.unknown;

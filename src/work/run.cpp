@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "access/rights.hpp"
 #include "core/text.hpp"
 #include "store/row_values.hpp"
 #include "work/run_history.hpp"
@@ -207,7 +208,7 @@ Result<void> Run::commit(FunctionRef<Result<void>(Transaction&)> write, WhenCanc
   WriteOptions options;
   options.portable = true;
   options.where = CodeLocation::current();
-  const Attribution by{task_.tenant.value, session_.principal().user.value, task_.id.value};
+  const Attribution by = attribution();
   const Monotonic began = queue_.database().clock().monotonic();
   std::vector<RunStep> written;
   bool cancelled = false;
@@ -307,6 +308,28 @@ Result<void> Run::check_end() {
 
 bool Run::owes_history() const {
   return history_ && (history_->failure || !history_->unwritten.empty() || !history_->over.empty());
+}
+
+bool Run::has_only_result() { return may_go_on() && may_end() && !owes_history(); }
+
+Unexpected Run::end_later(std::function<Result<Json>(Unit&)> effects) {
+  if (auto may = may_complete(); !may) return fail(std::move(may).error());
+  Error error(Code::suspended, "run: it completes when its handler has returned");
+  ended(error);
+  later_ = std::move(effects);
+  return fail(std::move(error));
+}
+
+Result<void> Run::make_effects(Transaction& transaction, std::optional<Error>& lost) {
+  lost.reset();
+  const auto with_rights = [&](Unit& unit) -> Result<void> {
+    BUREAU_TRY(const Json result, later_(unit));
+    auto done = before_end(transaction);
+    if (done) done = queue_.complete(transaction, task_, result);
+    if (!done) lost = done.error();
+    return done;
+  };
+  return detail::SessionDoor::in_unit(session_, transaction, with_rights);
 }
 
 Result<void> Run::end_with(const Json& result) {

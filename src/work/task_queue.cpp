@@ -242,18 +242,9 @@ Result<bool> complete_one(Transaction& tx, Id<Task> id, std::int64_t attempt,
 }  // namespace
 
 Result<std::vector<Id<Task>>> TaskQueue::complete(std::span<const Completion> completions) {
-  BUREAU_TRY(auto node, database_.node());
-  std::vector<std::string> results;
-  results.reserve(completions.size());
-  for (const Completion& c : completions) results.push_back(c.result.dump());
   std::vector<Id<Task>> lost;
   BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
-    lost.clear();
-    for (std::size_t i = 0; i < completions.size(); ++i) {
-      const Completion& c = completions[i];
-      BUREAU_TRY(bool done, complete_one(tx, c.task, c.attempt, node, results[i]));
-      if (!done) lost.push_back(c.task);
-    }
+    BUREAU_TRY(lost, complete(tx, completions));
     return {};
   }));
   return lost;
@@ -265,6 +256,18 @@ Result<Json> TaskQueue::payload(const Task& task) const {
 
 Result<Json> TaskQueue::sealed(const Task& task, const Json& result) const {
   return detail::sealed_result(database_, task, result);
+}
+
+Result<std::vector<Id<Task>>> TaskQueue::complete(Transaction& transaction,
+                                                  std::span<const Completion> completions) {
+  BUREAU_TRY(auto node, database_.node());
+  std::vector<Id<Task>> lost;
+  for (const Completion& c : completions) {
+    BUREAU_TRY(const bool done,
+               complete_one(transaction, c.task, c.attempt, node, c.result.dump()));
+    if (!done) lost.push_back(c.task);
+  }
+  return lost;
 }
 
 Result<void> TaskQueue::complete(Transaction& transaction, const Task& task, const Json& result) {

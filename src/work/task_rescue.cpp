@@ -165,23 +165,25 @@ Result<std::uint64_t> TaskQueue::take_from(std::int64_t node, std::int64_t gener
   }
 }
 
-Result<std::vector<TaskQueue::Attempt>> TaskQueue::interrupted(std::span<const Task> running) {
+Result<std::vector<TaskQueue::Attempt>> TaskQueue::interrupted(std::span<const Attempt> running) {
   BUREAU_TRY(auto node, database_.node());
+  const Columns& c = columns();
   std::vector<Attempt> out;
   BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
     out.clear();
-    for (const Task& task : running) {
+    for (const Attempt& one : running) {
       bool holds = false;
-      auto look = [&](std::span<const Value> values) -> Result<bool> {
-        Task row;
-        from_values(values, row);
-        holds = row.status == TaskStatus::running && row.attempt == task.attempt &&
-                row.node == node.number && row.generation == node.generation &&
-                !row.cancel_requested;
+      auto look = [&](std::span<const Value> row) -> Result<bool> {
+        const auto is = [&](const ColumnInfo* column, std::int64_t value) {
+          return row[column->index].as_integer() == value;
+        };
+        holds = is(c.status, static_cast<std::int64_t>(TaskStatus::running)) &&
+                is(c.attempt, one.attempt) && is(c.node, node.number) &&
+                is(c.generation, node.generation) && is(c.cancel_requested, 0);
         return true;
       };
-      BUREAU_TRY_VOID(reader.find(table_of<Task>(), task.id.value, look));
-      if (!holds) out.push_back({task.id, task.attempt});
+      BUREAU_TRY_VOID(reader.find(table_of<Task>(), one.task.value, look));
+      if (!holds) out.push_back(one);
     }
     return {};
   }));

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bureau/work/scheduler.hpp"
@@ -14,8 +15,13 @@ BUREAU_BEGIN_NAMESPACE
 namespace {
 
 constexpr std::size_t max_replacements = 4;
+/// What one poll may run: short tasks by the dozen, which then share a commit; a long one alone.
+constexpr PollLimit at_a_time{64, std::chrono::milliseconds(1)};
 /// With nothing known to be due a thread looks again after this long: the net under lost hints.
 constexpr Duration recheck = std::chrono::seconds(5);
+/// While every thread is inside a handler, another sees this often to what cannot wait for them:
+/// heartbeats, time limits.
+constexpr Duration between_duties = std::chrono::milliseconds(500);
 
 class ThreadScheduler final : public Scheduler {
  public:
@@ -37,6 +43,9 @@ class ThreadScheduler final : public Scheduler {
     shared_->stopping = false;
     runner_ = &runner;
     for (std::size_t i = 0; i < count_; ++i) spawn();
+    ++shared_->alive;
+    threads_.emplace_back(
+        [shared = shared_, runner = runner_, &clock = clock_] { keep(*shared, *runner, clock); });
     if (runner.wake_fd() >= 0) {
       stop_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
       if (stop_fd_ < 0) return fail(Code::unavailable, "scheduler: no event descriptor to be had");
@@ -72,6 +81,7 @@ class ThreadScheduler final : public Scheduler {
     std::unique_lock lock(shared_->mutex);
     shared_->stopping = true;
     shared_->condition.notify_all();
+    shared_->keeper.notify_all();
     while (shared_->alive > 0) {
       if (!clock_.wait_until(lock, shared_->ended, deadline) && shared_->alive > 0) {
         return fail(Code::deadline, "scheduler: a thread is still inside a handler");
@@ -87,9 +97,11 @@ class ThreadScheduler final : public Scheduler {
   /// What a thread touches; it may outlive the scheduler when a handler hangs.
   struct Shared {
     std::mutex mutex;
-    std::condition_variable condition, ended;
+    std::condition_variable condition, ended, keeper;
     std::uint64_t wakes = 0;
     std::size_t alive = 0;
+    std::size_t workers = 0, polling = 0;  // how many there are, and are not asleep
+    bool keeper_sleeps = false;
     bool stopping = false;
     bool has_leader = false;
     std::uint64_t leadership = 0;  // counts those who took the lead
@@ -98,6 +110,7 @@ class ThreadScheduler final : public Scheduler {
 
   void spawn() {
     ++shared_->alive;
+    ++shared_->workers;
     threads_.emplace_back(
         [shared = shared_, runner = runner_, &clock = clock_] { work(*shared, *runner, clock); });
   }
@@ -107,9 +120,12 @@ class ThreadScheduler final : public Scheduler {
     std::unique_lock lock(shared.mutex);
     while (!shared.stopping) {
       const std::uint64_t seen = shared.wakes;
+      ++shared.polling;
+      if (std::exchange(shared.keeper_sleeps, false)) shared.keeper.notify_one();
       lock.unlock();
-      const PollResult result = runner.poll({1, Duration::max()});
+      const PollResult result = runner.poll(at_a_time);
       lock.lock();
+      --shared.polling;
       if (result.ran > 0) {
         // There may be more than one thread can do: pass the word on.
         shared.condition.notify_one();
@@ -132,6 +148,25 @@ class ThreadScheduler final : public Scheduler {
     }
     --shared.alive;
     shared.condition.notify_all();
+    shared.ended.notify_all();
+  }
+
+  /// Polls, without running tasks, while all the others are at work.
+  static void keep(Shared& shared, Runner& runner, Clock& clock) {
+    std::unique_lock lock(shared.mutex);
+    while (!shared.stopping) {
+      if (shared.polling == 0) {
+        shared.keeper_sleeps = true;
+        shared.keeper.wait(lock);
+        continue;
+      }
+      clock.wait_until(lock, shared.keeper, clock.monotonic() + between_duties);
+      if (shared.stopping || shared.polling < shared.workers) continue;
+      lock.unlock();
+      static_cast<void>(runner.poll({0, Duration(0)}));
+      lock.lock();
+    }
+    --shared.alive;
     shared.ended.notify_all();
   }
 

@@ -153,7 +153,8 @@ TEST_CASE("G4_a_stale_holder_is_fenced") {
   const TaskQueue::Completion late{stale.id, stale.attempt, Json::object()};
   CHECK(must(there.complete(std::span(&late, 1))) == std::vector<Id<Task>>{id});
   CHECK(code_of(there.fail(stale, Error(Code::internal, "x"), add_up.retry)) == Code::conflict);
-  CHECK(must(there.interrupted(std::span(&stale, 1))).size() == 1);
+  const TaskQueue::Attempt of_stale{stale.id, stale.attempt};
+  CHECK(must(there.interrupted(std::span(&of_stale, 1))).size() == 1);
   CHECK(office.find(id).status == TaskStatus::running);
   const TaskQueue::Completion done{fresh.id, fresh.attempt, Json::object()};
   CHECK(must(here.complete(std::span(&done, 1))).empty());
@@ -377,7 +378,8 @@ TEST_CASE("Cancelling: at once while queued, after the handler while running, ne
   const auto running = enqueue(office);
   const Task task = must(queue.claim(many())).at(0);
   CHECK(must(office.tasks().cancel(running, "stop it")).status == TaskStatus::running);
-  CHECK(must(queue.interrupted(std::span(&task, 1))).size() == 1);
+  const TaskQueue::Attempt attempt{task.id, task.attempt};
+  CHECK(must(queue.interrupted(std::span(&attempt, 1))).size() == 1);
   auto complete = office.system().write([&](Unit& unit) -> Result<int> {
     BUREAU_TRY_VOID(queue.complete(unit.transaction(), task, Json::object()));
     return 1;

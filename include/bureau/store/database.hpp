@@ -100,6 +100,17 @@ class Database {
   Result<void> write(const WriteOptions& options, const Attribution& attribution,
                      FunctionRef<Result<void>(Transaction&)> closure);
 
+  /// One of several writes that are made together.
+  struct Write {
+    WriteOptions options;
+    Attribution attribution;
+    FunctionRef<Result<void>(Transaction&)> closure;
+    Result<void> result = {};  ///< set by write_all(): what write() would have returned
+  };
+  /// Makes several writes, in order, as Storage::write_all(): they may share a commit, and one that
+  /// fails undoes nothing of the others.
+  void write_all(std::span<Write> writes);
+
   using AsyncClosure = std::function<Result<void>(Transaction&)>;
   using AsyncDone = std::function<void(Result<void>)>;
   /// Begins a write and returns: it never waits for the storage, and `closure` and `done` are never

@@ -7,6 +7,7 @@
 
 #include "bureau/access/access.hpp"
 #include "bureau/work/agent.hpp"
+#include "bureau/work/scheduler.hpp"
 #include "bureau/work/snapshot.hpp"
 #include "bureau/work/spans.hpp"
 
@@ -15,7 +16,12 @@ BUREAU_BEGIN_NAMESPACE
 class PrometheusText;
 
 struct OrchestratorOptions {
-  std::uint64_t batch = 64;  ///< how many tasks are leased at a time
+  std::uint64_t batch = 64;  ///< how many tasks are leased at a time, at most
+  /// No more are leased than the threads here are likely to begin in this time, and those that
+  /// still wait after a multiple of it are handed back: long tasks are leased one by one.
+  Duration ahead = std::chrono::milliseconds(50);
+  /// How long the result of a task that has ended may wait for others to share its commit.
+  Duration gather = std::chrono::milliseconds(2);
   Duration heartbeat = std::chrono::seconds(5);
   SpanSink spans = {};  ///< told of each attempt of this process; none: costs nothing
   std::size_t max_running =
@@ -58,6 +64,9 @@ class Orchestrator {
 
   /// Runs one task, if one is to be had. False: there was none.
   Result<bool> step();
+  /// Runs tasks one after the other, as many as the limit allows. What they come to shares commits,
+  /// and is committed when this returns. How many ran; 0: there was none.
+  Result<std::size_t> step(const PollLimit& limit);
   /// Runs what is due of heartbeat, rescue, promotion, time limits. Returns when the next is due.
   Result<Monotonic> duties();
   /// A task may have come: the next step() looks. False when nobody here would do it.
@@ -81,6 +90,9 @@ class Orchestrator {
   [[nodiscard]] std::vector<std::string> stuck() const;
   /// Called when a handler got stuck and its thread is lost for now.
   void on_stuck(std::function<void()> callback);
+  /// Called when a task was begun and there are more that another thread could begin; must not
+  /// block.
+  void on_more(std::function<void()> callback);
 
  private:
   struct Impl;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -111,6 +112,21 @@ class Run {
     BUREAU_TRY_VOID(may_complete());
     std::optional<Error> lost;
     return settle(session_.write(any_thread, ending_with(effects, lost)), lost);
+  }
+
+  /// The same once the handler has returned, in a commit that it shares with other tasks of this
+  /// process: the fastest end for short tasks by the thousand. `effects` runs on any thread, and
+  /// owns what it uses: the handler's own variables are gone by then. Its error is the attempt's, as
+  /// if the handler had returned it. Always returns an error: `return run.complete_later(...)`.
+  template <class F>
+  Unexpected complete_later(F effects) {
+    static_assert(detail::is_result<std::invoke_result_t<F&, Unit&>>,
+                  "effects return a bureau::Result");
+    return end_later([effects = std::move(effects)](Unit& unit) mutable -> Result<Json> {
+      auto made = effects(unit);
+      if (!made) return fail(std::move(made).error());
+      return record_to_json(*made);
+    });
   }
 
   // Durable steps ------------------------------------------------------------------------------
@@ -273,6 +289,14 @@ class Run {
   /// Ends a task whose handler has returned its result, when something of the history is not
   /// written yet.
   [[nodiscard]] bool owes_history() const;
+  /// Whether nothing but the result is left to be written.
+  [[nodiscard]] bool has_only_result();
+  [[nodiscard]] Attribution attribution() const {
+    return {task_.tenant.value, session_.principal().user.value, task_.id.value};
+  }
+  Unexpected end_later(std::function<Result<Json>(Unit&)> effects);
+  /// What complete_later() left, in the transaction that ends the task. `lost`: as of settle().
+  Result<void> make_effects(Transaction& transaction, std::optional<Error>& lost);
   Result<void> end_with(const Json& result);
   Result<void> may_end();
 
@@ -322,6 +346,7 @@ class Run {
   std::atomic<bool> completed_{false};
   mutable std::mutex mutex_;
   std::optional<Error> ended_;
+  std::function<Result<Json>(Unit&)> later_;  // of complete_later()
   bool in_doubt_ = false;             // the error that ended it is of an unsafe step
   bool rehearses_ = false;            // nothing is written
   std::unique_ptr<History> history_;  // once a durable call was made

@@ -58,6 +58,9 @@ class TaskQueue {
   /// Ends the tasks in one commit. Those whose lease is gone (stale attempt, cancelled) are left
   /// alone: their ids are returned.
   Result<std::vector<Id<Task>>> complete(std::span<const Completion> completions);
+  /// The same in the caller's transaction.
+  Result<std::vector<Id<Task>>> complete(Transaction& transaction,
+                                         std::span<const Completion> completions);
   /// Ends a task in the caller's transaction, so that its effects commit with it. `conflict` when
   /// the lease is gone, `cancelled` when its cancellation was asked for; the caller then must fail.
   Result<void> complete(Transaction& transaction, const Task& task, const Json& result);
@@ -80,12 +83,13 @@ class TaskQueue {
   /// Takes the tasks of nodes that died: ready again; dead when no attempt is left; in_doubt for an
   /// unsafe effect. Call about once every Options::heartbeat. Returns how many were taken.
   Result<std::uint64_t> rescue();
-  /// Those of this node's running tasks whose cancellation was asked for, or whose lease is gone.
+  /// Those of this node's attempts whose cancellation was asked for, or whose lease is gone.
   struct Attempt {
     Id<Task> task;
     std::int64_t attempt = 0;
+    friend bool operator==(const Attempt&, const Attempt&) = default;
   };
-  Result<std::vector<Attempt>> interrupted(std::span<const Task> running);
+  Result<std::vector<Attempt>> interrupted(std::span<const Attempt> running);
 
   /// When the next scheduled task or resting run is due, a deadline passes or a pause ends; never()
   /// when there is none.

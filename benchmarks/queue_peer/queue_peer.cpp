@@ -1,0 +1,170 @@
+// The workload of the queue's peers, done by bureau: one JSON line for each durability. Run by
+// their run.sh, which sets QB_DATA (an empty folder), QB_N_A and QB_N_B:
+//   OURS=build/release/benchmarks/queue_peer ./run.sh
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <thread>
+
+#include "queue_latency.hpp"
+
+namespace {
+
+using namespace queue_bench;
+
+/// How many are claimed and completed together: of 100 to 5,000 the fastest.
+constexpr std::uint64_t claim_batch = 1000;
+constexpr int wakes = 1000;
+constexpr double wakes_a_second = 100;
+
+int number(const char* name, int otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atoi(text);
+}
+
+class Peer {
+ public:
+  Peer(std::string folder, bool power_safe) : folder_(std::move(folder)), power_safe_(power_safe) {}
+
+  void run() {
+    const int one_by_one = number("QB_N_A", 10'000);
+    const int backlog = number("QB_N_B", 100'000);
+    const double a = enqueue_single(one_by_one);
+    const double b = enqueue_bulk(backlog);
+    const double c = drain_by_queue(backlog);
+    const double agents = drain_by_agents(backlog);
+    const std::vector<double> d = wake();
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    std::printf(
+        R"j({"peer":"ours-%s","version":"bureau %d.%d.%d","durability":"%s","config":"TaskQueue: claim )j"
+        R"j(%d, complete %d, one thread; journal on; D: an agent under Engine::start()","A":%.0f,)j"
+        R"j("B":%.0f,"C":%.0f,"D50":%.3f,"D99":%.3f,"E":%.1f,"extra":{"C_agents":%.0f}})j"
+        "\n",
+        power_safe_ ? "power-safe" : "relaxed", BUREAU_VERSION_MAJOR, BUREAU_VERSION_MINOR,
+        BUREAU_VERSION_PATCH, power_safe_ ? "WAL synchronous=FULL" : "WAL synchronous=NORMAL",
+        static_cast<int>(claim_batch), static_cast<int>(claim_batch), a, b, c,
+        bench::percentile(d, 50), bench::percentile(d, 99),
+        static_cast<double>(used.ru_maxrss) / 1024, agents);
+    std::fflush(stdout);
+  }
+
+ private:
+  struct Office {
+    std::unique_ptr<Engine> engine;
+    Tenant tenant;
+    [[nodiscard]] Tasks tasks() const { return Tasks(engine->system(tenant.id)); }
+  };
+
+  /// A fresh file for each phase.
+  Office open() {
+    const std::string path = folder_ + "/office" + std::to_string(files_++) + ".db";
+    Office office{must(Engine::open(options_of(path, power_safe_))), {}};
+    office.tenant = must(office.engine->access().create_tenant("peers"));
+    return office;
+  }
+
+  double enqueue_single(int count) {
+    const Office office = open();
+    const Tasks tasks = office.tasks();
+    const Work one = payload();
+    const double start = bench::seconds_now();
+    for (int i = 0; i < count; ++i) must(tasks.enqueue(work, one));
+    return count / (bench::seconds_now() - start);
+  }
+
+  static void fill(const Tasks& tasks, int count) {
+    std::vector<Work> payloads(1000, payload());
+    for (int done = 0; done < count; done += 1000) {
+      payloads.resize(static_cast<std::size_t>(std::min(1000, count - done)));
+      must(tasks.enqueue_all(work, payloads));
+    }
+  }
+
+  double enqueue_bulk(int count) {
+    const Office office = open();
+    const double start = bench::seconds_now();
+    fill(office.tasks(), count);
+    return count / (bench::seconds_now() - start);
+  }
+
+  static std::uint64_t unfinished(const Tasks& tasks) {
+    return must(tasks.count(col(&Task::status) < TaskStatus::completed));
+  }
+
+  double drain_by_queue(int count) {
+    const Office office = open();
+    fill(office.tasks(), count);
+    TaskQueue queue(office.engine->database());
+    const double start = bench::seconds_now();
+    std::vector<TaskQueue::Completion> done;
+    for (;;) {
+      const auto claimed = must(queue.claim({"default", {"work"}, claim_batch, "peer"}));
+      if (claimed.empty()) break;
+      done.clear();
+      for (const Task& task : claimed) done.push_back({task.id, task.attempt, Json::object()});
+      if (!must(queue.complete(done)).empty()) bench::give_up("drain", "a lease was lost");
+    }
+    if (unfinished(office.tasks()) > 0) bench::give_up("drain", "something is left");
+    return count / (bench::seconds_now() - start);
+  }
+
+  double drain_by_agents(int count) {
+    const Office office = open();
+    fill(office.tasks(), count);
+    must(office.engine->add(std::make_shared<Bell>([](double) {})));
+    const double start = bench::seconds_now();
+    must(office.engine->start());
+    while (unfinished(office.tasks()) > 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    const double rate = count / (bench::seconds_now() - start);
+    must(office.engine->stop());
+    return rate;
+  }
+
+  /// Milliseconds from just before the call of enqueue to the handler's start.
+  std::vector<double> wake() {
+    const Office office = open();
+    std::atomic<double> began{0};
+    must(office.engine->add(std::make_shared<Bell>([&](double at) { began = at; })));
+    must(office.engine->start());
+    const Tasks tasks = office.tasks();
+    const Work one = payload();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    std::vector<double> out;
+    const double start = bench::seconds_now();
+    for (int i = 0; i < wakes; ++i) {
+      const double wait = start + i / wakes_a_second - bench::seconds_now();
+      if (wait > 0) std::this_thread::sleep_for(std::chrono::duration<double>(wait));
+      began = 0;
+      const double called = bench::seconds_now();
+      must(tasks.enqueue(work, one));
+      while (began == 0) std::this_thread::yield();
+      out.push_back((began - called) * 1e3);
+    }
+    must(office.engine->stop());
+    return out;
+  }
+
+  std::string folder_;
+  bool power_safe_;
+  int files_ = 0;
+};
+
+}  // namespace
+
+int main() {
+  const char* folder = std::getenv("QB_DATA");
+  if (folder == nullptr) bench::give_up("queue_peer", "QB_DATA names no folder");
+  for (const bool power_safe : {true, false}) {
+    const std::string own = std::string(folder) + (power_safe ? "/full" : "/normal");
+    std::filesystem::create_directories(own);
+    Peer(own, power_safe).run();
+    std::filesystem::remove_all(own);
+  }
+}
