@@ -24,7 +24,7 @@ void enqueue_and_drain(const bench::Arguments& arguments, int count, bool power_
   const std::string enqueue_body = newest_bodies(office, enqueue_batch);
   const Task like = must(Tasks(office.system()).list({.limit = 1})).at(0);
   if (drain(queue) != enqueue_batch) bench::give_up("drain", "not all were drained");
-  const std::string complete_body = newest_bodies(office, batch);
+  const std::string complete_body = newest_bodies(office, 1);
 
   QueueLoop loop(scratch.file(), office, power_safe, true, enqueue_body, complete_body);
   QueueLoop bare(scratch.file(), office, power_safe, false, enqueue_body, complete_body);
@@ -151,17 +151,6 @@ void claim_over_history(const bench::Arguments& arguments, std::string_view name
                                                    p));
 }
 
-/// An agent as a user writes one, with nothing to do.
-class Worker : public AgentOf<work> {
- public:
-  using AgentOf::execute;
-  Result<Nothing> execute(Run&, const Work&) override { return Nothing(); }
-};
-
-std::uint64_t unfinished(const bench::Office& office) {
-  return must(Tasks(office.system()).count(col(&Task::status) < TaskStatus::completed));
-}
-
 /// The same backlog done by an agent under Engine::start(), beside claim and complete by hand.
 void agents_drain(const bench::Arguments& arguments, int count, bool power_safe, double sync_us) {
   bench::ScratchFolder scratch;
@@ -173,13 +162,7 @@ void agents_drain(const bench::Arguments& arguments, int count, bool power_safe,
     options.durability = power_safe ? Durability::power_safe : Durability::relaxed;
     const auto engine = must(Engine::open(std::move(options)));
     enqueue(office, count);
-    must(engine->add(std::make_shared<Worker>()));
-    const double start = bench::seconds_now();
-    must(engine->start());
-    while (unfinished(office) > 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    const double rate = count / (bench::seconds_now() - start);
-    must(engine->stop());
-    return rate;
+    return count / drain_by_agents(*engine, Tasks(office.system()), count);
   };
   auto by_hand = [&] {
     enqueue(office, count);

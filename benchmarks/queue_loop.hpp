@@ -25,7 +25,8 @@ namespace queue_bench {
 using namespace bureau;
 using bench::must;
 
-inline constexpr std::uint64_t batch = 100;  // of claims and completions
+/// Of claims and completions: what an engine leases at a time.
+const std::uint64_t batch = OrchestratorOptions().batch;
 inline constexpr int enqueue_batch = 1000;
 
 inline constexpr auto work = task_kind<Work, Nothing>("work", Effect::pure, retry::never);
@@ -57,8 +58,8 @@ class QueueLoop {
         claim_(loop_.db(),
                "UPDATE tasks SET status=2,node=1,generation=1,attempt=attempt+1,started_at=?1,"
                "agent='loop' WHERE id IN (SELECT id FROM tasks WHERE status=1 AND gate<>1 AND "
-               "queue='default' AND tenant=?2 AND kind='work' ORDER BY rank LIMIT 100) RETURNING " +
-                   task_columns(loop_)),
+               "queue='default' AND tenant=?2 AND kind='work' ORDER BY rank LIMIT " +
+                   std::to_string(batch) + ") RETURNING " + task_columns(loop_)),
         complete_(loop_.db(),
                   "UPDATE tasks SET status=5,result='{}',finished_at=?2,updated_at=?2,"
                   "version=version+1,error=NULL,error_code=NULL,progress=1.0 WHERE id=?1 AND "

@@ -62,7 +62,7 @@ constexpr Duration maintenance_while_busy = std::chrono::milliseconds(100);
 /// And it looks this often whether a write holds everybody up.
 constexpr Duration between_looks = std::chrono::seconds(1);
 /// So many tasks are run before callbacks of the feed have their turn.
-constexpr std::size_t tasks_between_pumps = 64;
+constexpr std::size_t tasks_between_pumps = 256;
 }  // namespace
 
 Engine::Engine(EngineOptions options)

@@ -116,15 +116,7 @@ class Peer {
   double drain_by_agents(int count) {
     const Office office = open();
     fill(office.tasks(), count);
-    must(office.engine->add(std::make_shared<Bell>([](double) {})));
-    const double start = bench::seconds_now();
-    must(office.engine->start());
-    while (unfinished(office.tasks()) > 0) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    const double rate = count / (bench::seconds_now() - start);
-    must(office.engine->stop());
-    return rate;
+    return count / queue_bench::drain_by_agents(*office.engine, office.tasks(), count);
   }
 
   /// Milliseconds from just before the call of enqueue to the handler's start.

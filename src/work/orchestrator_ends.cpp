@@ -4,6 +4,7 @@
 
 #include "work/attempt_spans.hpp"
 #include "work/orchestrator_impl.hpp"
+#include "work/settlement.hpp"
 #include "work/task_columns.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -180,79 +181,23 @@ bool Orchestrator::Impl::should_settle(std::string_view next_kind) const {
   return kind != by_kind.end() && kind->second.pace.mean() >= options.gather;
 }
 
-/// Commits what has ended, and what could not be committed before when its time has come.
-void Orchestrator::Impl::settle() {
+/// What has ended, and what could not be committed before when its time has come.
+std::vector<detail::Finished> Orchestrator::Impl::take_finished() {
   std::vector<Finished> some;
-  {
-    std::lock_guard lock(mutex);
-    some.swap(finished);
-    if (!undecided.empty() && clock().monotonic() >= next_try) {
-      std::move(undecided.begin(), undecided.end(), std::back_inserter(some));
-      undecided.clear();
-    }
+  std::lock_guard lock(mutex);
+  some.swap(finished);
+  if (!undecided.empty() && clock().monotonic() >= next_try) {
+    std::move(undecided.begin(), undecided.end(), std::back_inserter(some));
+    undecided.clear();
   }
-  if (!some.empty()) settle(std::move(some));
+  return some;
 }
 
-void Orchestrator::Impl::settle(std::vector<Finished> some) {
-  // All plain results are one write: one pass over the table, one record in the journal. Effects
-  // are a write each, so that those which fail take no others with them.
-  std::vector<TaskQueue::Completion> results;
-  std::vector<std::optional<Error>> lost(some.size());
-  std::vector<std::function<Result<void>(Transaction&)>> closures;
-  std::vector<std::size_t> writes_of;  // which one each further write is of
-  closures.reserve(some.size() + 1);
-  for (const Finished& one : some) {
-    const Task& task = one.run->task();
-    if (!one.effects) results.push_back({task.id, task.attempt, one.result});
-  }
-  std::vector<Id<Task>> gone;
-  std::vector<Database::Write> writes;
-  if (!results.empty()) {
-    closures.emplace_back([&](Transaction& tx) -> Result<void> {
-      BUREAU_TRY(gone, queue.complete(tx, results));
-      return {};
-    });
-  }
-  for (std::size_t i = 0; i < some.size(); ++i) {
-    if (!some[i].effects) continue;
-    writes_of.push_back(i);
-    closures.emplace_back([&run = *some[i].run, &error = lost[i]](Transaction& tx) {
-      return run.make_effects(tx, error);
-    });
-  }
-  const std::size_t plain = results.empty() ? 0 : 1;
-  for (std::size_t i = 0; i < closures.size(); ++i) {
-    Attribution by = detail::by_system;
-    if (i >= plain) by = some[writes_of[i - plain]].run->attribution();
-    writes.push_back({detail::portable(), by, closures[i]});
-  }
-  database.write_all(writes);
-  for (std::size_t i = plain; i < writes.size(); ++i) {
-    const std::size_t of = writes_of[i - plain];
-    settle_one(some[of], std::move(writes[i].result), lost[of]);
-  }
-  if (plain == 0) return;
-  const Result<void> all = std::move(writes.front().result);
-  const auto is_gone = [&](const Task& task) {
-    return std::find(gone.begin(), gone.end(), task.id) != gone.end();
-  };
-  for (Finished& one : some) {
-    if (one.effects) continue;
-    const Task& task = one.run->task();
-    Result<void> outcome = all;
-    std::optional<Error> missing;
-    if (all && is_gone(task)) missing.emplace(Code::conflict, "the lease is gone");
-    if (!all && results.size() > 1 && !is_storage_trouble(all.error().code)) {
-      // One of them is bad, and which is not known: each by itself.
-      const TaskQueue::Completion done{task.id, task.attempt, one.result};
-      auto left = queue.complete(std::span(&done, 1));
-      outcome = left ? Result<void>() : bureau::fail(left.error());
-      if (left && !left->empty()) missing.emplace(Code::conflict, "the lease is gone");
-    }
-    if (missing) outcome = bureau::fail(*missing);
-    settle_one(one, std::move(outcome), missing);
-  }
+void Orchestrator::Impl::settle() {
+  Settlement settlement(*this, take_finished());
+  if (settlement.writes().empty()) return;
+  database.write_all(settlement.writes());
+  settlement.finish();
 }
 
 /// `lost`: the task is not this attempt's any more, or is to be cancelled.
@@ -290,6 +235,66 @@ void Orchestrator::Impl::put_off(Finished one, const Error& error) {
   std::lock_guard lock(mutex);
   next_try = clock().monotonic() + put_off_for;
   undecided.push_back(std::move(one));
+}
+
+// A settlement -----------------------------------------------------------------------------------
+
+Orchestrator::Impl::Settlement::Settlement(Impl& impl, std::vector<Finished> some)
+    : impl_(impl), some_(std::move(some)), lost_(some_.size()), write_of_(some_.size(), 0) {
+  closures_.reserve(some_.size() + 1);
+  // The journal has a record for each run of changes of one tenant.
+  std::stable_sort(some_.begin(), some_.end(), [](const Finished& a, const Finished& b) {
+    return a.run->task().tenant < b.run->task().tenant;
+  });
+  for (const Finished& one : some_) {
+    const Task& task = one.run->task();
+    if (!one.effects) results_.push_back({task.id, task.attempt, one.result});
+  }
+  if (!results_.empty()) {
+    add(detail::by_system, [this](Transaction& tx) -> Result<void> {
+      BUREAU_TRY(gone_, impl_.queue.complete(tx, results_));
+      return {};
+    });
+  }
+  for (std::size_t i = 0; i < some_.size(); ++i) {
+    if (!some_[i].effects) continue;
+    Run& run = *some_[i].run;
+    write_of_[i] = writes_.size();
+    add(run.attribution(),
+        [&run, &error = lost_[i]](Transaction& tx) { return run.make_effects(tx, error); });
+  }
+}
+
+void Orchestrator::Impl::Settlement::add(const Attribution& by, Closure closure) {
+  closures_.push_back(std::move(closure));
+  const Error not_begun(Code::unavailable, "the write was not begun");
+  writes_.push_back({detail::portable(), by, closures_.back(), bureau::fail(not_begun)});
+}
+
+void Orchestrator::Impl::Settlement::finish() {
+  for (std::size_t i = 0; i < some_.size(); ++i) {
+    Finished& one = some_[i];
+    Result<void> outcome = writes_[write_of_[i]].result;
+    if (!one.effects) outcome = outcome_of_result(one, std::move(outcome), lost_[i]);
+    impl_.settle_one(one, std::move(outcome), lost_[i]);
+  }
+}
+
+Result<void> Orchestrator::Impl::Settlement::outcome_of_result(const Finished& one,
+                                                               Result<void> all,
+                                                               std::optional<Error>& lost) {
+  const Task& task = one.run->task();
+  bool gone = std::find(gone_.begin(), gone_.end(), task.id) != gone_.end();
+  if (!all) {
+    if (results_.size() == 1 || is_storage_trouble(all.error().code)) return all;
+    // One of them is bad, and which is not known: each by itself.
+    const TaskQueue::Completion done{task.id, task.attempt, one.result};
+    BUREAU_TRY(const auto left, impl_.queue.complete(std::span(&done, 1)));
+    gone = !left.empty();
+  }
+  if (!gone) return {};
+  lost.emplace(Code::conflict, "the lease is gone");
+  return bureau::fail(*lost);
 }
 
 BUREAU_END_NAMESPACE

@@ -148,7 +148,7 @@ struct Orchestrator::Impl {
 
   bool take_buffered(Leased& out, bool ahead);
   [[nodiscard]] std::uint64_t batch_of(const detail::QueueEntry& from) const;
-  Result<bool> fill();
+  Result<bool> fill(bool settles);
   Result<bool> next(Task& out);
   Result<bool> next_leased(Leased& out);
   Result<bool> still_holds(Leased& leased);
@@ -165,9 +165,10 @@ struct Orchestrator::Impl {
   bool finish_later(const std::shared_ptr<Run>& run, const KindInfo& kind,
                     const Result<Json>& outcome, AgentEntry& agent);
   bool should_settle(std::string_view next_kind) const;
+  class Settlement;
+  std::vector<Finished> take_finished();
   void settle();
   void settle_late(Monotonic now);
-  void settle(std::vector<Finished> ended);
   void settle_one(Finished& one, Result<void> outcome, const std::optional<Error>& lost);
   void put_off(Finished one, const Error& error);
   void ended(const Run& run, AgentEntry& agent, Monotonic began, detail::AttemptEnd how,

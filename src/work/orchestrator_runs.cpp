@@ -4,6 +4,7 @@
 
 #include "work/attempt_spans.hpp"
 #include "work/orchestrator_impl.hpp"
+#include "work/settlement.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -24,8 +25,11 @@ std::uint64_t Orchestrator::Impl::batch_of(const detail::QueueEntry& from) const
   return std::clamp<std::uint64_t>(each * most_at_a_time, 1, options.batch);
 }
 
-/// Leases a batch from the next queue that has some. REQUIRES: claim_mutex.
-Result<bool> Orchestrator::Impl::fill() {
+/// Leases a batch from the next queue that has some; `settles`: and commits what has ended, in one
+/// commit. REQUIRES: claim_mutex.
+Result<bool> Orchestrator::Impl::fill(bool settles) {
+  std::optional<Settlement> settlement;
+  if (settles) settlement.emplace(*this, take_finished());
   for (std::size_t i = 0; i < queues.size(); ++i) {
     TaskQueue::ClaimOptions* claim = nullptr;
     {
@@ -36,7 +40,12 @@ Result<bool> Orchestrator::Impl::fill() {
       claim = &from.claim;
     }
     const Monotonic now = clock().monotonic();
-    BUREAU_TRY(auto tasks, queue.claim(*claim));
+    std::span<Database::Write> before;
+    if (settlement) before = settlement->writes();
+    auto claimed = queue.claim(*claim, before);
+    if (settlement) settlement->finish();
+    settlement.reset();
+    BUREAU_TRY(auto tasks, std::move(claimed));
     if (tasks.empty()) continue;
     metrics.claimed.observe(static_cast<std::int64_t>(tasks.size()));
     std::lock_guard lock(mutex);
@@ -140,19 +149,15 @@ void Orchestrator::Impl::end_unbegun(const Task& task) {
 
 /// Fills the buffer when there may be something to claim. REQUIRES: claim_mutex.
 Result<void> Orchestrator::Impl::look() {
-  bool short_of = false;
   {
     std::lock_guard lock(mutex);
     if (stopping || queues.empty() || upgraded || is_full()) return {};
-    short_of = buffer.empty();
   }
   if (clock().now().micros() >= next_scheduled.load(std::memory_order_acquire)) {
     noticed.store(true, std::memory_order_release);
   }
-  if (!noticed.load(std::memory_order_acquire)) return {};
-  if (short_of) settle();  // the slots of what has ended may be what others wait for
-  noticed.store(false, std::memory_order_release);
-  auto filled = fill();
+  if (!noticed.exchange(false, std::memory_order_acq_rel)) return {};
+  auto filled = fill(true);
   if (!filled && filled.error().code == Code::upgraded) {
     retire(filled.error());
     return {};
@@ -179,13 +184,15 @@ Result<bool> Orchestrator::step() {
 
 Result<std::size_t> Orchestrator::step(const PollLimit& limit) {
   Impl& self = *impl_;
-  const Monotonic end = self.clock().monotonic() + limit.time;
+  Monotonic end = self.clock().monotonic() + limit.time;
   std::size_t ran = 0;
   Result<bool> got = true;
   while (ran < limit.tasks && self.clock().monotonic() < end) {
     Task task;
     got = self.next(task);
     if (!got || !*got) break;
+    // What shares a commit is what handlers do in this time, however long the claim took.
+    if (ran == 0) end = std::min(end, self.clock().monotonic() + self.options.gather);
     if (self.should_settle(task.kind)) self.settle();
     self.execute(std::move(task));
     ++ran;

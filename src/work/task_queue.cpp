@@ -112,7 +112,8 @@ Result<void> end_overdue(Transaction& tx) {
 
 }  // namespace
 
-Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options) {
+Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options,
+                                           std::span<Database::Write> before) {
   BUREAU_TRY(auto node, database_.node());
   std::unique_lock lock(flow_->mutex);
   const detail::TenantTurn turn = flow_->turns[options.queue];
@@ -139,7 +140,15 @@ Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options) {
       if (first) at = group;
       return {};
     };
-    BUREAU_TRY_VOID(database_.write(portable(), by_system, lease));
+    if (!first || before.empty()) {
+      BUREAU_TRY_VOID(database_.write(portable(), by_system, lease));
+      continue;
+    }
+    std::vector<Database::Write> writes(before.begin(), before.end());
+    writes.push_back({portable(), by_system, lease, {}});
+    database_.write_all(writes);
+    for (std::size_t i = 0; i < before.size(); ++i) before[i].result = std::move(writes[i].result);
+    BUREAU_TRY_VOID(std::move(writes.back().result));
   }
   lock.lock();
   flow_->turns[options.queue] = next;

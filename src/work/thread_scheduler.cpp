@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t max_replacements = 4;
 /// What one poll may run: short tasks by the dozen, which then share a commit; a long one alone.
-constexpr PollLimit at_a_time{64, std::chrono::milliseconds(1)};
+constexpr PollLimit at_a_time{256, std::chrono::milliseconds(10)};
 /// With nothing known to be due a thread looks again after this long: the net under lost hints.
 constexpr Duration recheck = std::chrono::seconds(5);
 /// While every thread is inside a handler, another sees this often to what cannot wait for them:

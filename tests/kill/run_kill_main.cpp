@@ -9,12 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "bureau/bureau.hpp"
@@ -84,6 +85,15 @@ template <class R>
 auto must(R result) {
   if (!result) give_up(to_string(result.error()));
   if constexpr (!std::is_void_v<typename R::value_type>) return *std::move(result);
+}
+
+/// Lets the others work.
+void pause(Duration duration) {
+  Clock& clock = Clock::system();
+  std::mutex mutex;
+  std::condition_variable never;
+  std::unique_lock lock(mutex);
+  clock.wait_until(lock, never, clock.monotonic() + duration);
 }
 
 // What a run does --------------------------------------------------------------------------------
@@ -272,7 +282,7 @@ class Trial {
   void round() {
     enqueue();
     speak();
-    std::this_thread::sleep_for(std::chrono::microseconds(random_.below(60'000)));
+    pause(std::chrono::microseconds(random_.below(60'000)));
     const std::size_t which = random_.below(workers_.size());
     if (random_.below(3) > 0) {
       workers_[which]->kill();
@@ -287,7 +297,7 @@ class Trial {
     const Monotonic until = clock.monotonic() + std::chrono::milliseconds(random_.below(1200));
     while (clock.monotonic() < until) {
       speak();
-      std::this_thread::sleep_for(5ms);
+      pause(5ms);
     }
     workers_[which]->send(SIGCONT);
     ++stops;
@@ -300,7 +310,7 @@ class Trial {
     while (count(col(&Task::status) < TaskStatus::completed) > 0) {
       if (clock.monotonic() >= deadline) break;
       speak();
-      std::this_thread::sleep_for(5ms);
+      pause(5ms);
     }
     for (auto& worker : workers_) {
       if (!worker->end()) wrong_.emplace_back("a worker did not end well");

@@ -26,6 +26,35 @@ class Timetable : public Runner {
 
 }  // namespace
 
+TEST_CASE("G8_heartbeats_go_on_while_every_thread_is_inside_a_handler") {
+  /// Its handlers return once somebody has seen to what recurs while they ran.
+  class Busy : public Runner {
+   public:
+    PollResult poll(const PollLimit& limit) override {
+      if (limit.tasks == 0) {
+        if (inside == 2) seen = true;
+        return {};
+      }
+      ++inside;
+      while (!seen) std::this_thread::yield();
+      return {};
+    }
+    [[nodiscard]] int wake_fd() const override { return -1; }
+    void on_wake_fd() override {}
+    std::atomic<int> inside{0};
+    std::atomic<bool> seen{false};
+  };
+  ManualClock clock;
+  Busy busy;
+  const auto scheduler = make_thread_scheduler(2, clock);
+  REQUIRE(scheduler->start(busy));
+  while (!busy.seen) {  // would wait for ever
+    clock.advance(1s);
+    std::this_thread::yield();
+  }
+  REQUIRE(scheduler->stop(Monotonic::never()));
+}
+
 TEST_CASE("What one thread learns to be due soon is not slept over by the one that keeps time") {
   ManualClock clock;
   Timetable timetable;

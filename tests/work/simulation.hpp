@@ -86,7 +86,7 @@ class Simulation {
     return value;
   }
   static std::uint64_t effects_of(const Sum& payload) {
-    std::uint64_t effects = 0;
+    std::uint64_t effects = ends_later(payload) ? 1 : 0;
     std::int64_t place = 0;
     for (const Op op : ops_of(payload)) {
       ++place;
@@ -97,6 +97,9 @@ class Simulation {
     return effects;
   }
 
+  /// A third of the runs end with an effect that is made after the handler has returned.
+  static bool ends_later(const Sum& payload) { return payload.a % 3 == 0; }
+
   Result<Total> execute(Run& run, const Sum& payload) {
     Total total;
     std::int64_t place = 0;
@@ -105,7 +108,12 @@ class Simulation {
       BUREAU_TRY(const std::int64_t value, perform(run, payload, op, place));
       total.value += value;
     }
-    return total;
+    if (!ends_later(payload)) return total;
+    const std::string team = run.idempotency_key() + "end";
+    return run.complete_later([team, total](Unit& unit) -> Result<Total> {
+      BUREAU_TRY_VOID(add_team(unit, team));
+      return total;
+    });
   }
 
   Result<std::int64_t> perform(Run& run, const Sum& payload, Op op, std::int64_t place) {
@@ -220,7 +228,7 @@ class Simulation {
     const std::size_t i = random_.below(nodes_.size());
     if (what < 60) {
       nodes_[i].orchestrator->notice();
-      (void)nodes_[i].orchestrator->step();
+      (void)nodes_[i].orchestrator->step({1 + random_.below(6), Duration::max()});
     } else if (what < 75) {
       (void)nodes_[i].orchestrator->duties();
     } else if (what < 88) {

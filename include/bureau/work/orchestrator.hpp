@@ -16,7 +16,7 @@ BUREAU_BEGIN_NAMESPACE
 class PrometheusText;
 
 struct OrchestratorOptions {
-  std::uint64_t batch = 64;  ///< how many tasks are leased at a time, at most
+  std::uint64_t batch = 256;  ///< how many tasks are leased at a time, at most
   /// No more are leased than the threads here are likely to begin in this time, and those that
   /// still wait after a multiple of it are handed back: long tasks are leased one by one.
   Duration ahead = std::chrono::milliseconds(50);

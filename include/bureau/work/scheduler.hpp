@@ -11,7 +11,7 @@ BUREAU_BEGIN_NAMESPACE
 
 /// How much one poll may do.
 struct PollLimit {
-  std::size_t tasks = 1;            ///< handlers to run at most
+  std::size_t tasks = 1;            ///< handlers to run at most; 0: what recurs alone
   Duration time = Duration::max();  ///< no handler is begun once it has passed; 0: none
 };
 struct PollResult {
@@ -57,8 +57,9 @@ class SchedulerWrapper : public Scheduler {
   std::shared_ptr<Scheduler> inner_;
 };
 
-/// The default: `threads` threads of its own, and one more that watches for other processes where
-/// the storage has a wake_fd. Stuck threads are replaced up to four times.
+/// The default: `threads` threads of its own, one more that keeps the heartbeat while all of them
+/// are inside handlers, and one that watches for other processes where the storage has a wake_fd.
+/// Stuck threads are replaced up to four times.
 [[nodiscard]] std::shared_ptr<Scheduler> make_thread_scheduler(std::size_t threads, Clock& clock,
                                                                LogSink log = {});
 

@@ -36,7 +36,10 @@ class TaskQueue {
   };
   /// Promotes what is due, then leases up to `limit` ready tasks to this node: of each tenant those
   /// of the best rank that no FlowRule holds back, of all tenants their shares. Best rank first.
-  Result<std::vector<Task>> claim(const ClaimOptions& options);
+  Result<std::vector<Task>> claim(const ClaimOptions& options) { return claim(options, {}); }
+  /// Makes `before` first, in the same commit where the storage can share one. Their results are
+  /// set as by Database::write_all(); one that was not begun is left as it was.
+  Result<std::vector<Task>> claim(const ClaimOptions& options, std::span<Database::Write> before);
   /// Lets tasks through that wait for others with their flow key though there is room: a claim
   /// looks for some ten times a second, this for more. Call about once every Options::heartbeat.
   /// Returns how many.
