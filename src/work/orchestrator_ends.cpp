@@ -200,16 +200,17 @@ void Orchestrator::Impl::settle() {
   settlement.finish();
 }
 
-/// `lost`: the task is not this attempt's any more, or is to be cancelled.
+/// `lost`: the task is not this attempt's any more, or is to be cancelled. `failed`: the error is
+/// the effects' own, and so the attempt's.
 void Orchestrator::Impl::settle_one(Finished& one, Result<void> outcome,
-                                    const std::optional<Error>& lost) {
+                                    const std::optional<Error>& lost, bool failed) {
   using detail::AttemptEnd;
   const Run& run = *one.run;
   if (outcome) {
     return ended(run, *one.agent, one.began, AttemptEnd::completed, std::nullopt);
   }
   Error error = std::move(outcome).error();
-  if (!lost && is_storage_trouble(error.code)) return put_off(std::move(one), error);
+  if (!lost && !failed && is_storage_trouble(error.code)) return put_off(std::move(one), error);
   if (!lost && error.code == Code::forbidden && is_suspended(run.task())) {
     return hand_back(run, *one.agent, one.began, detail::suspended_pause);
   }
@@ -240,7 +241,11 @@ void Orchestrator::Impl::put_off(Finished one, const Error& error) {
 // A settlement -----------------------------------------------------------------------------------
 
 Orchestrator::Impl::Settlement::Settlement(Impl& impl, std::vector<Finished> some)
-    : impl_(impl), some_(std::move(some)), lost_(some_.size()), write_of_(some_.size(), 0) {
+    : impl_(impl),
+      some_(std::move(some)),
+      lost_(some_.size()),
+      failed_(some_.size(), 0),
+      write_of_(some_.size(), 0) {
   closures_.reserve(some_.size() + 1);
   // The journal has a record for each run of changes of one tenant.
   std::stable_sort(some_.begin(), some_.end(), [](const Finished& a, const Finished& b) {
@@ -261,7 +266,11 @@ Orchestrator::Impl::Settlement::Settlement(Impl& impl, std::vector<Finished> som
     Run& run = *some_[i].run;
     write_of_[i] = writes_.size();
     add(run.attribution(),
-        [&run, &error = lost_[i]](Transaction& tx) { return run.make_effects(tx, error); });
+        [&run, &error = lost_[i], &failed = failed_[i]](Transaction& tx) -> Result<void> {
+          auto made = run.make_effects(tx, error);
+          failed = made ? 0 : 1;
+          return made;
+        });
   }
 }
 
@@ -276,7 +285,7 @@ void Orchestrator::Impl::Settlement::finish() {
     Finished& one = some_[i];
     Result<void> outcome = writes_[write_of_[i]].result;
     if (!one.effects) outcome = outcome_of_result(one, std::move(outcome), lost_[i]);
-    impl_.settle_one(one, std::move(outcome), lost_[i]);
+    impl_.settle_one(one, std::move(outcome), lost_[i], failed_[i] != 0);
   }
 }
 

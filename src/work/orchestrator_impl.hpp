@@ -142,8 +142,7 @@ struct Orchestrator::Impl {
 
   /// No further handler may begin. REQUIRES: mutex.
   [[nodiscard]] bool is_full() const {
-    return options.max_running > 0 &&
-           running.size() - returned + beginning >= options.max_running;
+    return options.max_running > 0 && running.size() - returned + beginning >= options.max_running;
   }
 
   bool take_buffered(Leased& out, bool ahead);
@@ -169,7 +168,8 @@ struct Orchestrator::Impl {
   std::vector<Finished> take_finished();
   void settle();
   void settle_late(Monotonic now);
-  void settle_one(Finished& one, Result<void> outcome, const std::optional<Error>& lost);
+  void settle_one(Finished& one, Result<void> outcome, const std::optional<Error>& lost,
+                  bool failed);
   void put_off(Finished one, const Error& error);
   void ended(const Run& run, AgentEntry& agent, Monotonic began, detail::AttemptEnd how,
              std::optional<Code> error);

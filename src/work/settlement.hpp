@@ -30,6 +30,7 @@ class Orchestrator::Impl::Settlement {
   Impl& impl_;
   std::vector<Finished> some_;
   std::vector<std::optional<Error>> lost_;  // of each: the lease was gone
+  std::vector<char> failed_;                // of each: its effects did, not their commit
   std::vector<std::size_t> write_of_;       // of each: which write is its
   std::vector<TaskQueue::Completion> results_;
   std::vector<Id<Task>> gone_;  // of them: their leases were
