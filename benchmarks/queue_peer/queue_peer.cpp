@@ -16,7 +16,7 @@ namespace {
 
 using namespace queue_bench;
 
-/// How many are claimed and completed together: of 100 to 5,000 the fastest.
+/// How many are claimed and completed together.
 constexpr std::uint64_t claim_batch = 1000;
 constexpr int wakes = 1000;
 constexpr double wakes_a_second = 100;
