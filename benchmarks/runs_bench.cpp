@@ -1,5 +1,6 @@
 // Durable runs: what a step costs, beside a hand-written SQLite C loop that writes the same row and
-// journal record in a commit of its own; what a run that rests costs.
+// journal record in a commit of its own; what reserving from a budget adds; what a run that rests
+// costs.
 
 #include <filesystem>
 
@@ -19,18 +20,29 @@ constexpr auto rest_kind = task_kind<Nothing, Nothing>("rest", Effect::pure, ret
 constexpr auto plain_kind =
     task_kind<Nothing, Nothing>("plain", Effect::pure, retry::never, "plain");
 
-/// Makes `count` steps and says how long one took.
+/// Makes `count` steps and says how long one took; steps that reserve from a budget, if it
+/// `spends`.
 class Stepper final : public AgentOf<steps_kind> {
  public:
   int count = 0;
+  bool spends = false;
   double step_us = 0;
 
  private:
   using AgentOf::execute;
   Result<Nothing> execute(Run& run, const Nothing&) override {
     const double start = bench::seconds_now();
+    Spend spend;
+    spend.most = {.tokens = 100, .calls = 1};
     for (int i = 0; i < count; ++i) {
-      BUREAU_TRY_VOID(run.step("step", []() -> Result<std::int64_t> { return 7; }));
+      if (spends) {
+        BUREAU_TRY_VOID(run.spend("step", spend, [](Amounts& used) -> Result<std::int64_t> {
+          used.tokens = 60;
+          return 7;
+        }));
+      } else {
+        BUREAU_TRY_VOID(run.step("step", []() -> Result<std::int64_t> { return 7; }));
+      }
     }
     step_us = (bench::seconds_now() - start) * 1e6 / count;
     return Nothing{};
@@ -160,6 +172,42 @@ void durable_steps(const bench::Arguments& arguments, int count, bool power_safe
                                    p));
 }
 
+/// What a step costs that reserves from a budget, with one more above it, beside one that does not.
+void reserved_steps(const bench::Arguments& arguments, int count, bool power_safe, double sync_us) {
+  bench::ScratchFolder scratch;
+  auto office = bench::open_office(scratch.file(), power_safe);
+  Orchestrator orchestrator(office.engine->database(), office.engine->access(), {});
+  auto stepper = std::make_shared<Stepper>();
+  must(orchestrator.add(stepper));
+  must(orchestrator.start());
+  const Budgets budgets(office.system());
+  const Budget top = must(budgets.create({.name = "top", .limits = {.tokens = 1'000'000'000'000}}));
+  EnqueueOptions options;
+  options.budget =
+      must(budgets.create(
+               {.name = "part", .limits = {.tokens = 1'000'000'000'000}, .parent = top.id}))
+          .id;
+  const auto steps = [&](bool spends) {
+    must(Tasks(office.system()).enqueue(steps_kind, {}, options));
+    stepper->count = count;
+    stepper->spends = spends;
+    work_off(orchestrator);
+    return stepper->step_us;
+  };
+  steps(true);
+  steps(false);
+  const auto p = bench::measure_pairs(
+      pairs, bench::Better::lower, [&] { return steps(true); }, [&] { return steps(false); });
+  bench::print_metric(
+      arguments, bench::with_pairs({.bench = "runs",
+                                    .metric = "reserved_step_us",
+                                    .storage = "sqlite",
+                                    .durability = power_safe ? "power_safe" : "relaxed",
+                                    .unit = "microseconds",
+                                    .sync_us = power_safe ? std::optional(sync_us) : std::nullopt},
+                                   p));
+}
+
 /// Resident memory of this process, in bytes.
 double resident_bytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "r");
@@ -247,6 +295,8 @@ int main(int argc, char** argv) {
   const int steps = arguments.quick ? 50 : 1000;
   durable_steps(arguments, steps, true, sync_us);
   durable_steps(arguments, steps, false, sync_us);
+  reserved_steps(arguments, steps, true, sync_us);
+  reserved_steps(arguments, steps, false, sync_us);
   sleeping_runs(arguments,
                 arguments.quick      ? 1000
                 : arguments.long_run ? 1'000'000

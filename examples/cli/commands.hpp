@@ -86,6 +86,8 @@ void add_workflows_commands(CLI::App& app, const InOffice& in_office);
 void add_housekeeping_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau flow ...` and `bureau tasks why`.
 void add_flow_commands(CLI::App& app, CLI::App& tasks, const InOffice& in_office);
+/// `bureau budgets ...`.
+void add_budgets_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau inbox`, `notifications`, `preferences` and `webhooks`.
 void add_notify_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau tables|list|show|create|change|delete|export|import`: what every entity has.

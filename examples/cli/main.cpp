@@ -368,6 +368,7 @@ int run(int argc, char** argv, const Program& program) {
   }));
 
   add_flow_commands(app, *tasks, in_office);
+  add_budgets_commands(app, in_office);
 
   auto* stats = app.add_subcommand("stats", "how much there is of what");
   add_format_option(*stats, format);

@@ -93,6 +93,60 @@ void LanguageModel::begin(const ModelRequest& request, ModelCall call, Done done
   done(complete(request, call));
 }
 
+Result<std::optional<ModelReply>> LanguageModel::look(std::string_view) {
+  return fail(Code::unavailable, "model: it cannot be asked what became of a call", "model");
+}
+
+Result<void> check_price(const ModelPrice& price) {
+  const auto invalid = [](std::string_view field, const std::string& rule) {
+    return fail(Code::invalid, fmt::format("{}: {}", field, rule), std::string(field));
+  };
+  if (price.input.minor < 0) return invalid("input", price.input.to_string() + " is below zero");
+  if (price.output.minor < 0) return invalid("output", price.output.to_string() + " is below zero");
+  if (price.input.currency != price.output.currency) {
+    return invalid("output", fmt::format("{}, but input is {}: one currency",
+                                         price.output.to_string(), price.input.to_string()));
+  }
+  if (price.input.currency.code().empty()) return invalid("input", "a price has a currency");
+  if (price.per < 1) return invalid("per", fmt::format("{} is below 1", price.per));
+  return {};
+}
+
+Result<Amounts> cost_of(const ModelPrice& price, std::int64_t input_tokens,
+                        std::int64_t output_tokens) {
+  BUREAU_TRY_VOID(check_price(price));
+  if (input_tokens < 0 || output_tokens < 0) {
+    return fail(
+        Code::invalid,
+        fmt::format("tokens: {} and {}; neither is below zero", input_tokens, output_tokens),
+        "tokens");
+  }
+  constexpr std::int64_t micros = 1'000'000;
+  __extension__ using Wide = __int128;
+  const auto in_micros = [&](std::int64_t tokens, std::int64_t minor) {
+    return (Wide{tokens} * minor * micros + price.per - 1) / price.per;
+  };
+  // Of 63 bits each, a product with 10^6 may not fit 127; such prices and numbers are refused.
+  constexpr std::int64_t most = 1'000'000'000'000;
+  if (std::max(input_tokens, output_tokens) > most ||
+      std::max(price.input.minor, price.output.minor) > most) {
+    return fail(Code::exhausted, "price: tokens and prices go up to 10^12", "price");
+  }
+  const Wide sum =
+      in_micros(input_tokens, price.input.minor) + in_micros(output_tokens, price.output.minor);
+  if (sum > INT64_MAX) {
+    return fail(Code::exhausted, "price: what these tokens cost does not fit 64 bits", "price");
+  }
+  Amounts cost;
+  cost.money = Money{static_cast<std::int64_t>(sum / micros), price.input.currency};
+  cost.money_micros = static_cast<std::int64_t>(sum % micros);
+  return cost;
+}
+
+std::int64_t estimate_input_tokens(const ModelRequest& request) {
+  return static_cast<std::int64_t>((to_json(request).dump().size() + 2) / 3);
+}
+
 Json to_json(const ModelRequest& request) {
   Json messages = Json::array();
   for (const ModelMessage& message : request.messages) messages.push_back(to_json(message));

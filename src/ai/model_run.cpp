@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "bureau/work/outside_call.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 
 Toolbox& Toolbox::add(ToolSpec spec, Work work) {
@@ -41,7 +43,22 @@ bool is_the_callers(Code code) {
          code == Code::conflict || code == Code::forbidden || code == Code::exhausted;
 }
 
+/// Errors of a model with which nothing was answered, and nothing is to be paid.
+bool was_not_made(Code code) {
+  return code == Code::unavailable || code == Code::busy || code == Code::exhausted ||
+         code == Code::invalid;
+}
+
+Result<Json> as_json(const Result<ModelReply>& reply) {
+  if (!reply) return fail(reply.error());
+  return to_json(*reply);
+}
+
 }  // namespace
+
+Result<bool> deliver(const Runs& runs, std::string_view key, const Result<ModelReply>& reply) {
+  return runs.answer(key, as_json(reply));
+}
 
 /// The conversation in progress.
 class Conversation {
@@ -87,18 +104,89 @@ class Conversation {
                   fmt::format("model: no answer within {} turns", options_.max_turns), "max_turns");
     }
     ++out_.turns;
-    const auto complete = [&]() -> Result<Json> {
-      ModelCall call;
-      call.stop_requested = [&] { return run_.stop_requested(); };
-      BUREAU_TRY(const ModelReply reply, model_.complete(request_, call));
-      return to_json(reply);
-    };
-    BUREAU_TRY(const Json recorded, run_.step("model", options_.effect, complete));
+    BUREAU_TRY(spend_, reservation());
+    BUREAU_TRY(const Json recorded, model_.abilities().answers_later ? ask_later() : ask_now());
     BUREAU_TRY(out_.reply, model_reply_from_json(recorded));
     add(out_.usage.input_tokens, out_.reply.usage.input_tokens);
     add(out_.usage.output_tokens, out_.reply.usage.output_tokens);
     request_.messages.push_back(out_.reply.message);
     return {};
+  }
+
+  /// What one call may cost at most, as far as one can know.
+  [[nodiscard]] Result<Spend> reservation() const {
+    const std::int64_t input =
+        options_.input_tokens ? options_.input_tokens(request_) : estimate_input_tokens(request_);
+    Spend spend;
+    if (options_.price) {
+      BUREAU_TRY(spend.most, cost_of(*options_.price, input, request_.max_output_tokens));
+    } else {
+      spend.unpriced = true;
+    }
+    spend.most.tokens = input + request_.max_output_tokens;
+    spend.most.calls = 1;
+    spend.most.time = options_.time;
+    spend.exhausted = options_.exhausted;
+    return spend;
+  }
+
+  /// What it used; what is not known stays as it was reserved.
+  void count(const Result<ModelReply>& reply, Amounts& used) const {
+    if (!reply) {
+      if (was_not_made(reply.error().code)) used = {.calls = 1, .time = used.time};
+      return;
+    }
+    const auto& usage = reply->usage;
+    if (!usage.input_tokens || !usage.output_tokens) return;
+    if (options_.price) {
+      auto cost = cost_of(*options_.price, *usage.input_tokens, *usage.output_tokens);
+      if (!cost) return;
+      used.money = cost->money;
+      used.money_micros = cost->money_micros;
+    }
+    used.tokens = *usage.input_tokens + *usage.output_tokens;
+  }
+
+  Result<Json> ask_now() {
+    return run_.spend("model", options_.effect, spend_, [&](Amounts& used) -> Result<Json> {
+      ModelCall call;
+      call.stop_requested = [&] { return run_.stop_requested(); };
+      call.key = run_.idempotency_key();
+      const auto reply = model_.complete(request_, call);
+      count(reply, used);
+      if (!reply) return fail(reply.error());
+      return to_json(*reply);
+    });
+  }
+
+  /// No thread waits for the answer.
+  Result<Json> ask_later() {
+    OutsideCall call;
+    call.effect = options_.effect;
+    call.spend = spend_;
+    call.within = options_.within;
+    call.look_every = options_.look_every;
+    call.begin = [&](const PendingCall& pending) -> Result<void> {
+      ModelCall of_model;
+      of_model.stop_requested = [pending] { return !pending.wanted(); };
+      of_model.key = pending.key();
+      model_.begin(request_, std::move(of_model), [pending](const Result<ModelReply>& reply) {
+        static_cast<void>(pending.answer(as_json(reply)));
+      });
+      return {};
+    };
+    if (model_.abilities().can_be_asked) {
+      call.look = [&](const std::string& key) -> Result<std::optional<Json>> {
+        BUREAU_TRY(const auto reply, model_.look(key));
+        if (!reply) return std::optional<Json>();
+        return std::optional<Json>(to_json(*reply));
+      };
+    }
+    call.used = [&](const Result<Json>& answer, Amounts& used) {
+      if (!answer) return count(fail(answer.error()), used);
+      count(model_reply_from_json(*answer), used);
+    };
+    return run_.request("model", call);
   }
 
   /// Does what the model asks for, or tells it why not.
@@ -158,6 +246,7 @@ class Conversation {
   const Toolbox& tools_;
   const ModelOptions& options_;
   Conversed out_;
+  Spend spend_;
   int repairs_ = 0;
   int repeats_ = 0;
   std::string last_call_;
@@ -167,6 +256,7 @@ Result<Conversed> converse(Run& run, LanguageModel& model, ModelRequest request,
                            const Toolbox& tools, const ModelOptions& options) {
   if (request.tools.empty()) request.tools = tools.specs();
   BUREAU_TRY_VOID(check_request(request));
+  if (options.price) BUREAU_TRY_VOID(check_price(*options.price));
   return Conversation(run, model, std::move(request), tools, options).hold();
 }
 

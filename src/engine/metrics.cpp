@@ -6,6 +6,7 @@
 #include <map>
 
 #include "bureau/engine.hpp"
+#include "bureau/work/budget.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -157,24 +158,96 @@ void write_process(PrometheusText& text, const Snapshot& snapshot,
   }
 }
 
+struct BudgetFigure {
+  Budget budget;
+  BudgetUse use;
+};
+
+/// What the budgets of all tenants have given in their present periods, those that end first.
+Result<void> read_budgets(Reader& reader, Timestamp now, std::vector<BudgetFigure>& figures) {
+  const Select present = select<BudgetUse>()
+                             .where(col(&BudgetUse::ends) > now)
+                             .order_by(col(&BudgetUse::ends))
+                             .limit(most_names);
+  BUREAU_TRY_VOID(reader.scan(present, [&](std::span<const Value> row) -> Result<bool> {
+    from_values(row, figures.emplace_back().use);
+    return true;
+  }));
+  for (BudgetFigure& figure : figures) {
+    BUREAU_TRY_VOID(reader.find(table_of<Budget>(), figure.use.budget.value,
+                                [&](std::span<const Value> row) -> Result<bool> {
+                                  from_values(row, figure.budget);
+                                  return true;
+                                }));
+  }
+  std::erase_if(figures, [](const BudgetFigure& figure) { return !figure.budget.id; });
+  return {};
+}
+
+void write_budgets(PrometheusText& text, const std::vector<BudgetFigure>& figures) {
+  const auto family = [&](std::string_view name, std::string_view help, auto&& value) {
+    text.family(name, Type::gauge, help);
+    for (const BudgetFigure& figure : figures) {
+      const std::string id = id::to_text(schema<Budget>.prefix, figure.budget.id.value);
+      const auto sample = [&](std::string_view unit, std::optional<double> of) {
+        if (!of) return;
+        text.sample({{"budget", id}, {"name", figure.budget.name}, {"unit", unit}}, *of);
+      };
+      value(figure, sample);
+    }
+  };
+  const auto number = [](std::int64_t of) { return std::optional(static_cast<double>(of)); };
+  const auto minor = [](std::int64_t micros) {
+    return std::optional(static_cast<double>(micros) / 1e6);
+  };
+  family("bureau_budget_spent", "What a budget has spent in its period; money in minor units.",
+         [&](const BudgetFigure& of, auto&& sample) {
+           sample("tokens", number(of.use.spent_tokens));
+           sample("calls", number(of.use.spent_calls));
+           sample("seconds", seconds(of.use.spent_time));
+           if (!of.budget.currency.empty()) {
+             sample(of.budget.currency, minor(of.use.spent_money_micros));
+           }
+         });
+  family("bureau_budget_reserved", "What is reserved of it by calls in progress.",
+         [&](const BudgetFigure& of, auto&& sample) {
+           sample("tokens", number(of.use.reserved_tokens));
+           sample("calls", number(of.use.reserved_calls));
+           sample("seconds", seconds(of.use.reserved_time));
+           if (!of.budget.currency.empty()) {
+             sample(of.budget.currency, minor(of.use.reserved_money_micros));
+           }
+         });
+  family("bureau_budget_limit", "How much it may give in a period.",
+         [&](const BudgetFigure& of, auto&& sample) {
+           if (of.budget.tokens) sample("tokens", number(*of.budget.tokens));
+           if (of.budget.calls) sample("calls", number(*of.budget.calls));
+           if (of.budget.time) sample("seconds", seconds(*of.budget.time));
+           if (of.budget.money) sample(of.budget.currency, number(*of.budget.money));
+         });
+}
+
 }  // namespace
 
 Result<std::string> Engine::metrics_text() {
   BUREAU_TRY(const Snapshot snapshot, this->snapshot());
   Counts by_queue;
+  std::vector<BudgetFigure> budgets;
   BUREAU_TRY_VOID(
       database_->read(options_.clock->monotonic() + patience, [&](Reader& reader) -> Result<void> {
         by_queue.clear();
         for (const TaskStatus status : {TaskStatus::scheduled, TaskStatus::running}) {
           BUREAU_TRY_VOID(count_by_queue(reader, status, by_queue));
         }
-        return {};
+        budgets.clear();
+        return read_budgets(reader, options_.clock->now(), budgets);
       }));
   for (const QueueState& queue : snapshot.queues) by_queue[{queue.queue, "ready"}] = queue.ready;
   PrometheusText text;
   orchestrator_->write_metrics(text);
   write_agents(text, orchestrator_->agents());
   write_tasks(text, snapshot, by_queue);
+  if (!budgets.empty()) write_budgets(text, budgets);
   database_->write_metrics(text);
   write_storage(text, snapshot);
   write_process(text, snapshot, orchestrator_->heartbeat_age(), options_.machine->read());

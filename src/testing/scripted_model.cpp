@@ -72,6 +72,83 @@ Result<ModelReply> ScriptedModel::complete(const ModelRequest& request, const Mo
   return reply;
 }
 
+ScriptedModel& ScriptedModel::answers_later(Clock& clock, Duration after, bool can_be_asked) {
+  std::lock_guard lock(mutex_);
+  clock_ = &clock;
+  after_ = after;
+  can_be_asked_ = can_be_asked;
+  return *this;
+}
+
+ModelAbilities ScriptedModel::abilities() const {
+  std::lock_guard lock(mutex_);
+  return {clock_ != nullptr, can_be_asked_};
+}
+
+void ScriptedModel::begin(const ModelRequest& request, ModelCall call, Done done) {
+  {
+    std::lock_guard lock(mutex_);
+    const auto known = begun_.find(call.key);
+    if (known != begun_.end()) {
+      known->second.call = std::move(call);
+      known->second.done = std::move(done);
+      return;
+    }
+  }
+  if (!abilities().answers_later) return done(complete(request, call));
+  auto reply = complete(request, {});
+  std::lock_guard lock(mutex_);
+  const std::string key = call.key.empty() ? fmt::format("call {}", begun_.size()) : call.key;
+  begun_.emplace(key,
+                 Begun{clock_->now() + after_, std::move(reply), std::move(call), std::move(done)});
+}
+
+Result<std::optional<ModelReply>> ScriptedModel::look(std::string_view key) {
+  std::lock_guard lock(mutex_);
+  const auto known = begun_.find(std::string(key));
+  if (known == begun_.end()) {
+    return fail(Code::not_found, fmt::format("model: no call was begun with key \"{}\"", key),
+                "key");
+  }
+  if (known->second.due > clock_->now()) return std::optional<ModelReply>();
+  if (!known->second.reply) return fail(known->second.reply.error());
+  return std::optional<ModelReply>(*known->second.reply);
+}
+
+std::size_t ScriptedModel::deliver() {
+  std::vector<Begun> due;
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& [key, call] : begun_) {
+      if (!call.done || call.due > clock_->now()) continue;
+      due.push_back(call);
+      call.done = {};
+    }
+  }
+  for (const Begun& call : due) {  // outside the lock: whoever is told may begin the next
+    if (call.call.stop_requested && call.call.stop_requested()) {
+      {
+        std::lock_guard lock(mutex_);
+        ++cancelled_;
+      }
+      call.done(fail(Code::cancelled, "model: nobody wants the answer"));
+    } else {
+      call.done(call.reply);
+    }
+  }
+  return due.size();
+}
+
+void ScriptedModel::forget_callers() {
+  std::lock_guard lock(mutex_);
+  for (auto& [key, call] : begun_) call.done = {};
+}
+
+std::size_t ScriptedModel::cancelled() const {
+  std::lock_guard lock(mutex_);
+  return cancelled_;
+}
+
 std::vector<ModelRequest> ScriptedModel::requests() const {
   std::lock_guard lock(mutex_);
   return requests_;

@@ -4,6 +4,7 @@
 #include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/approval.hpp"
+#include "bureau/work/budget.hpp"
 #include "bureau/work/flow.hpp"
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/schedule.hpp"
@@ -22,6 +23,9 @@ BUREAU_DEFINE_ENTITY(bureau::RunStep);
 BUREAU_DEFINE_ENTITY(bureau::RunSignal);
 BUREAU_DEFINE_ENTITY(bureau::FlowRule);
 BUREAU_DEFINE_ENTITY(bureau::TenantShare);
+BUREAU_DEFINE_ENTITY(bureau::Budget);
+BUREAU_DEFINE_ENTITY(bureau::BudgetUse);
+BUREAU_DEFINE_ENTITY(bureau::Spending);
 BUREAU_DEFINE_ENTITY(bureau::Schedule);
 BUREAU_DEFINE_ENTITY(bureau::ScheduleOccurrence);
 BUREAU_DEFINE_ENTITY(bureau::AgentHeartbeat);

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "bureau/work/approval.hpp"
+#include "bureau/work/budget.hpp"
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/task.hpp"
 #include "work/housekeeping_jobs.hpp"
@@ -137,7 +138,8 @@ Result<void> check_history(const History& history) {
 std::vector<History> own_histories() {
   return {{&table_of<ScheduleOccurrence>(), "created_at"},
           {&table_of<AgentHeartbeat>(), "seen_until"},
-          {&table_of<SystemMetric>(), "at"}};
+          {&table_of<SystemMetric>(), "at"},
+          {&table_of<Spending>(), "settled_at"}};
 }
 
 Predicate finished_before(const CleanupPayload& payload, Id<Tenant> tenant, Timestamp now) {

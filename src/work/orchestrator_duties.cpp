@@ -184,7 +184,8 @@ Result<Monotonic> Orchestrator::duties() {
     BUREAU_TRY(auto taken, self.queue.rescue());
     self.metrics.rescued.add(taken);
     BUREAU_TRY(auto admitted, self.queue.admit());
-    if (taken + admitted > 0) notice();
+    BUREAU_TRY(auto budgeted, self.queue.see_to_budgets());
+    if (taken + admitted + budgeted > 0) notice();
   }
   self.hand_back_waiting(now);
   self.settle_late(now);

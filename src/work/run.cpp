@@ -384,12 +384,17 @@ Result<Run::Turn::Place> Run::Turn::begin(StepKind kind, std::string_view name, 
   }
   History& history = *run_.history_;
   history.go_on();
+  if (kind == StepKind::step || kind == StepKind::request) find_wait(name);
   {
     std::lock_guard lock(run_.mutex_);
     run_.step_ = name;
-    run_.step_position_ = static_cast<std::int64_t>(history.position);
+    run_.step_position_ = static_cast<std::int64_t>(history.position) + (wait_ ? 1 : 0);
   }
-  if (!history.at_end()) return recall(kind, name);
+  if (!history.at_end() && !wait_) {
+    BUREAU_TRY(const Place place, recall(kind, name));
+    if (place == Place::in_doubt && spend_ != nullptr) BUREAU_TRY_VOID(load_spending());
+    return place;
+  }
   if (run_.rehearses_) return fail(run_.rehearsed());
   // A process that was silent for long may have lost the task to another, which did this step.
   if (run_.queue_.database().clock().monotonic() - run_.leased_at_ >=
@@ -405,14 +410,26 @@ Result<Run::Turn::Place> Run::Turn::begin(StepKind kind, std::string_view name, 
     return fail(std::move(error));
   }
   step_ = run_.new_step(kind, name);
-  if (kind == StepKind::step && effect == Effect::external_unsafe) BUREAU_TRY_VOID(intend());
+  if (wait_) ++step_.position;
+  if (kind == StepKind::request) step_.result = detail::call_state(step_, effect);
+  const bool intends =
+      kind == StepKind::request || (kind == StepKind::step && effect == Effect::external_unsafe);
+  if (spend_ != nullptr) {
+    BUREAU_TRY_VOID(reserve(intends));
+  } else if (intends) {
+    BUREAU_TRY_VOID(intend());
+  }
   return Place::fresh;
 }
 
 Result<Run::Turn::Place> Run::Turn::recall(StepKind kind, std::string_view name) {
   History& history = *run_.history_;
   step_ = history.steps[history.position];
-  if (step_.kind != kind || step_.name != name) {
+  // Whether an answer came at once or later makes no difference once it is there.
+  const bool answered = step_.status == StepStatus::finished &&
+                        (step_.kind == StepKind::step || step_.kind == StepKind::request) &&
+                        (kind == StepKind::step || kind == StepKind::request);
+  if ((step_.kind != kind && !answered) || step_.name != name) {
     const auto& kinds = names<StepKind>;
     return fail(run_.diverged(fmt::format(
         "step {} was \"{}\" ({}) when it was recorded; the program now does \"{}\" ({})",
@@ -454,6 +471,7 @@ Result<void> Run::Turn::put(Transaction& transaction, RunStep& row) const {
   if (row.status != StepStatus::open) {
     row.finished_at = transaction.now();
     BUREAU_TRY_VOID(run_.forgive(transaction));
+    if (spending_) BUREAU_TRY_VOID(settle(transaction));
   }
   if (!detail::is_sealed(row)) {
     if (is_recorded_) return detail::replace_step(transaction, step_, row);
@@ -523,6 +541,9 @@ Error Run::Turn::failed(Error error) {
   if (intended_) {
     if (error.code == Code::unknown_outcome) return doubt(error.message);
     if (auto removed = forget_intent(); !removed) return removed.error();
+  } else if (spending_) {
+    auto settled = run_.commit([&](Transaction& tx) { return settle(tx); });
+    if (!settled) return settled.error();
   }
   settled_ = true;
   RunStep row = run_.new_step(step_.kind, step_.name);
@@ -539,6 +560,7 @@ Result<void> Run::Turn::forget_intent() {
   History& history = *run_.history_;
   BUREAU_TRY_VOID(run_.commit([&](Transaction& tx) -> Result<void> {
     BUREAU_TRY_VOID(tx.remove(select<RunStep>().where(col(&RunStep::id) == step_.id)));
+    if (spending_) BUREAU_TRY_VOID(settle(tx));
     return {};
   }));
   history.steps.pop_back();  // an open step is the last one

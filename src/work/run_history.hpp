@@ -44,5 +44,13 @@ namespace detail {
 [[nodiscard]] Result<std::optional<Id<Task>>> successor_of(Reader& reader, Id<Task> task);
 [[nodiscard]] Result<std::vector<RunStep>> steps_of(Reader& reader, Id<Task> task);
 
+/// The name of the signal that carries the answer to a call; its key is the call's.
+inline constexpr std::string_view answer_signal = "bureau:answer";
+/// What an open step of a request says of its call: its key, and who has begun it.
+[[nodiscard]] Json call_state(const RunStep& step, Effect effect);
+[[nodiscard]] Json answer_payload(const Result<Json>& answer);
+/// Whether an open request must not be made again blindly.
+[[nodiscard]] bool is_unsafe_call(const RunStep& step);
+
 }  // namespace detail
 BUREAU_END_NAMESPACE

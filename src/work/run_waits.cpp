@@ -178,7 +178,8 @@ Result<Id<Task>> Run::spawn_json(const KindInfo& kind, Json payload, const Enque
   BUREAU_TRY(auto place, turn.begin(StepKind::spawn, name.empty() ? kind.name : name));
   if (place == Turn::Place::recorded) return turn.replayed<Result<Id<Task>>>();
   const auto enqueue = [&](Unit& unit) -> Result<Id<Task>> {
-    BUREAU_TRY(auto made, detail::enqueue_tasks(Scope(unit), kind, {payload}, options, task_.id));
+    BUREAU_TRY(const auto own, with_budget(unit.transaction().reader(), options));
+    BUREAU_TRY(auto made, detail::enqueue_tasks(Scope(unit), kind, {payload}, own, task_.id));
     return made.front().id;
   };
   return turn.in_unit<Result<Id<Task>>>(enqueue);
@@ -390,8 +391,9 @@ Result<void> Run::hand_over(const KindInfo& kind, const Json& payload,
       awaited = true;
       return true;
     }));
-    BUREAU_TRY(auto made,
-               detail::enqueue_tasks(Scope(unit), kind, {payload}, options, task_.parent, awaited));
+    BUREAU_TRY(const auto own, with_budget(tx.reader(), options));
+    BUREAU_TRY(auto made, detail::enqueue_tasks(Scope(unit), kind, {payload}, own, task_.parent,
+                                                awaited, true));
     const auto end = [&]() -> Result<void> {
       BUREAU_TRY_VOID(turn.record_in(unit, detail::RunValue<Id<Task>>::to(made.front().id)));
       BUREAU_TRY_VOID(queue_.complete(tx, task_, Json::object()));

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "access/library_rows.hpp"
+#include "core/text.hpp"
 #include "store/row_values.hpp"
 #include "work/new_task.hpp"
 #include "work/run_history.hpp"
@@ -95,6 +96,21 @@ Result<bool> Runs::signal_json(Id<Task> id, std::string_view name, Json payload,
   });
 }
 
+Result<bool> Runs::answer(std::string_view key, const Result<Json>& answer) const {
+  const std::size_t end = key.find('-');
+  auto task = end == std::string_view::npos
+                  ? Result<std::int64_t>(fail(Code::invalid, "", "key"))
+                  : id::from_text(schema<Task>.prefix, key.substr(0, end));
+  if (!task) {
+    return fail(Code::invalid,
+                fmt::format("key: \"{}\" is not that of a call",
+                            detail::shortened(detail::to_valid_text(key), 60)),
+                "key");
+  }
+  return signal_json(Id<Task>(*task), detail::answer_signal, detail::answer_payload(answer),
+                     std::string(key));
+}
+
 Result<std::vector<RunStep>> Runs::steps(Id<Task> id) const {
   std::vector<RunStep> steps;
   BUREAU_TRY_VOID(tasks_.find(id));
@@ -140,7 +156,8 @@ namespace {
 Result<RunStep> doubtful_step(Unit& unit, const Task& task) {
   BUREAU_TRY(auto steps, detail::steps_of(unit.transaction().reader(), task.id));
   if (task.status == TaskStatus::in_doubt && !steps.empty() &&
-      steps.back().kind == StepKind::step && steps.back().status == StepStatus::open) {
+      (steps.back().kind == StepKind::step || steps.back().kind == StepKind::request) &&
+      steps.back().status == StepStatus::open) {
     return std::move(steps.back());
   }
   return fail(
@@ -257,11 +274,12 @@ Result<Task> Runs::fork_from(Id<Task> id, std::int64_t position) const {
     kind.time_limit = task.time_limit;
     EnqueueOptions options;
     options.priority = task.priority;
+    options.budget = task.budget;
     Task made = detail::new_task(kind, task.payload, options, unit.now(), {});
     if (const Id<User> user = unit.session().principal().user) made.enqueued_by = user;
     made.sealed_with = task.sealed_with;
     made.attempt = 1;  // it has something behind it
-    BUREAU_TRY(made, tasks.insert(std::move(made)));
+    BUREAU_TRY(made, detail::insert_taking_over(Scope(unit), made, {"budget"}));
     for (const RunStep& step : steps) {
       if (step.position >= position) break;
       RunStep copy = step;

@@ -70,8 +70,9 @@ Result<Json> sealed_result(const Database& database, const Task& task, const Jso
 
 bool is_sealed(const RunStep& step) {
   // The others' results name tasks and approvals, for those who look from outside.
-  const bool holds_values =
-      step.kind == StepKind::step || step.kind == StepKind::signal || step.kind == StepKind::join;
+  const bool is_answered = step.kind == StepKind::request && step.status == StepStatus::finished;
+  const bool holds_values = step.kind == StepKind::step || step.kind == StepKind::signal ||
+                            step.kind == StepKind::join || is_answered;
   return step.sealed_with && step.result && holds_values;
 }
 

@@ -5,6 +5,8 @@
 #include "bureau/work/tasks.hpp"
 #include "work/approval_rules.hpp"
 #include "work/flow.hpp"
+#include "work/run_history.hpp"
+#include "work/spend.hpp"
 #include "work/workflow_forms.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -76,26 +78,33 @@ Result<std::vector<Id<Task>>> cancel_children(Transaction& tx, Id<Task> parent) 
 
 namespace {
 
-SelectBuilder<RunStep> intents_of(Id<Task> task) {
-  return select<RunStep>().where(col(&RunStep::task) == task &&
-                                 col(&RunStep::kind) == StepKind::step &&
-                                 col(&RunStep::status) == StepStatus::open);
+/// Unsafe steps, and unsafe calls that are not answered.
+Result<std::vector<RunStep>> intents_of(Reader& reader, Id<Task> task) {
+  std::vector<RunStep> out;
+  const Select open = select<RunStep>().where(col(&RunStep::task) == task &&
+                                              col(&RunStep::status) == StepStatus::open);
+  BUREAU_TRY_VOID(reader.scan(open, [&](std::span<const Value> row) -> Result<bool> {
+    RunStep step;
+    from_values(row, step);
+    if (step.kind == StepKind::step || is_unsafe_call(step)) out.push_back(std::move(step));
+    return true;
+  }));
+  return out;
 }
 
 }  // namespace
 
 Result<bool> has_intent(Reader& reader, Id<Task> task) {
-  bool open = false;
-  BUREAU_TRY_VOID(
-      reader.scan(intents_of(task).limit(1), [&](std::span<const Value>) -> Result<bool> {
-        open = true;
-        return false;
-      }));
-  return open;
+  BUREAU_TRY(const auto open, intents_of(reader, task));
+  return !open.empty();
 }
 
 Result<void> forget_intents(Transaction& tx, Id<Task> task) {
-  BUREAU_TRY_VOID(tx.remove(intents_of(task)));
+  BUREAU_TRY(const auto open, intents_of(tx.reader(), task));
+  for (const RunStep& step : open) {
+    BUREAU_TRY_VOID(tx.remove(select<RunStep>().where(col(&RunStep::id) == step.id)));
+    BUREAU_TRY_VOID(release_spendings(tx, task, step.position));
+  }
   return {};
 }
 

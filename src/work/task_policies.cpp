@@ -7,6 +7,7 @@
 #include "work/flow.hpp"
 #include "work/manager_policies.hpp"
 #include "work/schedule_rules.hpp"
+#include "work/spend.hpp"
 #include "work/workflow_changes.hpp"
 #include "work/workflow_forms.hpp"
 
@@ -92,6 +93,29 @@ Result<void> add_flow_policies(Policies& policies) {
   return managers_keep(policies, "flow_rules", "made_by = $user");
 }
 
+/// Whoever keeps a budget says so with his name. That of the whole tenant is the system's: no
+/// tenant gives itself more. What is spent is the library's to write.
+Result<void> add_budget_policies(Policies& policies) {
+  policies.require("budgets", detail::check_budget_row);
+  BUREAU_TRY_VOID(detail::managers_see(policies, "budget_uses"));
+  BUREAU_TRY_VOID(detail::managers_see(policies, "spendings"));
+  BUREAU_TRY_VOID(managers_keep(policies, "budgets", "made_by = $user"));
+  for (const Command command : {Command::insert, Command::update, Command::remove}) {
+    Policy own;
+    own.name = "tenants_own_is_the_systems_" + std::string(to_string(command));
+    own.table = "budgets";
+    own.command = command;
+    own.mode = PolicyMode::restrictive;
+    if (command == Command::insert) {
+      own.check_rule = "whole_tenant = false";
+    } else {
+      own.using_rule = "whole_tenant = false";
+    }
+    BUREAU_TRY_VOID(policies.add(std::move(own)));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> detail::managers_see(Policies& policies, const char* table) {
@@ -103,7 +127,8 @@ Result<void> add_task_tables(Catalog& catalog) {
        {&table_of<Task>(), &table_of<RunStep>(), &table_of<RunSignal>(), &table_of<Approval>(),
         &table_of<AgentPresence>(), &table_of<Schedule>(), &table_of<ScheduleOccurrence>(),
         &table_of<FlowRule>(), &table_of<TenantShare>(), &table_of<detail::FlowBucket>(),
-        &table_of<Workflow>(), &table_of<WorkflowForm>(), &table_of<detail::WorkflowCursor>()}) {
+        &table_of<Workflow>(), &table_of<WorkflowForm>(), &table_of<detail::WorkflowCursor>(),
+        &table_of<Budget>(), &table_of<BudgetUse>(), &table_of<Spending>()}) {
     BUREAU_TRY_VOID(catalog.add(*table));
   }
   return {};
@@ -114,6 +139,7 @@ Result<void> add_task_policies(Policies& policies) {
   BUREAU_TRY_VOID(add_run_policies(policies));
   BUREAU_TRY_VOID(add_flow_policies(policies));
   BUREAU_TRY_VOID(add_workflow_policies(policies));
+  BUREAU_TRY_VOID(add_budget_policies(policies));
   Policy all;
   all.name = "tasks_of_the_tenant";
   all.table = "tasks";

@@ -8,8 +8,10 @@
 #include "bureau/work/tasks.hpp"
 #include "core/text.hpp"
 #include "store/row_values.hpp"
+#include "work/call_door.hpp"
 #include "work/claim.hpp"
 #include "work/sealing.hpp"
+#include "work/spend.hpp"
 #include "work/task_columns.hpp"
 #include "work/task_end.hpp"
 
@@ -67,8 +69,13 @@ struct TaskQueue::Flow {
 };
 
 TaskQueue::TaskQueue(Database& database, Options options)
-    : database_(database), options_(options), flow_(std::make_unique<Flow>()) {}
-TaskQueue::~TaskQueue() = default;
+    : database_(database),
+      options_(options),
+      flow_(std::make_unique<Flow>()),
+      call_door_(std::make_shared<detail::CallDoor>(database)) {}
+TaskQueue::~TaskQueue() { call_door_->close(); }
+
+Result<std::uint64_t> TaskQueue::see_to_budgets() { return detail::see_to_spendings(database_); }
 
 namespace {
 

@@ -110,6 +110,7 @@ Task new_task(const KindInfo& kind, Json payload, const EnqueueOptions& options,
   task.rank = task_rank(task.run_at, task.priority);
   task.unique_key = options.unique_key;
   task.flow_key = options.flow_key;
+  task.budget = options.budget;
   task.deadline = options.deadline;
   task.enqueued_by = enqueuer;
   return task;
@@ -172,7 +173,8 @@ Result<std::vector<Task>> Tasks::enqueue_json(const KindInfo& kind, std::vector<
 Result<std::vector<Task>> detail::enqueue_tasks(const Scope& scope, const KindInfo& kind,
                                                 const std::vector<Json>& payloads,
                                                 const EnqueueOptions& options,
-                                                std::optional<Id<Task>> parent, bool awaited) {
+                                                std::optional<Id<Task>> parent, bool awaited,
+                                                bool takes_over) {
   BUREAU_TRY_VOID(check_enqueue(kind, payloads, options));
   const Principal& who = scope.session().principal();
   if (kind.run_as == RunAs::enqueuer && who.kind() == PrincipalKind::agent) {
@@ -211,13 +213,13 @@ Result<std::vector<Task>> detail::enqueue_tasks(const Scope& scope, const KindIn
         return {};
       }
     }
-    if (!parent) {
+    if (!parent && !takes_over) {
       BUREAU_TRY(made, tasks.insert_all(std::move(rows)));
       return {};
     }
     made.clear();
     for (const Task& row : rows) {  // whether the run is in its own sight is not asked
-      BUREAU_TRY(Task child, detail::insert_taking_over(Scope(unit), row, {"parent"}));
+      BUREAU_TRY(Task child, detail::insert_taking_over(Scope(unit), row, {"parent", "budget"}));
       made.push_back(std::move(child));
     }
     return {};

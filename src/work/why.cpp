@@ -8,6 +8,7 @@
 #include "bureau/work/agent_registry.hpp"
 #include "work/flow.hpp"
 #include "work/run_history.hpp"
+#include "work/spend.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -79,6 +80,7 @@ class Asking {
   Result<void> say_rest() {
     BUREAU_TRY(const auto steps, detail::steps_of(view_.reader(), task_.id));
     const bool open = !steps.empty() && steps.back().status == StepStatus::open;
+    if (open && steps.back().kind == StepKind::budget) return say_budget(steps.back());
     std::string text = "its run rests";
     if (open) {
       const RunStep& step = steps.back();
@@ -89,6 +91,32 @@ class Asking {
       text += fmt::format(", until {} more of its children end", task_.pending);
     WaitReason& reason = say(WaitCause::waiting, std::move(text));
     if (task_.run_at != Timestamp::never()) reason.until = task_.run_at;
+    return {};
+  }
+
+  /// Which budget has no room for what its run wants to spend.
+  Result<void> say_budget(const RunStep& step) {
+    BUREAU_TRY(const auto wanted, detail::spending_at(view_.reader(), task_.id, step.position + 1));
+    BUREAU_TRY(const auto waited, detail::spending_at(view_.reader(), task_.id, step.position));
+    const auto& spending = waited ? waited : wanted;
+    std::string text = fmt::format("its run waits at step {} \"{}\" until its budgets have room",
+                                   step.position, step.name);
+    std::optional<Timestamp> until;
+    if (task_.run_at != Timestamp::never()) until = task_.run_at;
+    if (spending) {
+      BUREAU_TRY(const auto levels,
+                 detail::budget_levels(view_.reader(), task_.tenant, task_.budget, now_));
+      const auto refusal = detail::refusal_of(levels, detail::reserved_of(*spending),
+                                              spending->currency, spending->unpriced);
+      if (!refusal) {
+        text += "; there is some now";
+      } else {
+        BUREAU_TRY(const auto visible,
+                   Repository<Budget>(view_).first(col(&Budget::id) == refusal->budget));
+        if (visible) text += "; " + refusal->error.message;
+      }
+    }
+    say(WaitCause::budget, std::move(text)).until = until;
     return {};
   }
 

@@ -148,3 +148,45 @@ TEST_CASE("names that rows bring are told apart up to a hundred, and none is los
   CHECK(metrics.value("bureau_tasks", {{"queue", "(others)"}, {"status", "ready"}}) == 25);
   CHECK(metrics.families().at("bureau_queue_first_in_line_wait_seconds").samples.size() == 100);
 }
+
+namespace {
+
+class Spender : public AgentOf<good> {
+ public:
+  using AgentOf::execute;
+  Result<Nothing> execute(Run& run, const Nothing&) override {
+    Spend spend;
+    spend.most = {.tokens = 100, .calls = 1};
+    BUREAU_TRY_VOID(run.spend("ask", spend, [](Amounts& used) -> Result<void> {
+      used.tokens = 40;
+      return {};
+    }));
+    return Nothing{};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("budgets tell what they have given, in their units") {
+  Office office(true);
+  const Session system = office.engine->system(office.tenant.id);
+  CHECK_FALSE(office.read().families().contains("bureau_budget_spent"));
+  const Budget budget =
+      must(Budgets(system).create({.name = "clerk", .limits = {.tokens = 500, .time = 90s}}));
+  must(office.engine->add(std::make_shared<Spender>()));
+  must(office.engine->start_polled());
+  EnqueueOptions options;
+  options.budget = budget.id;
+  must(Tasks(system).enqueue(good, {}, options));
+  office.work();
+  const auto metrics = office.read();
+  const std::string id = id::to_text(schema<Budget>.prefix, budget.id.value);
+  const auto value = [&](const char* family, const char* unit) {
+    return metrics.value(family, {{"budget", id}, {"name", "clerk"}, {"unit", unit}});
+  };
+  CHECK(value("bureau_budget_spent", "tokens") == 40);
+  CHECK(value("bureau_budget_spent", "calls") == 1);
+  CHECK(value("bureau_budget_reserved", "tokens") == 0);
+  CHECK(value("bureau_budget_limit", "tokens") == 500);
+  CHECK(value("bureau_budget_limit", "seconds") == 90);
+}

@@ -32,7 +32,7 @@ class Adder : public AgentOf<kind> {
 };
 
 /// Adding a team is what admins and managers may do.
-Result<Total> add(Run& run, const Sum& sum) {
+Result<Total> add_numbers(Run& run, const Sum& sum) {
   return run.complete([&](Unit& unit) -> Result<Total> {
     Team team;
     team.name = "sum " + std::to_string(sum.a + sum.b);
@@ -83,7 +83,7 @@ struct Desk {
 }  // namespace
 
 TEST_CASE("G10_an agent's effects are judged by its own role, whoever enqueued the task") {
-  Desk<add_up> agent(add);
+  Desk<add_up> agent(add_numbers);
   const User boss = agent.user("boss", "admin");
   for (const Session& session : {agent.office.system(), agent.as(boss)}) {
     const auto id = agent.enqueue(session);
@@ -95,7 +95,7 @@ TEST_CASE("G10_an agent's effects are judged by its own role, whoever enqueued t
   }
   CHECK(agent.teams() == 0);
 
-  Desk<add_up> manager(add, "manager");
+  Desk<add_up> manager(add_numbers, "manager");
   const auto id = manager.enqueue(manager.office.system());
   manager.run_all();
   CHECK(manager.office.find(id).status == TaskStatus::completed);
@@ -125,7 +125,7 @@ TEST_CASE("An agent is a principal with a name, and without an account") {
 }
 
 TEST_CASE("An agent with a role that the tenant lacks may do nothing, and is told why") {
-  Desk<add_up> desk(add, "janitor");
+  Desk<add_up> desk(add_numbers, "janitor");
   const auto id = desk.enqueue(desk.office.system());
   desk.run_all();
   const Task task = desk.office.find(id);
@@ -137,7 +137,7 @@ TEST_CASE("run_as enqueuer: the handler has the rights of the user who enqueued 
   Id<User> actor;
   Desk<add_as_enqueuer> desk([&](Run& run, const Sum& sum) {
     actor = run.principal().user;
-    return add(run, sum);
+    return add_numbers(run, sum);
   });
   const User boss = desk.user("boss", "manager");
   const User clerk = desk.user("clerk", "user");
@@ -158,7 +158,7 @@ TEST_CASE("run_as enqueuer: rights are those of the moment at which the task run
   int ran = 0;
   Desk<add_as_enqueuer> desk([&](Run& run, const Sum& sum) {
     ++ran;
-    return add(run, sum);
+    return add_numbers(run, sum);
   });
   const User boss = desk.user("boss", "manager");
   const auto id = desk.enqueue(desk.as(boss));
@@ -193,7 +193,7 @@ TEST_CASE("run_as enqueuer: rights that go while the handler runs are missed by 
   User boss;
   Desk<add_as_enqueuer> desk([&](Run& run, const Sum& sum) {
     at->set(boss, UserStatus::active, "viewer");
-    return add(run, sum);
+    return add_numbers(run, sum);
   });
   at = &desk;
   boss = desk.user("boss", "manager");
@@ -204,7 +204,7 @@ TEST_CASE("run_as enqueuer: rights that go while the handler runs are missed by 
 }
 
 TEST_CASE("Nobody makes a task that runs in another's name") {
-  Desk<add_as_enqueuer> desk(add);
+  Desk<add_as_enqueuer> desk(add_numbers);
   const User boss = desk.user("boss", "admin");
   const User deputy = desk.user("deputy", "manager");
   const Session session = desk.as(deputy);
@@ -258,7 +258,7 @@ TEST_CASE("Agents enqueue what runs with an agent's rights, and nothing else") {
 }
 
 TEST_CASE("The work of a suspended tenant rests, and goes on with all its attempts") {
-  Desk<add_up> desk(add, "manager");
+  Desk<add_up> desk(add_numbers, "manager");
   const auto id = desk.enqueue(desk.office.system());
   desk.set(TenantStatus::suspended);
   for (int i = 0; i < 5; ++i) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bureau/store/memory_storage.hpp"
+#include "bureau/work/budget.hpp"
 #include "bureau/work/run_step.hpp"
 #include "work/housekeeping_jobs.hpp"
 #include "work/work_office.hpp"
@@ -215,7 +216,22 @@ TEST_CASE("the job cleans the histories of its tenant, a host's own among them")
       std::vector<Value> values(table.width());
       bureau::detail::Scratch scratch;
       to_values(occurrence, values, scratch);
-      return unit.transaction().insert(table, values);
+      BUREAU_TRY_VOID(unit.transaction().insert(table, values));
+      for (const bool is_settled : {true, false}) {  // what is live stays
+        Spending spending;
+        BUREAU_TRY(spending.id.value, unit.transaction().next_id());
+        spending.tenant = of;
+        spending.budget = Id<Budget>(of.value);
+        spending.task = Id<Task>(of.value);
+        spending.uses = Json::object();
+        spending.created_at = unit.now();
+        if (is_settled) spending.status = SpendingStatus::settled;
+        if (is_settled) spending.settled_at = unit.now();
+        std::vector<Value> row(table_of<Spending>().width());
+        to_values(spending, row, scratch);
+        BUREAU_TRY_VOID(unit.transaction().insert(table_of<Spending>(), row));
+      }
+      return {};
     }));
   };
   note(home.tenant.id);
@@ -232,6 +248,7 @@ TEST_CASE("the job cleans the histories of its tenant, a host's own among them")
                                       {"rows", Json::object({{"schedule_occurrences", 1},
                                                              {"agent_heartbeats", 1},
                                                              {"system_metrics", 1},
+                                                             {"spendings", 1},
                                                              {"agent_interactions", 1}})}}));
   const Session other = home.process.access->system(home.other.id);
   CHECK(must(Repository<SystemMetric>(home.system).count()) == 1);

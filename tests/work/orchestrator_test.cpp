@@ -47,7 +47,7 @@ struct Desk {
   Orchestrator orchestrator;
 };
 
-Result<Total> add(Run& run, const Sum& sum) {
+Result<Total> add_numbers(Run& run, const Sum& sum) {
   return run.complete([&](Unit& unit) -> Result<Total> {
     Team team;
     team.name = "sum " + std::to_string(sum.a + sum.b);
@@ -59,7 +59,7 @@ Result<Total> add(Run& run, const Sum& sum) {
 }  // namespace
 
 TEST_CASE("An agent's result and effects are there when its task is completed") {
-  Desk desk(add);
+  Desk desk(add_numbers);
   const auto id = desk.enqueue({20, 22});
   desk.run_all();
   const Task task = desk.office.find(id);
@@ -80,7 +80,7 @@ TEST_CASE("A handler that throws or returns an error is retried, the others go o
   Desk desk([](Run& run, const Sum& sum) -> Result<Total> {
     if (sum.a == 1) throw std::runtime_error("the belt has slipped");
     if (sum.a == 2) return fail(Code::unavailable, "no beans");
-    return add(run, sum);
+    return add_numbers(run, sum);
   });
   const auto throws = desk.enqueue({1, 0});
   const auto fails = desk.enqueue({2, 0});
@@ -120,7 +120,7 @@ TEST_CASE("An engine runs no more handlers at a time than its limit") {
 }
 
 TEST_CASE("A payload that is not the kind's goes straight to the dead letters") {
-  Desk desk(add);
+  Desk desk(add_numbers);
   const auto id =
       must(desk.office.tasks().enqueue_json(add_up, {Json::object({{"a", "one"}, {"b", 2}})}, {}))
           .at(0)
@@ -137,12 +137,12 @@ TEST_CASE("A task past its time limit is fenced: its late completion leaves noth
   Desk* at = nullptr;
   bool refused = false;
   Desk desk([&](Run& run, const Sum& sum) -> Result<Total> {
-    if (run.task().attempt > 1) return add(run, sum);
+    if (run.task().attempt > 1) return add_numbers(run, sum);
     at->office.clock.advance(3min);  // longer than the limit of two minutes
     must(at->orchestrator.duties());
     CHECK(run.stop_requested());
     CHECK(at->orchestrator.stuck().size() == 1);
-    auto late = add(run, sum);
+    auto late = add_numbers(run, sum);
     refused = !late && late.error().code == Code::deadline;
     return late;
   });
@@ -166,7 +166,7 @@ TEST_CASE("A cancelled run sees it, and what it returns does not count") {
     at->orchestrator.notice();
     must(at->orchestrator.duties());
     CHECK(run.stop_requested());
-    CHECK_FALSE(add(run, sum).has_value());
+    CHECK_FALSE(add_numbers(run, sum).has_value());
     CHECK_FALSE(run.progress(0.5).has_value());  // every further call gives the same error
     return Total{1};
   });
@@ -182,7 +182,7 @@ TEST_CASE("A cancelled run sees it, and what it returns does not count") {
 TEST_CASE("A task that the agent does not take is offered again, with all its attempts") {
   class Choosy : public Adder {
    public:
-    explicit Choosy(bool& willing) : Adder(add), willing_(willing) {}
+    explicit Choosy(bool& willing) : Adder(add_numbers), willing_(willing) {}
     [[nodiscard]] bool can_process(const Task&) const override { return willing_; }
 
    private:
@@ -208,10 +208,10 @@ TEST_CASE("A task that the agent does not take is offered again, with all its at
 TEST_CASE("Two agents for one kind, a kind that breaks a rule, an agent too late: refused") {
   Office office;
   Orchestrator orchestrator(*office.process.database, *office.process.access, {});
-  must(orchestrator.add(std::make_shared<Adder>(add)));
-  CHECK(code_of(orchestrator.add(std::make_shared<Adder>(add))) == Code::invalid);
+  must(orchestrator.add(std::make_shared<Adder>(add_numbers)));
+  CHECK(code_of(orchestrator.add(std::make_shared<Adder>(add_numbers))) == Code::invalid);
   must(orchestrator.start());
-  CHECK(code_of(orchestrator.add(std::make_shared<Adder>(add))) == Code::conflict);
+  CHECK(code_of(orchestrator.add(std::make_shared<Adder>(add_numbers))) == Code::conflict);
   KindInfo unsafe{"pay", Effect::external_unsafe, retry::fixed(2, 1s)};
   CHECK_FALSE(check_kind(unsafe).empty());
 }
@@ -219,7 +219,7 @@ TEST_CASE("Two agents for one kind, a kind that breaks a rule, an agent too late
 TEST_CASE("Agents live through initialize, start and stop") {
   class Lively : public Adder {
    public:
-    explicit Lively(std::string& log) : Adder(add), log_(log) {}
+    explicit Lively(std::string& log) : Adder(add_numbers), log_(log) {}
     Result<void> on_initialize() override { return note("i"); }
     Result<void> on_start() override { return note("s"); }
     Result<void> on_stop() override { return note("e"); }
@@ -245,7 +245,7 @@ TEST_CASE("Agents live through initialize, start and stop") {
 }
 
 TEST_CASE("Stopping hands back what was leased but not begun") {
-  Desk desk(add);
+  Desk desk(add_numbers);
   for (int i = 0; i < 10; ++i) desk.enqueue();
   desk.orchestrator.notice();
   CHECK(must(desk.orchestrator.step()));
@@ -275,7 +275,7 @@ TEST_CASE("Threads run every task exactly once") {
   std::condition_variable all_done;
   int done = 0;
   Desk desk([&](Run& run, const Sum& sum) -> Result<Total> {
-    auto total = add(run, sum);
+    auto total = add_numbers(run, sum);
     std::lock_guard lock(mutex);
     if (++done == count) all_done.notify_all();
     return total;

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "bureau/core/json.hpp"
+#include "bureau/core/money.hpp"
+#include "bureau/work/budget.hpp"
 #include "bureau/work/task.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -74,6 +76,15 @@ struct ModelCall {
   std::function<bool()> stop_requested = {};  ///< polled; none: never
   std::function<void(std::string_view delta)> on_text =
       {};  ///< of a model that streams; may be none
+  /// The same when the call is made again after a crash: for providers that know idempotency keys.
+  /// Empty: the caller has none.
+  std::string key = {};
+};
+
+/// What a model can do beside complete().
+struct ModelAbilities {
+  bool answers_later = false;  ///< begin() returns before the answer is there
+  bool can_be_asked = false;   ///< look() knows what became of a call, also of another process's
 };
 
 /// What a host implements to bring a model. Thread-safe. It carries one request and knows nothing
@@ -88,10 +99,16 @@ class LanguageModel {
   /// breaks the provider's rules. `cancelled`: by stop_requested.
   virtual Result<ModelReply> complete(const ModelRequest& request, const ModelCall& call) = 0;
 
+  [[nodiscard]] virtual ModelAbilities abilities() const { return {}; }
   using Done = std::function<void(Result<ModelReply>)>;
   /// Begins a call; `done` is called once, on any thread, perhaps inside this call. For adapters
-  /// with a loop of their own; this default completes it at once.
+  /// with a loop of their own, whose abilities() say so; this default completes it at once. `call`
+  /// and `done` may outlive the office: then they do nothing. A call that was begun with this key
+  /// before is the same call.
   virtual void begin(const ModelRequest& request, ModelCall call, Done done);
+  /// What became of the call that was begun with this key: the answer, or none while it goes on.
+  /// `not_found`: it was never begun. For models that can_be_asked.
+  virtual Result<std::optional<ModelReply>> look(std::string_view key);
 };
 
 /// What a host implements to bring embeddings. Thread-safe.
@@ -104,6 +121,23 @@ class Embedder {
   virtual Result<std::vector<std::vector<float>>> embed(
       std::span<const std::string_view> texts) = 0;
 };
+
+/// What tokens cost: so much for each `per` of them. Amounts are exact; less than a millionth of
+/// the minor unit is rounded up.
+struct ModelPrice {
+  Money input, output;
+  std::int64_t per = 1'000'000;
+};
+/// `invalid` names the field: below zero, two currencies, or per below 1.
+[[nodiscard]] Result<void> check_price(const ModelPrice& price);
+/// What so many tokens cost, in `money` and `money_micros`. `exhausted` when it does not fit.
+[[nodiscard]] Result<Amounts> cost_of(const ModelPrice& price, std::int64_t input_tokens,
+                                      std::int64_t output_tokens);
+
+/// How many input tokens a request may come to: a third of its bytes as canonical JSON, rounded up.
+/// English has about four bytes to a token, so that is more than it needs; texts of which a
+/// character is a token and has three bytes or more come out about right.
+[[nodiscard]] std::int64_t estimate_input_tokens(const ModelRequest& request);
 
 /// The request as JSON; its dump() is canonical: equal requests have equal texts.
 [[nodiscard]] Json to_json(const ModelRequest& request);

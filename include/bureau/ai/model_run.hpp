@@ -1,12 +1,15 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bureau/ai/language_model.hpp"
 #include "bureau/work/run.hpp"
+#include "bureau/work/runs.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -40,6 +43,22 @@ struct ModelOptions {
   /// Of a call whose outcome is not known. external_idempotent: it is asked again, and perhaps paid
   /// twice. external_unsafe: the task is in doubt, and a person decides.
   Effect effect = Effect::external_idempotent;
+
+  /// What its tokens cost. Without one, a budget that limits money refuses the call, unless it
+  /// allows what is unpriced (Budget::unpriced).
+  std::optional<ModelPrice> price = {};
+  /// When the run's budgets have no room for a call: an error, or the run rests.
+  Spend::Exhausted exhausted = Spend::Exhausted::fail;
+  /// Of each call, what is reserved of the budgets' time; what it took is settled.
+  Duration time = std::chrono::minutes(1);
+  /// How many input tokens are reserved for a request, beside its max_output_tokens; none:
+  /// estimate_input_tokens().
+  std::function<std::int64_t(const ModelRequest&)> input_tokens = {};
+
+  /// Of a model that answers later: after so long a call has failed, with `deadline`.
+  std::optional<Duration> within = {};
+  /// How often the resting run looks after its call (OutsideCall::look_every).
+  Duration look_every = std::chrono::minutes(1);
 };
 
 /// What a conversation came to.
@@ -58,12 +77,24 @@ struct Conversed {
 /// (invalid, not_found, exists, conflict, forbidden, exhausted). Other errors of tools and of the
 /// model fail the attempt.
 ///
+/// Before each call its tokens, one call, its time and its price are reserved from the run's
+/// budgets (work/budget.hpp), and what the provider says it used is settled with the answer; where
+/// it does not say, what was reserved. A call that surely was not made (unavailable, busy,
+/// exhausted, invalid) costs a call and nothing else.
+///
+/// A model that answers later holds no thread: the call is begun, the run rests, and the answer
+/// wakes it (Run::request()). Cancellation of the run reaches the call by `stop_requested`.
+///
 /// `exhausted` when max_turns or repairs were not enough, or the model goes round in a loop;
 /// `forbidden` when it refused. The request must be made of the run's payload and steps, like
 /// everything between steps.
 [[nodiscard]] Result<Conversed> converse(Run& run, LanguageModel& model, ModelRequest request,
                                          const Toolbox& tools = {},
                                          const ModelOptions& options = {});
+
+/// Says what a model answered to a call that was begun (ModelCall::key), from any thread or
+/// process, as a provider's webhook does. Of one call the first answer counts (true: it was this).
+Result<bool> deliver(const Runs& runs, std::string_view key, const Result<ModelReply>& reply);
 
 /// One model after the other, until one answers: the next when one is unavailable, busy, exhausted
 /// or past a deadline. One that failed `failures` times in a row is left out for `rest`, then tried

@@ -15,12 +15,16 @@
 #include "bureau/access/session.hpp"
 #include "bureau/core/log.hpp"
 #include "bureau/work/approval.hpp"
+#include "bureau/work/budget.hpp"
 #include "bureau/work/run_step.hpp"
 #include "bureau/work/run_value.hpp"
 #include "bureau/work/task_queue.hpp"
 #include "bureau/work/tasks.hpp"
 
 BUREAU_BEGIN_NAMESPACE
+
+struct OutsideCall;
+class PendingCall;
 
 /// What can be said to a run while it waits: a name and the type of what comes with it.
 ///   inline constexpr Signal<Payment> paid{"paid"};
@@ -156,6 +160,38 @@ class Run {
   auto step(std::string_view name, Effect effect, F&& work, Probe&& probe)
       -> detail::StepOutcome<F>;
 
+  /// A step that costs something: before `work(Amounts& used)` begins, `spend.most` is reserved
+  /// from the task's budgets (work/budget.hpp), in a commit of its own; what the work says that it
+  /// used is settled in the commit of its record. `used` is `spend.most` at first, also when the
+  /// work fails; its time is measured unless the work says another. Without room `exhausted` with
+  /// field "budget" is returned, as an error of the work, which was not begun; or the run rests.
+  ///
+  /// An attempt that dies in between has spent it all, as far as anybody knows: it counts in full
+  /// (SpendingStatus::presumed), and the next attempt of the step reserves anew.
+  template <class F>
+  auto spend(std::string_view name, const Spend& spend, F&& work)
+      -> std::invoke_result_t<F&, Amounts&> {
+    return this->spend(name, task_.effect, spend, std::forward<F>(work), nullptr);
+  }
+  template <class F>
+  auto spend(std::string_view name, Effect effect, const Spend& spend, F&& work)
+      -> std::invoke_result_t<F&, Amounts&> {
+    return this->spend(name, effect, spend, std::forward<F>(work), nullptr);
+  }
+  /// With the probe of an unsafe effect, as step() has it: what happened is settled in full, what
+  /// did not happen is done again with the same reservation.
+  template <class F, class Probe>
+  auto spend(std::string_view name, Effect effect, const Spend& spend, F&& work, Probe&& probe)
+      -> std::invoke_result_t<F&, Amounts&>;
+
+  /// Makes a budget for a part of the work, below the task's own: for what it spawns
+  /// (EnqueueOptions::budget). A step; the run needs no right to it, since it only narrows.
+  Result<Id<Budget>> budget(std::string_view name, const BudgetLimits& limits);
+
+  /// Begins a call whose answer comes later (work/outside_call.hpp), and rests until it is there:
+  /// no thread waits. A step; its result is the answer.
+  Result<Json> request(std::string_view name, const OutsideCall& call);
+
   /// Rests so long, or until then: no thread and no memory is held, and a crash does not shorten
   /// it. The moment is fixed when it is reached first. `suspended` is passed on by the handler.
   Result<void> sleep(Duration duration, std::string_view name = "sleep");
@@ -283,6 +319,9 @@ class Run {
   void caught_up(std::vector<RunStep> written);
   Result<void> forgive(Transaction& transaction) const;
   RunStep new_step(StepKind kind, std::string_view name) const;
+  /// What a task that this run makes spends from; `forbidden` when that is not below its own.
+  Result<EnqueueOptions> with_budget(Reader& reader, EnqueueOptions options) const;
+  Result<bool> holder_lives(const RunStep& row);
   /// What a task that ends here leaves behind, in the transaction that ends it.
   Result<void> before_end(Transaction& transaction);
   Result<void> check_end();
@@ -381,6 +420,13 @@ class Run::Turn {
   /// After the commit of record_in(): `outcome` of the write, `lost` by record_in().
   void written();
 
+  /// What the work may cost; before begin(). Must outlive the turn.
+  void costs(const Spend& spend) { spend_ = &spend; }
+  /// What it used.
+  void used(const Amounts& amounts);
+  /// An effect of which it was not known whether it happened has not: its reservation goes on.
+  Result<void> take_over();
+
   template <class R>
   R replayed() {
     auto value = detail::from_run_value<typename R::value_type>(
@@ -415,6 +461,21 @@ class Run::Turn {
   friend class Run;
   Result<Place> recall(StepKind kind, std::string_view name);
   Result<void> intend();
+  // Spending.
+  void find_wait(std::string_view name);
+  void pass_wait();
+  Result<void> reserve(bool intends);
+  Result<void> load_spending();
+  Result<void> settle(Transaction& transaction) const;
+  // Calls that are answered later.
+  [[nodiscard]] PendingCall pending_call() const;
+  [[nodiscard]] std::string call_key() const;
+  Result<std::optional<RunSignal>> peek_answer();
+  Result<Json> take_answer(const OutsideCall& call, const RunSignal& signal);
+  Result<Json> finish_call(const OutsideCall& call, Json answer, const RunSignal* signal);
+  Error call_failed(const OutsideCall& call, Error error);
+  Result<bool> rest_for_answer(const OutsideCall& call);
+  void used_by_call(const OutsideCall& call, const Result<Json>& answer);
   Result<void> forget_intent();
   Result<RunStep> with_result(Json result);
   Result<void> write(RunStep row);
@@ -436,6 +497,11 @@ class Run::Turn {
   bool settled_ = false;      // its outcome is known
   RunStep made_;              // by record_in()
   std::vector<RunStep> caught_up_;
+  const Spend* spend_ = nullptr;
+  std::optional<Spending> spending_;  // what is reserved for the step
+  std::optional<RunStep> wait_;       // the open wait for room at which the run stood
+  Amounts used_;
+  Monotonic spent_from_;
 };
 
 template <class F, class Probe>
@@ -470,6 +536,39 @@ auto Run::step(std::string_view name, Effect effect, F&& work, Probe&& probe)
     BUREAU_TRY_VOID(turn.finish(detail::to_run_value(made)));
     return made;
   }
+}
+
+template <class F, class Probe>
+auto Run::spend(std::string_view name, Effect effect, const Spend& spend, F&& work, Probe&& probe)
+    -> std::invoke_result_t<F&, Amounts&> {
+  using R = std::invoke_result_t<F&, Amounts&>;
+  static_assert(detail::is_result<R>, "a step's work returns a bureau::Result");
+  constexpr bool can_probe = !std::is_null_pointer_v<std::remove_cvref_t<Probe>>;
+  Turn turn(*this, can_probe);
+  turn.costs(spend);
+  BUREAU_TRY(auto place, turn.begin(StepKind::step, name, effect));
+  if (place == Turn::Place::recorded) return turn.template replayed<R>();
+  Amounts used = spend.most;
+  if (place == Turn::Place::in_doubt) {
+    if constexpr (!can_probe) {
+      return fail(turn.doubt("its outcome is not known"));
+    } else {
+      auto found = probe();
+      if (!found) return fail(turn.doubt(found.error().message));
+      if (*found) {
+        R known{};
+        if constexpr (!std::is_void_v<typename R::value_type>) known = std::move(**found);
+        BUREAU_TRY_VOID(turn.finish(detail::to_run_value(known)));
+        return known;
+      }
+      BUREAU_TRY_VOID(turn.take_over());
+    }
+  }
+  R made = work(used);
+  turn.used(used);
+  if (!made) return fail(turn.failed(std::move(made).error()));
+  BUREAU_TRY_VOID(turn.finish(detail::to_run_value(made)));
+  return made;
 }
 
 BUREAU_END_NAMESPACE

@@ -18,10 +18,13 @@ enum class StepKind {
   hand_off,  ///< another task goes on
   patch,     ///< Run::patched()
   approval,  ///< Run::approval()
+  budget,    ///< it waited until its budgets had room for the next step
+  request,   ///< Run::request()
 };
 template <>
 inline constexpr auto names<StepKind> = enum_names("step", "sleep", "signal", "spawn", "join",
-                                                   "hand_off", "patch", "approval");
+                                                   "hand_off", "patch", "approval", "budget",
+                                                   "request");
 
 enum class StepStatus {
   open,       ///< begun: a wait, or an unsafe effect whose outcome is not known

@@ -25,6 +25,10 @@ class Runs {
   Result<bool> signal_json(Id<Task> task, std::string_view name, Json payload,
                            std::optional<std::string> key = std::nullopt) const;
 
+  /// Answers a call that a run has begun (PendingCall::key()), from any process: its result, or the
+  /// error with which it failed. Of one call the first answer counts (true: it was this).
+  Result<bool> answer(std::string_view key, const Result<Json>& answer) const;
+
   /// What the run has recorded, in order, and what was said to it. Whoever sees the task sees them.
   Result<std::vector<RunStep>> steps(Id<Task> task) const;
   Result<std::vector<RunSignal>> signals_of(Id<Task> task) const;

@@ -6,6 +6,7 @@
 
 #include "bureau/access/identity.hpp"
 #include "bureau/store/schema.hpp"
+#include "bureau/work/budget_row.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -118,6 +119,7 @@ struct Task {
   Duration time_limit{0};  ///< of one attempt
   std::optional<std::string> unique_key;
   std::optional<std::string> flow_key;  ///< what FlowRules may count it by, as "customer:42"
+  std::optional<Id<Budget>> budget;     ///< what its steps spend from, beside the tenant's own
   Gate gate = Gate::open;
   std::optional<Id<User>> enqueued_by;
   std::optional<Id<Task>> parent;         ///< the run that spawned it
@@ -158,7 +160,8 @@ inline constexpr auto schema<Task> = table(
     column("time_limit", &Task::time_limit),
     column("unique_key", &Task::unique_key, max_length(200)),
     column("flow_key", &Task::flow_key, max_length(200), immutable),
-    column("gate", &Task::gate, immutable), column("enqueued_by", &Task::enqueued_by, immutable),
+    column("budget", &Task::budget, immutable), column("gate", &Task::gate, immutable),
+    column("enqueued_by", &Task::enqueued_by, immutable),
     column("parent", &Task::parent, immutable), column("awaited", &Task::awaited, immutable),
     column("pending", &Task::pending, immutable),
     column("error_code", &Task::error_code, immutable),

@@ -12,6 +12,10 @@
 
 BUREAU_BEGIN_NAMESPACE
 
+namespace detail {
+struct CallDoor;
+}  // namespace detail
+
 /// The worker's side of the tasks, over all tenants: claim, complete, give back, rescue. What an
 /// Orchestrator is made of; a host that brings its own workers may use it directly. Thread-safe.
 ///
@@ -98,7 +102,13 @@ class TaskQueue {
   /// when there is none.
   Result<Timestamp> next_due();
 
+  /// Counts what lost attempts had reserved of budgets as spent, and wakes runs that wait for room
+  /// where there is some. Call about once every Options::heartbeat. Returns how many of both.
+  Result<std::uint64_t> see_to_budgets();
+
   [[nodiscard]] Database& database() const { return database_; }
+  /// By what calls that are answered later come back; closed with this object.
+  [[nodiscard]] const std::shared_ptr<detail::CallDoor>& call_door() const { return call_door_; }
   [[nodiscard]] Duration heartbeat_interval() const { return options_.heartbeat; }
 
  private:
@@ -119,6 +129,7 @@ class TaskQueue {
   std::map<std::int64_t, Seen> seen_;
   struct Flow;
   std::unique_ptr<Flow> flow_;
+  std::shared_ptr<detail::CallDoor> call_door_;
 };
 
 /// How long the pause after this failed attempt (from 1) is. `random` only when the retry jitters.

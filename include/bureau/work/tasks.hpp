@@ -29,6 +29,9 @@ struct EnqueueOptions {
   std::optional<Timestamp> deadline = {};
   /// What FlowRules count and hold back together with others that have it: "customer:42".
   std::optional<std::string> flow_key = {};
+  /// What its steps spend from (work/budget.hpp). What a run spawns, and what goes on in its place,
+  /// has the run's own, or one below it that is named here.
+  std::optional<Id<Budget>> budget = {};
 };
 
 /// The tasks of a tenant, with a session's rights. On a unit, what it does commits with the unit's

@@ -21,13 +21,14 @@ enum class WaitCause {
   no_worker,    ///< no live node has said that it does this kind
   running,      ///< it has been begun
   waiting,      ///< its run waits
+  budget,       ///< its run waits until its budgets have room
   in_doubt,     ///< the outcome of an unsafe effect is not known: somebody has to say
   ended,
 };
 template <>
 inline constexpr auto names<WaitCause> = enum_names("not_due", "paused", "concurrency", "rate",
                                                     "suspended", "behind", "no_worker", "running",
-                                                    "waiting", "in_doubt", "ended");
+                                                    "waiting", "budget", "in_doubt", "ended");
 
 struct WaitReason {
   WaitCause cause = WaitCause::ended;
