@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "bureau/core/civil.hpp"
 #include "store/row_values.hpp"
@@ -18,8 +19,8 @@ constexpr std::size_t most_levels = 16;
 constexpr std::int64_t micros_in_minor = 1'000'000;
 /// Of sums: far from what 64 bits hold.
 constexpr std::int64_t most_in_sum = 8'000'000'000'000'000'000;
-/// How many of those that wait are looked at together.
-constexpr std::uint64_t waiting_at_once = 100;
+/// How many of those that wait for one budget are looked at together.
+constexpr std::uint64_t waiting_at_once = 20;
 
 Predicate is_live() { return col(&Spending::status) < SpendingStatus::settled; }
 
@@ -602,16 +603,35 @@ struct Waiting {
   std::vector<Id<Task>> may_go_on;
 };
 
+/// The first of those that wait for each budget, in the order in which they came: however many wait
+/// for one, they do not stand before those that wait for another.
+Result<std::vector<Spending>> first_waiting(Reader& reader, Id<Tenant> tenant) {
+  const Predicate waits = is_live() && col(&Spending::tenant) == tenant &&
+                          col(&Spending::status) == SpendingStatus::awaited;
+  std::vector<Spending> out;
+  for (Id<Budget> budget;;) {
+    BUREAU_TRY(const auto next,
+               spendings(reader, select<Spending>()
+                                     .where(waits && col(&Spending::budget) > budget)
+                                     .order_by(col(&Spending::budget))
+                                     .limit(1)));
+    if (next.empty()) break;
+    budget = next.front().budget;
+    BUREAU_TRY(auto some, spendings(reader, select<Spending>()
+                                                .where(waits && col(&Spending::budget) == budget)
+                                                .order_by(col(&Spending::id))
+                                                .limit(waiting_at_once)));
+    std::move(some.begin(), some.end(), std::back_inserter(out));
+  }
+  std::sort(out.begin(), out.end(),
+            [](const Spending& a, const Spending& b) { return a.id < b.id; });
+  return out;
+}
+
 Result<Waiting> look_at_waiting(Reader& reader, Id<Tenant> tenant, Timestamp now) {
   Waiting out;
   Planned planned;
-  BUREAU_TRY(
-      const auto waiting,
-      spendings(reader, select<Spending>()
-                            .where(is_live() && col(&Spending::status) == SpendingStatus::awaited &&
-                                   col(&Spending::tenant) == tenant)
-                            .order_by(col(&Spending::id))
-                            .limit(waiting_at_once)));
+  BUREAU_TRY(const auto waiting, first_waiting(reader, tenant));
   for (const Spending& one : waiting) {
     BUREAU_TRY(const auto task, find_row(reader, one.task));
     if (is_lost(one, task)) {

@@ -276,6 +276,27 @@ TEST_CASE("It goes on when what others had reserved is settled for less, the fir
   CHECK(it.state(project).spent.tokens == 90);
 }
 
+TEST_CASE(
+    "However many wait for one budget, they do not stand before those that wait for another") {
+  Desk it([&](Run& run, const Sum&) { return spend_tokens(run, 60, 60, Spend::Exhausted::wait); });
+  const Budget full = it.budget(tokens("full", 0));
+  const Budget other = it.budget(tokens("other", 0));
+  for (int i = 0; i < 150; ++i) it.enqueue(full);
+  const auto last = it.enqueue(other);
+  it.desk.run_all();
+  CHECK(it.state(full).waiting == 150);
+  must(it.budgets().set_limits(other.id, {.tokens = 60}));
+  it.desk.run_all();
+  CHECK(it.desk.status(last) == TaskStatus::completed);
+  must(it.budgets().set_limits(full.id, {.tokens = 60 * 150}));
+  for (int i = 0; i < 10; ++i) {  // those behind the first are woken by the duties
+    it.desk.after(5s);
+    must(it.desk.worker.orchestrator.duties());
+  }
+  it.desk.run_all();
+  CHECK(it.state(full).spent.tokens == 60 * 150);
+}
+
 TEST_CASE("A period turns at midnight of the tenant's zone, and gives room again") {
   Desk it([&](Run& run, const Sum&) { return spend_tokens(run, 60, 60, Spend::Exhausted::wait); });
   Tenant tenant = it.desk.office.tenant;

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "bureau/work/outside_call.hpp"
 #include "bureau/work/schedule.hpp"
 #include "store/internal_tables.hpp"
 #include "work/run_office.hpp"
@@ -242,4 +243,47 @@ TEST_CASE("A step in doubt of an encrypted run is resolved with a result that re
   run_all(orchestrator);
   CHECK(must(Tasks(session).wait(write_letter, id, 0s)).text == "receipt of Ada");
   CHECK(all_that_rests(*process, session).find("receipt") == std::string::npos);
+}
+
+TEST_CASE("An answer that comes later rests sealed, whoever brings it; its key does not") {
+  for (const bool by_another : {false, true}) {
+    CAPTURE(by_another);
+    Surgery surgery;
+    const auto keys = ring({{"2026", 1}});
+    auto process = surgery.open(keys);
+    const Session session = process->access->system(surgery.tenant);
+    Orchestrator orchestrator(*process->database, *process->access, {});
+    std::optional<PendingCall> pending;
+    int attempts = 0;
+    must(orchestrator.add(std::make_shared<Scribe<write_letter>>(
+        [&](Run& run, const Patient&) -> Result<Letter> {
+          ++attempts;
+          OutsideCall call;
+          call.begin = [&](const PendingCall& made) -> Result<void> {
+            pending = made;
+            return {};
+          };
+          BUREAU_TRY(const Json answer, run.request("ask", call));
+          if (attempts == 2) return fail(Code::unavailable, "once more");
+          return Letter{*answer.as_string()};
+        })));
+    must(orchestrator.start());
+    const auto id = must(Tasks(session).enqueue(write_letter, {"Ada"})).id;
+    run_all(orchestrator);
+    REQUIRE(pending);
+    CHECK(pending->wanted());
+    const Json answer("It is measles");
+    if (by_another) {
+      auto other = surgery.open(keys);
+      CHECK(must(Runs(other->access->system(surgery.tenant)).answer(pending->key(), answer)));
+    } else {
+      CHECK(must(pending->answer(answer)));
+    }
+    run_all(orchestrator);
+    CHECK_FALSE(pending->wanted());
+    surgery.clock.advance(10s);
+    run_all(orchestrator);
+    CHECK(must(Tasks(session).wait(write_letter, id, Duration(0))).text == "It is measles");
+    CHECK(all_that_rests(*process, session).find("measles") == std::string::npos);
+  }
 }

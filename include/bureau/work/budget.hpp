@@ -79,7 +79,7 @@ inline constexpr auto schema<Spending> = table(
     column("overrun", &Spending::overrun), column("uses", &Spending::uses),
     column("created_at", &Spending::created_at), column("settled_at", &Spending::settled_at),
     index("task", "task", "position"),
-    index("live", "tenant", "status").where("status < \"settled\""));
+    index("live", "tenant", "status", "budget").where("status < \"settled\""));
 
 /// What a budget has given in one period. Kept by the library: a reservation adds to what is
 /// reserved, its settlement moves that to what is spent, each in the commit of its Spending.
