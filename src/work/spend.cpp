@@ -609,7 +609,7 @@ Result<std::vector<Spending>> first_waiting(Reader& reader, Id<Tenant> tenant) {
   const Predicate waits = is_live() && col(&Spending::tenant) == tenant &&
                           col(&Spending::status) == SpendingStatus::awaited;
   std::vector<Spending> out;
-  for (Id<Budget> budget;;) {
+  for (Id<Budget> budget(1);;) {  // below every id that is issued
     BUREAU_TRY(const auto next,
                spendings(reader, select<Spending>()
                                      .where(waits && col(&Spending::budget) > budget)

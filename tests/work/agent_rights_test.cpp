@@ -286,7 +286,7 @@ TEST_CASE("A policy may be about agents alone, or users alone; none is about the
 }
 
 TEST_CASE("What the queue keeps of a task is not written through a plain repository") {
-  Desk<add_as_enqueuer> desk(add);
+  Desk<add_as_enqueuer> desk(add_numbers);
   const Session boss = desk.as(desk.user("boss", "admin"));
   const Repository<Task> rows(boss);
   const Task own = desk.office.find(desk.enqueue(boss));
