@@ -26,13 +26,13 @@ expect 0 "changed" "$bureau" budgets change all --allow-unpriced
 
 expect 1 "tokens: -1 is not from 0" "$bureau" budgets create bad --tokens=-1
 expect 1 "neither a whole number nor none" "$bureau" budgets create bad --tokens many
-expect 1 "money" "$bureau" budgets create bad --money "12"
+expect 1 "such as 12.50 EUR" "$bureau" budgets create bad --money "12"
 expect 1 "currency: USD" "$bureau" budgets create bad --money "12 USD"
-expect 1 "exists" "$bureau" budgets create twice --whole-tenant
+expect 1 "is taken" "$bureau" budgets create twice --whole-tenant
 expect 1 "is named \"nothing\"" "$bureau" budgets show nothing
 expect 1 "there are budgets below it" "$bureau" budgets remove research
-expect 1 "forbidden" "$bureau" --as ada@example.com budgets change all --money "1000 EUR"
-expect 1 "forbidden" "$bureau" --as cleo@example.com budgets create hers --tokens 5
+expect 1 "is not allowed" "$bureau" --as ada@example.com budgets change all --money "1000 EUR"
+expect 1 "is not allowed" "$bureau" --as cleo@example.com budgets create hers --tokens 5
 expect 1 "is named \"research\"" "$bureau" --as cleo@example.com budgets show research
 expect 2 "" "$bureau" budgets create bad --period week
 
