@@ -205,6 +205,21 @@ class Evaluation {
   std::int64_t counted_ = 0;
 };
 
+/// Whether something was committed since the batch was read that it is about: whoever heard of it
+/// made no task, since this one had not ended.
+Result<bool> came_meanwhile(Reader& reader, Database& database, Id<Tenant> tenant,
+                            const Batch& batch) {
+  BUREAU_TRY(const auto changed, database.changed_tables(reader, batch.head));
+  return std::any_of(changed.begin(), changed.end(), [&](const auto& change) {
+    const auto is_about_it = [&](const Criterion& criterion) {
+      return criterion.criteria.table == change.table;
+    };
+    return change.tenant == tenant.value &&
+           (change.table == &table_of<Achievement>() || change.table == &table_of<PointRule>() ||
+            std::any_of(batch.criteria.begin(), batch.criteria.end(), is_about_it));
+  });
+}
+
 }  // namespace
 
 Result<RewardsEvaluated> apply_batch(Unit& unit, const Batch& batch) {
@@ -238,6 +253,9 @@ Result<RewardsEvaluated> apply_batch(Unit& unit, const Batch& batch) {
     BUREAU_TRY(const bool all, close_boards(tx, tenant, today, lines_a_commit));
     if (all) cursor.day = date_of_days(today);
     done.more = !all;
+    if (all) {
+      BUREAU_TRY(done.more, came_meanwhile(tx.reader(), tx.database(), tenant, batch));
+    }
   }
   // Where nothing was counted, how far it is need not be written each time.
   const bool idle = batch.changes == 0 && batch.missed == 0 && cursor.day == stored->day &&

@@ -46,6 +46,7 @@ struct Batch {
   std::vector<Hit> hits;  ///< in the order of the changes
   std::int64_t changes = 0;
   std::int64_t through = 0;
+  std::int64_t head = 0;  ///< the journal's, when it was read
   std::int64_t missed = 0;
   std::int64_t day = 0;  ///< of its changes in the tenant's zone: a batch has but one
   bool drained = false;  ///< nothing more was there

@@ -112,9 +112,8 @@ Result<void> read_changes(Reader& reader, Database& database, Id<Tenant> tenant,
   }
   LocalDays days;
   const Database::JournalFilter filter{tables, tenant.value};
-  BUREAU_TRY(const std::int64_t head, database.journal_head(reader));
   bool full = false;
-  while (!full && batch.through < head) {
+  while (!full && batch.through < batch.head) {
     const auto take = [&](JournalRecord&& record) -> Result<bool> {
       const std::int64_t day = std::max(days.day(batch.zone, record.at()), batch.day);
       if (batch.changes > 0 && day > batch.day) {
@@ -132,7 +131,7 @@ Result<void> read_changes(Reader& reader, Database& database, Id<Tenant> tenant,
     if (!full) batch.through = read;
     full = full || batch.through - batch.cursor->position > numbers_a_batch;
   }
-  batch.drained = batch.through >= head;
+  batch.drained = batch.through >= batch.head;
   return {};
 }
 
@@ -189,6 +188,7 @@ Result<Batch> read_batch(Reader& reader, Database& database, Id<Tenant> tenant) 
     batch.drained = true;
     return batch;
   }
+  BUREAU_TRY(batch.head, database.journal_head(reader));
   BUREAU_TRY(batch.zone, zone_of(reader, tenant));
   BUREAU_TRY(batch.criteria, load_criteria(reader, database, tenant));
   batch.through = batch.cursor->position;
@@ -202,7 +202,7 @@ Result<Batch> read_batch(Reader& reader, Database& database, Id<Tenant> tenant) 
         {{"tenant", tenant.value}, {"missed", batch.missed}});
   }
   if (batch.criteria.empty()) {
-    BUREAU_TRY(batch.through, database.journal_head(reader));
+    batch.through = batch.head;
     batch.drained = true;
     return batch;
   }

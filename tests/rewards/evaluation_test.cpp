@@ -324,6 +324,25 @@ TEST_CASE("a batch that another was faster with changes nothing") {
   CHECK(office.points_of("ada") == 17);
 }
 
+TEST_CASE("what is committed while a batch is evaluated is not left for the next change") {
+  // Whoever hears of it makes no task, since the one that evaluates has not ended.
+  Office office;
+  define(office);
+  office.visit("ada");
+  int writes = 0;
+  bool armed = false;
+  const auto plan = [&](bool is_write, std::uint64_t) -> std::optional<testing::Fault> {
+    if (armed && is_write && ++writes == 1) office.visit("ada");
+    return {};
+  };
+  Process process(std::make_shared<testing::FaultyStorage>(office.storage, plan), office.clock,
+                  office.random);
+  armed = true;
+  const auto done = must(rewards::catch_up(process.access->system(office.tenant)));
+  CHECK(writes >= 2);
+  CHECK(done.changes == 2);
+}
+
 TEST_CASE(
     "changes that were trimmed before they counted are missing, and it is kept that they are") {
   Office office;
