@@ -400,6 +400,31 @@ TEST_CASE("What a lost attempt had reserved counts in full, until a receipt says
   CHECK(it.state(project).spent.tokens == 35);
 }
 
+TEST_CASE("The next attempt does not keep the reservation of the lost one alive") {
+  std::optional<BudgetState> seen;
+  std::optional<Budget> project;
+  Desk* desk = nullptr;
+  Desk it([&](Run& run, const Sum&) -> Result<Total> {
+    if (run.task().attempt > 1) seen = desk->state(*project);
+    const auto ask = [&](Amounts&) -> Result<void> {
+      if (run.task().attempt == 1) throw std::runtime_error("it died");
+      return {};
+    };
+    BUREAU_TRY_VOID(run.spend("ask", most_tokens(60), ask));
+    return Total{1};
+  });
+  desk = &it;
+  project = it.budget(tokens("project", 200));
+  const auto id = it.enqueue(*project);
+  it.desk.run_all();
+  it.desk.after(10s);
+  CHECK(it.desk.value(id) == 1);
+  REQUIRE(seen);
+  CHECK(seen->spent.tokens == 60);
+  CHECK(seen->reserved.tokens == 0);
+  CHECK(it.state(*project).spent.tokens == 120);
+}
+
 TEST_CASE("G11_nothing_leaks_of_a_run_that_is_cancelled_or_given_up_while_it_spends") {
   Desk* desk = nullptr;
   Desk it([&](Run& run, const Sum& sum) -> Result<Total> {
