@@ -233,9 +233,16 @@ void Orchestrator::Impl::settle_one(Finished& one, Result<void> outcome,
 void Orchestrator::Impl::put_off(Finished one, const Error& error) {
   log(database.log(), LogLevel::error, "orchestrator", "an outcome could not be committed yet",
       {{"task", one.run->task().id.value}, {"error", std::string_view(error.message)}});
-  std::lock_guard lock(mutex);
-  next_try = clock().monotonic() + put_off_for;
-  undecided.push_back(std::move(one));
+  {
+    std::lock_guard lock(mutex);
+    if (!stopping) {
+      next_try = clock().monotonic() + put_off_for;
+      undecided.push_back(std::move(one));
+      return;
+    }
+  }
+  // Nobody is left to try again: the task goes to others when this process ends.
+  ended(*one.run, *one.agent, one.began, detail::AttemptEnd::lost, error.code);
 }
 
 // A settlement -----------------------------------------------------------------------------------
