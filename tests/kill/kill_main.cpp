@@ -20,6 +20,7 @@
 
 #include "bureau/core/clock.hpp"
 #include "bureau/core/random.hpp"
+#include "kill/arguments.hpp"
 
 extern char** environ;
 
@@ -198,35 +199,10 @@ void check_office(const std::string& path, const std::set<std::string>& acknowle
             "t.assignee NOT IN (SELECT id FROM workloads)");
 }
 
-struct Arguments {
-  int rounds = 5;
-  std::uint64_t seed = 0;
-};
-
-Arguments read_arguments(int argc, char** argv) {
-  Arguments arguments;
-  arguments.seed = bureau::Random::system().below(1'000'000'000);
-  for (int i = 1; i < argc; i += 2) {
-    const std::string name = argv[i];
-    char* end = nullptr;
-    const auto value = i + 1 < argc ? std::strtoull(argv[i + 1], &end, 10) : 0;
-    const bool number = end != nullptr && *end == '\0' && end != argv[i + 1];
-    if (name == "--rounds" && number && value > 0 && value <= 1'000'000) {
-      arguments.rounds = static_cast<int>(value);
-    } else if (name == "--seed" && number) {
-      arguments.seed = value;
-    } else {
-      fmt::print(stderr, "usage: kill_test [--rounds N] [--seed S]\n");
-      std::exit(2);
-    }
-  }
-  return arguments;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Arguments arguments = read_arguments(argc, argv);
+  const Arguments arguments = read_arguments(argc, argv, "kill_test", 5);
   fmt::print("kill_test: {} rounds, seed {}\n", arguments.rounds, arguments.seed);
   std::fflush(stdout);
   std::string folder = (std::filesystem::temp_directory_path() / "kill-test-XXXXXX").string();

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "bureau/bureau.hpp"
+#include "kill/arguments.hpp"
 
 extern char** environ;
 
@@ -448,36 +449,11 @@ class Trial {
   std::vector<std::string> wrong_;
 };
 
-struct Arguments {
-  int rounds = 8;
-  std::uint64_t seed = 0;
-};
-
-Arguments read_arguments(int argc, char** argv) {
-  Arguments arguments;
-  arguments.seed = Random::system().below(1'000'000'000);
-  for (int i = 1; i < argc; i += 2) {
-    const std::string name = argv[i];
-    char* end = nullptr;
-    const auto value = i + 1 < argc ? std::strtoull(argv[i + 1], &end, 10) : 0;
-    const bool number = end != nullptr && *end == '\0' && end != argv[i + 1];
-    if (name == "--rounds" && number && value > 0 && value <= 1'000'000) {
-      arguments.rounds = static_cast<int>(value);
-    } else if (name == "--seed" && number) {
-      arguments.seed = value;
-    } else {
-      fmt::print(stderr, "usage: run_kill_test [--rounds N] [--seed S]\n");
-      std::exit(2);
-    }
-  }
-  return arguments;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc == 3 && std::string_view(argv[1]) == "--worker") return work(argv[2]);
-  const Arguments arguments = read_arguments(argc, argv);
+  const Arguments arguments = read_arguments(argc, argv, "run_kill_test", 8);
   fmt::print("run_kill_test: {} rounds, seed {}\n", arguments.rounds, arguments.seed);
   std::fflush(stdout);
   std::string folder = (std::filesystem::temp_directory_path() / "run-kill-XXXXXX").string();

@@ -19,17 +19,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class Adder : public AgentOf<add_up> {
- public:
-  using Body = std::function<Result<Total>(Run&, const Sum&)>;
-  explicit Adder(Body body) : body_(std::move(body)) {}
-  using AgentOf::execute;
-  [[nodiscard]] std::string_view role() const override { return "manager"; }  // it adds teams
-  Result<Total> execute(Run& run, const Sum& sum) override { return body_(run, sum); }
-
- private:
-  Body body_;
-};
+using Adder = Doer<add_up>;
 
 struct Desk {
   explicit Desk(Adder::Body body, OrchestratorOptions options = {})

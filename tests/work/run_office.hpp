@@ -21,19 +21,6 @@ inline constexpr auto part =
 
 inline constexpr Signal<Total> paid{"paid"};
 
-template <const auto& kind>
-class Doer final : public AgentOf<kind> {
- public:
-  using Body = std::function<Result<Total>(Run&, const Sum&)>;
-  explicit Doer(Body body) : body_(std::move(body)) {}
-  using AgentOf<kind>::execute;
-  [[nodiscard]] std::string_view role() const override { return "manager"; }  // it adds teams
-  Result<Total> execute(Run& run, const Sum& sum) override { return body_(run, sum); }
-
- private:
-  Body body_;
-};
-
 using Body = Doer<plan>::Body;
 
 inline Result<Total> add_parts(Run&, const Sum& sum) { return Total{sum.a + sum.b}; }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -97,5 +98,19 @@ inline constexpr auto add_up =
     task_kind<Sum, Total>("add_up", Effect::database, retry::fixed(3, std::chrono::seconds(10)));
 inline constexpr auto send_out =
     task_kind<Sum, Total>("send_out", Effect::external_unsafe, retry::never);
+
+/// An agent that does what its test says.
+template <const auto& kind>
+class Doer : public AgentOf<kind> {
+ public:
+  using Body = std::function<Result<Total>(Run&, const Sum&)>;
+  explicit Doer(Body body) : body_(std::move(body)) {}
+  using AgentOf<kind>::execute;
+  [[nodiscard]] std::string_view role() const override { return "manager"; }  // it adds teams
+  Result<Total> execute(Run& run, const Sum& sum) override { return body_(run, sum); }
+
+ private:
+  Body body_;
+};
 
 }  // namespace bureau::work_test
