@@ -20,6 +20,13 @@ using Units = std::array<std::int64_t, 4>;
 inline constexpr std::size_t money_unit = 3;
 inline constexpr std::array<std::string_view, 4> unit_names{"tokens", "calls", "time", "money"};
 inline constexpr std::int64_t most_units = 1'000'000'000'000'000;
+/// Where a budget has none: far from what 64 bits hold, also of sums.
+inline constexpr std::int64_t unlimited = 8'000'000'000'000'000'000;
+/// a + times * b.
+[[nodiscard]] constexpr Units added(Units a, const Units& b, std::int64_t times = 1) {
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] += times * b[i];
+  return a;
+}
 
 /// `invalid` names the field.
 [[nodiscard]] Result<Units> units_of(const Amounts& amounts);
@@ -35,6 +42,8 @@ inline constexpr std::int64_t most_units = 1'000'000'000'000'000;
 /// The RowRule of budgets.
 [[nodiscard]] Result<void> check_budget_row(std::span<const Value> before,
                                             std::span<const Value> after);
+
+[[nodiscard]] inline bool counts_money(const Budget& budget) { return !budget.currency.empty(); }
 
 /// One budget of a path, with what it has given in the period of this moment.
 struct BudgetLevel {
