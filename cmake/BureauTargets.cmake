@@ -87,8 +87,11 @@ function(bureau_precompile target)
 endfunction()
 
 # bureau_compile_together(target size source...): up to so many sources of one folder are one file to
-# the compiler, which reads their headers once.
+# the compiler, which reads their headers once; with BUREAU_UNITY.
 function(bureau_compile_together target size)
+  if(NOT BUREAU_UNITY)
+    return()
+  endif()
   set(folder "")
   foreach(source IN LISTS ARGN)
     get_filename_component(folder_of_source "${source}" DIRECTORY)

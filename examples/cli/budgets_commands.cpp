@@ -22,7 +22,7 @@ struct BudgetOptions {
   std::string tokens, calls, seconds, money;
   bool whole_tenant = false, allow_unpriced = false, refuse_unpriced = false;
 };
-using Given = std::shared_ptr<BudgetOptions>;
+using BudgetGiven = std::shared_ptr<BudgetOptions>;
 
 constexpr std::string_view no_limit = "none";
 
@@ -131,7 +131,7 @@ std::vector<std::string> cells_of(const BudgetState& state) {
           state.overrun_at ? state.overrun_at->to_string() : ""};
 }
 
-const std::vector<std::string> columns{"id",    "name",    "parent", "period",  "tokens",
+const std::vector<std::string> budget_columns{"id",    "name",    "parent", "period",  "tokens",
                                        "calls", "seconds", "money",  "waiting", "overrun_at"};
 
 Result<void> list(const Office& office, BudgetOptions& given) {
@@ -141,7 +141,7 @@ Result<void> list(const Office& office, BudgetOptions& given) {
   query.limit = given.list.limit;
   const Budgets budgets(office.session());
   BUREAU_TRY(const auto found, budgets.list(query));
-  RowPrinter printer(given.list.format, columns);
+  RowPrinter printer(given.list.format, budget_columns);
   for (const Budget& budget : found) {
     BUREAU_TRY(const BudgetState state, budgets.state(budget.id));
     printer.add(cells_of(state), to_json(state));
@@ -190,7 +190,7 @@ Result<void> show(const Office& office, BudgetOptions& given) {
     fmt::print("{}\n", printable(to_json(state)));
     return {};
   }
-  RowPrinter printer(given.format, columns);
+  RowPrinter printer(given.format, budget_columns);
   printer.add(cells_of(state), to_json(state));
   printer.finish();
   return {};

@@ -40,6 +40,12 @@ InOffice for_whole_office(const InOffice& in_office) {
   };
 }
 
+Result<Json> parse_json(const std::string& text) {
+  auto json = Json::parse(text);
+  if (json) return json;
+  return fail(Code::invalid, fmt::format("JSON: {}", json.error().message), "JSON");
+}
+
 Result<Predicate> parse_where(const Office& office, const TableInfo& table,
                               const std::string& where) {
   if (where.empty()) return Predicate();

@@ -38,6 +38,9 @@ void add_list_options(CLI::App& app, ListOptions& options, std::string_view exam
                                              std::vector<std::string_view> columns,
                                              std::vector<std::string_view> only = {});
 
+/// `invalid` naming "JSON" where the text is none.
+[[nodiscard]] bureau::Result<bureau::Json> parse_json(const std::string& text);
+
 template <bureau::Entity T>
 [[nodiscard]] bureau::Result<bureau::Id<T>> parse_id(const std::string& text) {
   BUREAU_TRY(const std::int64_t value, bureau::id::from_text(bureau::schema<T>.prefix, text));

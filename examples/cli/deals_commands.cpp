@@ -172,7 +172,7 @@ Result<Id<Deal>> find_deal(const Deals& deals, const std::string& text) {
               "deal");
 }
 
-const std::vector<std::string_view> shown = {"id",          "external_id", "title", "state",
+const std::vector<std::string_view> deal_columns = {"id",          "external_id", "title", "state",
                                              "value_minor", "currency",    "month", "closed_at"};
 
 Result<void> print_deal(const Deal& deal, Format format) {
@@ -180,7 +180,7 @@ Result<void> print_deal(const Deal& deal, Format format) {
   std::vector<Value> values(table.width());
   bureau::detail::Scratch scratch;
   to_values(deal, values, scratch);
-  EntityPrinter printer(format, table, shown);
+  EntityPrinter printer(format, table, deal_columns);
   printer.add(values);
   printer.finish();
   return {};
@@ -349,7 +349,7 @@ void add_deals_commands(CLI::App& app, const InOffice& in_office) {
   add_list_options(*list, given->list, "state = \"won\"");
   list->callback(in_office([given](Office& office) {
     const TableInfo& table = table_of<Deal>();
-    return list_rows(office, table, given->list, {{&table.columns[0], true}}, shown);
+    return list_rows(office, table, given->list, {{&table.columns[0], true}}, deal_columns);
   }));
   add_pipeline(*deals, in_office, given);
   add_figures(*deals, in_office, given);

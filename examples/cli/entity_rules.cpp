@@ -50,7 +50,7 @@ Fields without(const Fields& fields, std::initializer_list<std::string_view> nam
   return rest;
 }
 
-std::vector<const ColumnInfo*> columns(const TableInfo& table,
+std::vector<const ColumnInfo*> columns_named(const TableInfo& table,
                                        std::initializer_list<std::string_view> names) {
   std::vector<const ColumnInfo*> out;
   for (const auto name : names) out.push_back(table.find(name));
@@ -154,11 +154,11 @@ Result<void> change_ticket(Unit& unit, std::int64_t id_value, const Fields& fiel
 EntityRules ticket_rules() {
   const TableInfo& table = table_of<Ticket>();
   EntityRules rules;
-  rules.create_columns = columns(table, {"subject", "customer", "source", "priority", "custom"});
+  rules.create_columns = columns_named(table, {"subject", "customer", "source", "priority", "custom"});
   // Of its first message.
   rules.create_columns.push_back(table_of<Message>().find("body"));
   rules.create_columns.push_back(table_of<Message>().find("external_id"));
-  rules.change_columns = columns(
+  rules.change_columns = columns_named(
       table, {"subject", "status", "priority", "team", "assignee", "tags", "category", "custom"});
   rules.create = create_ticket;
   rules.change = change_ticket;
@@ -171,7 +171,7 @@ EntityRules message_rules() {
   const TableInfo& table = table_of<Message>();
   EntityRules rules;
   rules.create_columns =
-      columns(table, {"ticket", "sender", "kind", "body", "author", "confidence", "external_id"});
+      columns_named(table, {"ticket", "sender", "kind", "body", "author", "confidence", "external_id"});
   rules.create = [](Unit& unit, const Fields& fields) -> Result<std::int64_t> {
     const auto ticket = reference<Ticket>(fields, "ticket");
     if (!ticket) return fail(Code::invalid, "ticket: it is required", "ticket");
@@ -187,7 +187,7 @@ EntityRules message_rules() {
     BUREAU_TRY(const Message made, Tickets(Scope(unit)).add_message(*ticket, message));
     return made.id.value;
   };
-  rules.change_columns = columns(table, {"review"});
+  rules.change_columns = columns_named(table, {"review"});
   rules.change = [](Unit& unit, std::int64_t id, const Fields& fields) -> Result<void> {
     const auto review = integer(fields, "review");
     if (!review) return {};
@@ -293,13 +293,13 @@ EntityRules deal_rules() {
   const TableInfo& table = table_of<Deal>();
   EntityRules rules;
   rules.create_columns =
-      columns(table, {"title", "value_minor", "currency", "pipeline", "stage", "account", "contact",
+      columns_named(table, {"title", "value_minor", "currency", "pipeline", "stage", "account", "contact",
                       "product", "owner", "team", "expected_close", "probability_bp", "external_id",
                       "custom"});
   rules.change_columns =
-      columns(table, {"title", "value_minor", "currency", "stage", "account", "contact", "product",
+      columns_named(table, {"title", "value_minor", "currency", "stage", "account", "contact", "product",
                       "owner", "team", "expected_close", "probability_bp", "custom"});
-  rules.derived_when_null = columns(table, {"probability_bp"});  // the stage's
+  rules.derived_when_null = columns_named(table, {"probability_bp"});  // the stage's
   rules.create = create_deal;
   rules.change = change_deal;
   rules.refuse_remove = "deals are closed, not removed: `bureau deals lose DEAL --reason TEXT`";
@@ -309,7 +309,7 @@ EntityRules deal_rules() {
 EntityRules activity_rules() {
   const TableInfo& table = table_of<DealActivity>();
   EntityRules rules;
-  rules.create_columns = columns(table, {"deal", "kind", "body", "contact", "due_at"});
+  rules.create_columns = columns_named(table, {"deal", "kind", "body", "contact", "due_at"});
   rules.create = [](Unit& unit, const Fields& fields) -> Result<std::int64_t> {
     const auto deal = reference<Deal>(fields, "deal");
     if (!deal) return fail(Code::invalid, "deal: it is required", "deal");
@@ -321,7 +321,7 @@ EntityRules activity_rules() {
     BUREAU_TRY(const DealActivity made, Deals(Scope(unit)).add_activity(*deal, activity));
     return made.id.value;
   };
-  rules.change_columns = columns(table, {"status"});
+  rules.change_columns = columns_named(table, {"status"});
   rules.change = [](Unit& unit, std::int64_t id, const Fields& fields) -> Result<void> {
     const auto status = integer(fields, "status");
     if (!status) return {};
@@ -336,7 +336,7 @@ EntityRules activity_rules() {
 EntityRules canned_reply_rules() {
   const TableInfo& table = table_of<CannedReply>();
   EntityRules rules;
-  rules.create_columns = columns(table, {"name", "body", "scope", "team"});
+  rules.create_columns = columns_named(table, {"name", "body", "scope", "team"});
   rules.create = [](Unit& unit, const Fields& fields) -> Result<std::int64_t> {
     NewCannedReply reply;
     reply.name = text(fields, "name");

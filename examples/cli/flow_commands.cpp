@@ -25,7 +25,7 @@ struct FlowOptions {
   std::string rule, task;
   Format format = Format::table;
 };
-using Given = std::shared_ptr<FlowOptions>;
+using FlowGiven = std::shared_ptr<FlowOptions>;
 
 std::string text_of(const FlowScope& scope) {
   std::string text;

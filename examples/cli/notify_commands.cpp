@@ -21,7 +21,7 @@ struct NotifyOptions {
   bool all = false, on = false, off = false;
   Format format = Format::table;
 };
-using Given = std::shared_ptr<NotifyOptions>;
+using NotifyGiven = std::shared_ptr<NotifyOptions>;
 
 constexpr const char* whose = "whose: an e-mail address; with --as one's own";
 
@@ -121,7 +121,7 @@ Result<void> clear_preference(const Office& office, const NotifyOptions& given) 
   return {};
 }
 
-void add_preferences(CLI::App& app, const InOffice& in_office, const Given& given) {
+void add_preferences(CLI::App& app, const InOffice& in_office, const NotifyGiven& given) {
   auto* preferences = app.add_subcommand("preferences", "what a user wants to be told of");
   preferences->require_subcommand(1);
   const auto add = [&](const char* name, const char* what,
@@ -152,7 +152,7 @@ Result<Id<Webhook>> find_webhook(const Webhooks& webhooks, const std::string& te
   return fail(Code::not_found, fmt::format("webhook: there is none named \"{}\"", text), "webhook");
 }
 
-void add_webhooks(CLI::App& app, const InOffice& in_office, const Given& given) {
+void add_webhooks(CLI::App& app, const InOffice& in_office, const NotifyGiven& given) {
   auto* webhooks = app.add_subcommand("webhooks", "addresses that are told of events, signed");
   webhooks->require_subcommand(1);
   auto* list = webhooks->add_subcommand("list", "which there are, and how they do");
@@ -208,7 +208,7 @@ void add_webhooks(CLI::App& app, const InOffice& in_office, const Given& given) 
          });
 }
 
-void add_inbox(CLI::App& app, const InOffice& in_office, const Given& given) {
+void add_inbox(CLI::App& app, const InOffice& in_office, const NotifyGiven& given) {
   auto* inbox = app.add_subcommand("inbox", "what a user was told");
   inbox->require_subcommand(1);
   const auto add = [&](const char* name, const char* what) {

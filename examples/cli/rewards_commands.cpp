@@ -21,7 +21,7 @@ struct RewardsOptions {
   Format format = Format::table;
   ListOptions list;
 };
-using Given = std::shared_ptr<RewardsOptions>;
+using RewardsGiven = std::shared_ptr<RewardsOptions>;
 
 /// What was done since is counted first: nobody need wait for `bureau work`.
 InOffice counted(const InOffice& in_office) {
@@ -69,7 +69,7 @@ class UserNames {
 
 Json date_json(const std::optional<Timestamp>& at) { return at ? Json(at->to_string()) : Json(); }
 
-Result<void> print_achievement(const Office& office, const Given& given) {
+Result<void> print_achievement(const Office& office, const RewardsGiven& given) {
   const Achievements desk{office.session()};
   BUREAU_TRY(const Achievement row, desk.find(given->key));
   BUREAU_TRY(const auto holders, desk.holders(row.key, given->limit));
@@ -98,7 +98,7 @@ Result<void> print_achievement(const Office& office, const Given& given) {
   return {};
 }
 
-Result<void> set_by_hand(const Office& office, const Given& given, bool has) {
+Result<void> set_by_hand(const Office& office, const RewardsGiven& given, bool has) {
   const Achievements desk{office.session()};
   BUREAU_TRY(const User user, find_user(office.session(), given->user));
   const auto done = has ? desk.award(given->key, user.id) : desk.revoke(given->key, user.id);
@@ -127,7 +127,7 @@ Result<Json> achievements_of(const Office& office, Id<User> user, std::string& t
 }
 
 /// Points, level, streak and achievements of one user, and the newest lines of his ledger.
-Result<void> print_points(const Office& office, const Given& given) {
+Result<void> print_points(const Office& office, const RewardsGiven& given) {
   BUREAU_TRY(const User user, find_user(office.session(), given->user));
   const Points points{office.session()};
   BUREAU_TRY(const auto entries, points.entries(user.id, given->limit));
@@ -181,7 +181,7 @@ Result<void> print_points(const Office& office, const Given& given) {
   return {};
 }
 
-Result<void> print_leaderboard(const Office& office, const Given& given) {
+Result<void> print_leaderboard(const Office& office, const RewardsGiven& given) {
   std::string period = given->period;
   std::replace(period.begin(), period.end(), '-', '_');
   const auto& known = names<LeaderboardPeriod>;
@@ -213,7 +213,7 @@ Result<void> print_leaderboard(const Office& office, const Given& given) {
   return {};
 }
 
-void add_achievements(CLI::App& app, const InOffice& in_office, const Given& given) {
+void add_achievements(CLI::App& app, const InOffice& in_office, const RewardsGiven& given) {
   auto* achievements = app.add_subcommand("achievements", "what there is to achieve, and who has");
   achievements->require_subcommand(1);
   auto* import_app = achievements->add_subcommand(

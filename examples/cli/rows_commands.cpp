@@ -15,25 +15,25 @@ using namespace bureau;
 
 namespace {
 
-struct Given {
+struct RowGiven {
   std::string table, id, file, where, order, format_name;
   std::vector<std::string> ids, fields, columns;
   ListOptions list;
   bool skip_bad = false;
 };
 
-struct Row {
+struct RowName {
   const TableInfo* table = nullptr;
   std::int64_t id = 0;
 };
 
 /// The table and number that an id's text names.
-Result<Row> parse_id(const Office& office, const std::string& text) {
+Result<RowName> parse_row_id(const Office& office, const std::string& text) {
   const std::string_view prefix = std::string_view(text).substr(0, text.find('_'));
   for (const TableInfo* table : office.engine->database().catalog().tables()) {
     if (table->prefix != prefix || table->name.starts_with("bureau_")) continue;
     BUREAU_TRY(const auto value, id::from_text(prefix, text));
-    return Row{table, value};
+    return RowName{table, value};
   }
   return fail(Code::invalid,
               fmt::format("id: \"{}\" is of no table; ids begin with a table's prefix, such as "
@@ -142,7 +142,7 @@ Result<void> print_tables(const Office& office, Format format) {
   return {};
 }
 
-Result<void> list(const Office& office, Given& given) {
+Result<void> list(const Office& office, RowGiven& given) {
   BUREAU_TRY(const TableInfo* table, find_table(office, given.table));
   BUREAU_TRY(auto order, parse_order(*table, given.order));
   std::vector<std::string_view> columns;
@@ -163,7 +163,7 @@ Result<void> show(const Office& office, const std::vector<std::string>& ids, For
   const Session session = office.session();
   Json all = Json::array();
   for (const std::string& text : ids) {
-    BUREAU_TRY(const Row row, parse_id(office, text));
+    BUREAU_TRY(const RowName row, parse_row_id(office, text));
     BUREAU_TRY_VOID(
         Rows(Scope(session), *row.table).find(row.id, [&](std::span<const Value> values) {
           if (format == Format::json) return all.push_back(row_to_json(*row.table, values));
@@ -179,7 +179,7 @@ Result<void> show(const Office& office, const std::vector<std::string>& ids, For
   return {};
 }
 
-Result<void> create(const Office& office, const Given& given) {
+Result<void> create(const Office& office, const RowGiven& given) {
   BUREAU_TRY(const TableInfo* table, find_table(office, given.table));
   const EntityRules rules = rules_of(*table);
   BUREAU_TRY(const Fields fields, parse_fields(given.fields, rules, [&](std::string_view name) {
@@ -193,8 +193,8 @@ Result<void> create(const Office& office, const Given& given) {
   return {};
 }
 
-Result<void> change(const Office& office, const Given& given) {
-  BUREAU_TRY(const Row row, parse_id(office, given.id));
+Result<void> change(const Office& office, const RowGiven& given) {
+  BUREAU_TRY(const RowName row, parse_row_id(office, given.id));
   const EntityRules rules = rules_of(*row.table);
   if (!rules.refuse_change.empty()) {
     return fail(Code::invalid, fmt::format("{}: {}", row.table->name, rules.refuse_change));
@@ -211,15 +211,15 @@ Result<void> change(const Office& office, const Given& given) {
 }
 
 /// All of them or none.
-Result<void> remove(const Office& office, const Given& given) {
-  std::vector<Row> rows;
+Result<void> remove(const Office& office, const RowGiven& given) {
+  std::vector<RowName> rows;
   for (const std::string& text : given.ids) {
-    BUREAU_TRY(const Row row, parse_id(office, text));
+    BUREAU_TRY(const RowName row, parse_row_id(office, text));
     rows.push_back(row);
   }
   const Session session = office.session();
   BUREAU_TRY_VOID(session.write([&](Unit& unit) -> Result<void> {
-    for (const Row& row : rows) {
+    for (const RowName& row : rows) {
       BUREAU_TRY_VOID(remove_row(unit, *row.table, rules_of(*row.table), row.id));
     }
     return {};
@@ -252,7 +252,7 @@ Result<const ColumnInfo*> find_column(const TableInfo& table, std::string_view n
 }
 
 void add_rows_commands(CLI::App& app, const InOffice& in_office) {
-  auto given = std::make_shared<Given>();
+  auto given = std::make_shared<RowGiven>();
 
   auto* tables = app.add_subcommand("tables", "what kinds of rows there are");
   add_format_option(*tables, given->list.format);

@@ -14,12 +14,6 @@ using namespace bureau;
 
 namespace {
 
-Result<Json> parse_json(const std::string& text) {
-  auto json = Json::parse(text);
-  if (json) return json;
-  return fail(Code::invalid, fmt::format("JSON: {}", json.error().message), "JSON");
-}
-
 // Runs -----------------------------------------------------------------------------------------
 
 struct RunOptions {

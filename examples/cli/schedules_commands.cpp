@@ -18,8 +18,8 @@ struct ScheduleOptions {
   std::string name;
   std::size_t count = 5;
 };
-using Given = std::shared_ptr<ScheduleOptions>;
-using Act = Result<void> (*)(const Office&, const ScheduleOptions&, const Schedule&);
+using ScheduleGiven = std::shared_ptr<ScheduleOptions>;
+using ActOnSchedule = Result<void> (*)(const Office&, const ScheduleOptions&, const Schedule&);
 
 Result<void> print_next(const Office& office, const ScheduleOptions& given,
                         const Schedule& schedule) {
@@ -80,7 +80,7 @@ void add_schedules_commands(CLI::App& app, const InOffice& in_office) {
         office, table, given->list, {{table.find("name"), false}},
         {"name", "expression", "zone", "status", "kind", "next_at", "last_at", "owner"});
   }));
-  const auto add = [&](const char* name, const char* what, Act act) {
+  const auto add = [&](const char* name, const char* what, ActOnSchedule act) {
     auto* command = schedules->add_subcommand(name, what);
     command->add_option("NAME", given->name, "its name")->required();
     command->callback(in_office([given, act](Office& office) -> Result<void> {

@@ -103,7 +103,7 @@ Result<std::vector<TicketAction>> parse_actions(const std::vector<std::string>& 
 }
 
 /// What the commands were given; lives as long as they do.
-struct Given {
+struct TicketGiven {
   std::string a, b, type, subject, name, sort, columns, where, message_where;
   std::vector<std::string> tickets, actions, events;
   std::vector<std::int64_t> sequences;
@@ -112,7 +112,7 @@ struct Given {
   ListOptions list;
 };
 
-void add_actions_option(CLI::App& app, Given& given) {
+void add_actions_option(CLI::App& app, TicketGiven& given) {
   app.add_option("--do", given.actions,
                  fmt::format("ACTION=VALUE, any number of them, such as set_priority=high, "
                              "add_tags=vip,eu or reply=@NAME; actions: {}",
@@ -120,7 +120,7 @@ void add_actions_option(CLI::App& app, Given& given) {
       ->required();
 }
 
-void add_choice_options(CLI::App& app, Given& given) {
+void add_choice_options(CLI::App& app, TicketGiven& given) {
   app.add_option("TICKET", given.tickets, "numbers or ids");
   app.add_option("--where", given.where, "those for which this holds, at most 1000");
   app.add_flag("--each", given.each, "change those that can be, and list the others");
@@ -136,7 +136,7 @@ Result<void> print_report(const BulkReport& report) {
   return fail(Code::conflict, fmt::format("{} tickets were not changed", report.refused.size()));
 }
 
-Result<std::vector<Id<Ticket>>> chosen(const Office& office, const Given& given) {
+Result<std::vector<Id<Ticket>>> chosen(const Office& office, const TicketGiven& given) {
   const Tickets tickets(office.session());
   BUREAU_TRY(auto ids, find_tickets(tickets, given.tickets));
   if (given.where.empty()) return ids;
@@ -151,7 +151,7 @@ void print_ticket(const char* what, const Ticket& ticket) {
              id::to_text(schema<Ticket>.prefix, ticket.id.value), ticket.message_count);
 }
 
-Result<void> split_ticket(const Office& office, const Given& given) {
+Result<void> split_ticket(const Office& office, const TicketGiven& given) {
   const Tickets tickets(office.session());
   BUREAU_TRY(const Id<Ticket> source, find_ticket(tickets, given.a));
   SplitTicket split;
@@ -174,7 +174,7 @@ Result<void> split_ticket(const Office& office, const Given& given) {
   return {};
 }
 
-Result<void> show_view(const Office& office, const Given& given) {
+Result<void> show_view(const Office& office, const TicketGiven& given) {
   const Session session = office.session();
   BUREAU_TRY(const SavedView view, SavedViews{session}.named(given.name));
   BUREAU_TRY(const auto page, Tickets{session}.view(view.id, given.list.limit));
@@ -191,7 +191,7 @@ Result<void> show_view(const Office& office, const Given& given) {
   return {};
 }
 
-using Shared = std::shared_ptr<Given>;
+using Shared = std::shared_ptr<TicketGiven>;
 
 CLI::App* sub(CLI::App& app, const char* name, const char* text) {
   return app.add_subcommand(name, text);
@@ -208,7 +208,7 @@ void add_list(CLI::App& app, const InOffice& in_office, const Shared& given, con
 }
 
 void add_views(CLI::App& app, const InOffice& in_office) {
-  auto given = std::make_shared<Given>();
+  auto given = std::make_shared<TicketGiven>();
   auto* views = sub(app, "views", "saved lists of tickets");
   views->require_subcommand(1);
   add_list(*views, in_office, given, table_of<SavedView>(),
@@ -240,7 +240,7 @@ void add_views(CLI::App& app, const InOffice& in_office) {
 }
 
 void add_macros(CLI::App& app, const InOffice& in_office) {
-  auto given = std::make_shared<Given>();
+  auto given = std::make_shared<TicketGiven>();
   auto* macros = sub(app, "macros", "actions under a name");
   macros->require_subcommand(1);
   add_list(*macros, in_office, given, table_of<Macro>(), {"name", "scope", "actions"});
@@ -267,7 +267,7 @@ void add_macros(CLI::App& app, const InOffice& in_office) {
 }
 
 void add_triggers(CLI::App& app, const InOffice& in_office) {
-  auto given = std::make_shared<Given>();
+  auto given = std::make_shared<TicketGiven>();
   auto* triggers = sub(app, "triggers", "what the office does by itself when a ticket changes");
   triggers->require_subcommand(1);
   add_list(*triggers, in_office, given, table_of<Trigger>(),
@@ -307,7 +307,7 @@ void add_triggers(CLI::App& app, const InOffice& in_office) {
 }
 
 void add_of_tickets(CLI::App& tickets, const InOffice& in_office) {
-  auto given = std::make_shared<Given>();
+  auto given = std::make_shared<TicketGiven>();
   auto* link = sub(tickets, "link", "say what a ticket is to another");
   link->add_option("A", given->a, "a ticket's number or id")->required();
   link->add_option("TYPE", given->type, "parent, child, related, duplicate or causes")->required();

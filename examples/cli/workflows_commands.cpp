@@ -21,14 +21,8 @@ struct WorkflowOptions {
   std::int64_t number = 0;
   Format format = Format::table;
 };
-using Given = std::shared_ptr<WorkflowOptions>;
-using Act = Result<void> (*)(const Office&, const WorkflowOptions&);
-
-Result<Json> parse_json(const std::string& text) {
-  auto json = Json::parse(text);
-  if (json) return json;
-  return fail(Code::invalid, fmt::format("JSON: {}", json.error().message), "JSON");
-}
+using WorkflowGiven = std::shared_ptr<WorkflowOptions>;
+using ActOnWorkflow = Result<void> (*)(const Office&, const WorkflowOptions&);
 
 Result<NewWorkflow> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -196,7 +190,7 @@ void add_workflows_commands(CLI::App& app, const InOffice& in_office) {
   auto given = std::make_shared<WorkflowOptions>();
   auto* workflows = app.add_subcommand("workflows", "what people define as data, and its runs");
   workflows->require_subcommand(1);
-  const auto add = [&](const char* name, const char* what, Act act) {
+  const auto add = [&](const char* name, const char* what, ActOnWorkflow act) {
     auto* command = workflows->add_subcommand(name, what);
     command->callback(in_office([given, act](Office& office) { return act(office, *given); }));
     return command;

@@ -9,14 +9,14 @@ BUREAU_BEGIN_NAMESPACE
 
 namespace {
 
-constexpr std::string_view digits = "0123456789abcdefghjkmnpqrstvwxyz";
+constexpr std::string_view base32_digits = "0123456789abcdefghjkmnpqrstvwxyz";
 constexpr std::size_t digit_count = 13;
 
 constexpr auto digit_values = [] {
   std::array<std::int8_t, 256> values{};
   values.fill(-1);
-  for (std::size_t i = 0; i < digits.size(); ++i) {
-    const char c = digits[i];
+  for (std::size_t i = 0; i < base32_digits.size(); ++i) {
+    const char c = base32_digits[i];
     values[static_cast<unsigned char>(c)] = static_cast<std::int8_t>(i);
     if (c >= 'a') values[static_cast<unsigned char>(c - 'a' + 'A')] = static_cast<std::int8_t>(i);
   }
@@ -59,7 +59,7 @@ std::string to_text(std::string_view prefix, std::int64_t value) {
   out += prefix;
   out += '_';
   for (int shift = 5 * (static_cast<int>(digit_count) - 1); shift >= 0; shift -= 5)
-    out += digits[static_cast<std::uint64_t>(value) >> shift & 31];
+    out += base32_digits[static_cast<std::uint64_t>(value) >> shift & 31];
   return out;
 }
 

@@ -250,7 +250,11 @@ def check_build(tree: Tree, root: pathlib.Path, build: pathlib.Path) -> Iterator
     """Every source is compiled by the build, and every program with tests is run by CTest."""
     compiled = set()
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        compiled.add((pathlib.Path(entry["directory"]) / entry["file"]).resolve())
+        source = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
+        compiled.add(source)
+        if source.is_relative_to(build.resolve()) and source.name.startswith("unity_"):
+            for included in re.findall(r'^#include "(.+)"$', source.read_text(), re.MULTILINE):
+                compiled.add((source.parent / included).resolve())
     for path in tree:
         if path.endswith(".cpp") and not path.startswith(APART):
             if (root / path).resolve() not in compiled:
