@@ -1,5 +1,6 @@
 // The workload of the queue's peers, done by bureau: one JSON line for each durability. Run by
-// their run.sh, which sets QB_DATA (an empty folder), QB_N_A and QB_N_B:
+// their run.sh, which sets QB_DATA (an empty folder), QB_N_A and QB_N_B (QB_N_D wakes, 1000 by
+// default):
 //   OURS=build/release/benchmarks/queue_peer ./run.sh
 
 #include <sys/resource.h>
@@ -18,7 +19,6 @@ using namespace queue_bench;
 
 /// How many are claimed and completed together.
 constexpr std::uint64_t claim_batch = 1000;
-constexpr int wakes = 1000;
 constexpr double wakes_a_second = 100;
 
 int number(const char* name, int otherwise) {
@@ -130,6 +130,7 @@ class Peer {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     std::vector<double> out;
     const double start = bench::seconds_now();
+    const int wakes = number("QB_N_D", 1000);
     for (int i = 0; i < wakes; ++i) {
       const double wait = start + i / wakes_a_second - bench::seconds_now();
       if (wait > 0) std::this_thread::sleep_for(std::chrono::duration<double>(wait));

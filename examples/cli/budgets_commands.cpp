@@ -131,8 +131,9 @@ std::vector<std::string> cells_of(const BudgetState& state) {
           state.overrun_at ? state.overrun_at->to_string() : ""};
 }
 
-const std::vector<std::string> budget_columns{"id",    "name",    "parent", "period",  "tokens",
-                                       "calls", "seconds", "money",  "waiting", "overrun_at"};
+const std::vector<std::string> budget_columns{"id",      "name",      "parent",  "period",
+                                              "tokens",  "calls",     "seconds", "money",
+                                              "waiting", "overrun_at"};
 
 Result<void> list(const Office& office, BudgetOptions& given) {
   Query query;

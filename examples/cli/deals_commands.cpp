@@ -172,8 +172,8 @@ Result<Id<Deal>> find_deal(const Deals& deals, const std::string& text) {
               "deal");
 }
 
-const std::vector<std::string_view> deal_columns = {"id",          "external_id", "title", "state",
-                                             "value_minor", "currency",    "month", "closed_at"};
+const std::vector<std::string_view> deal_columns = {
+    "id", "external_id", "title", "state", "value_minor", "currency", "month", "closed_at"};
 
 Result<void> print_deal(const Deal& deal, Format format) {
   const TableInfo& table = table_of<Deal>();

@@ -51,7 +51,7 @@ Fields without(const Fields& fields, std::initializer_list<std::string_view> nam
 }
 
 std::vector<const ColumnInfo*> columns_named(const TableInfo& table,
-                                       std::initializer_list<std::string_view> names) {
+                                             std::initializer_list<std::string_view> names) {
   std::vector<const ColumnInfo*> out;
   for (const auto name : names) out.push_back(table.find(name));
   return out;
@@ -154,7 +154,8 @@ Result<void> change_ticket(Unit& unit, std::int64_t id_value, const Fields& fiel
 EntityRules ticket_rules() {
   const TableInfo& table = table_of<Ticket>();
   EntityRules rules;
-  rules.create_columns = columns_named(table, {"subject", "customer", "source", "priority", "custom"});
+  rules.create_columns =
+      columns_named(table, {"subject", "customer", "source", "priority", "custom"});
   // Of its first message.
   rules.create_columns.push_back(table_of<Message>().find("body"));
   rules.create_columns.push_back(table_of<Message>().find("external_id"));
@@ -170,8 +171,8 @@ EntityRules ticket_rules() {
 EntityRules message_rules() {
   const TableInfo& table = table_of<Message>();
   EntityRules rules;
-  rules.create_columns =
-      columns_named(table, {"ticket", "sender", "kind", "body", "author", "confidence", "external_id"});
+  rules.create_columns = columns_named(
+      table, {"ticket", "sender", "kind", "body", "author", "confidence", "external_id"});
   rules.create = [](Unit& unit, const Fields& fields) -> Result<std::int64_t> {
     const auto ticket = reference<Ticket>(fields, "ticket");
     if (!ticket) return fail(Code::invalid, "ticket: it is required", "ticket");
@@ -293,12 +294,12 @@ EntityRules deal_rules() {
   const TableInfo& table = table_of<Deal>();
   EntityRules rules;
   rules.create_columns =
-      columns_named(table, {"title", "value_minor", "currency", "pipeline", "stage", "account", "contact",
-                      "product", "owner", "team", "expected_close", "probability_bp", "external_id",
-                      "custom"});
-  rules.change_columns =
-      columns_named(table, {"title", "value_minor", "currency", "stage", "account", "contact", "product",
-                      "owner", "team", "expected_close", "probability_bp", "custom"});
+      columns_named(table, {"title", "value_minor", "currency", "pipeline", "stage", "account",
+                            "contact", "product", "owner", "team", "expected_close",
+                            "probability_bp", "external_id", "custom"});
+  rules.change_columns = columns_named(
+      table, {"title", "value_minor", "currency", "stage", "account", "contact", "product", "owner",
+              "team", "expected_close", "probability_bp", "custom"});
   rules.derived_when_null = columns_named(table, {"probability_bp"});  // the stage's
   rules.create = create_deal;
   rules.change = change_deal;

@@ -21,7 +21,8 @@ std::size_t first_difference(std::string_view a, std::string_view b) {
 
 std::string around(std::string_view text, std::size_t at) {
   constexpr std::size_t before = 20;
-  return bureau::detail::shortened(bureau::detail::to_valid_text(text.substr(at > before ? at - before : 0)), 80);
+  return bureau::detail::shortened(
+      bureau::detail::to_valid_text(text.substr(at > before ? at - before : 0)), 80);
 }
 
 }  // namespace

@@ -13,9 +13,11 @@ namespace detail {
 
 /// A text in place of the value. `column`: where it stands; it opens only there, for that tenant.
 [[nodiscard]] Result<Json> seal_json(const Database& database, Id<Tenant> tenant,
-                                std::string_view column, std::string_view key, const Json& plain);
+                                     std::string_view column, std::string_view key,
+                                     const Json& plain);
 [[nodiscard]] Result<Json> open_json(const Database& database, Id<Tenant> tenant,
-                                std::string_view column, std::string_view key, const Json& sealed);
+                                     std::string_view column, std::string_view key,
+                                     const Json& sealed);
 
 /// As Task::sealed_with says; a task that is not encrypted is as it is.
 [[nodiscard]] Result<Json> payload_of(const Database& database, const Task& task);

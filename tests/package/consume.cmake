@@ -36,16 +36,24 @@ if(MODE STREQUAL "find_package")
     endif()
   endforeach()
 else()
-  list(APPEND options "-DBUREAU_FOLDER=${SOURCE}" "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=${FLAGS}")
+  # Makefiles compile in the folder of the guest: with that beside ours, and ours' options, each
+  # command is the one that the compiler cache knows.
+  set(build "${SCRATCH}-host")
+  file(REMOVE_RECURSE "${build}")
+  list(REMOVE_ITEM options -G Ninja)
+  list(APPEND options -G "Unix Makefiles" "-DBUREAU_FOLDER=${SOURCE}" "-DBUREAU_BINARIES=${SCRATCH}"
+                      "-DBUREAU_UNITY=${UNITY}" "-DBUREAU_PCH=${PCH}"
+                      "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=${FLAGS}")
   if(CCACHE)
     set(ENV{CCACHE_NOHASHDIR} 1)
     set(ENV{CCACHE_BASEDIR} "${SOURCE}")
+    set(ENV{CCACHE_SLOPPINESS} pch_defines,time_macros)
     list(APPEND options "-DCMAKE_CXX_COMPILER_LAUNCHER=${CCACHE}")
   endif()
 endif()
 
 run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}/consumer" -B "${build}" ${options})
-run("${CMAKE_COMMAND}" --build "${build}" --target host)
+run("${CMAKE_COMMAND}" --build "${build}" --parallel 2 --target host)
 run("${build}/host")
 if(NOT output STREQUAL "${VERSION}\n")
   message(FATAL_ERROR "the host printed `${output}`, not the version ${VERSION}")

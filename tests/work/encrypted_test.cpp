@@ -255,8 +255,8 @@ TEST_CASE("An answer that comes later rests sealed, whoever brings it; its key d
     Orchestrator orchestrator(*process->database, *process->access, {});
     std::optional<PendingCall> pending;
     int attempts = 0;
-    must(orchestrator.add(std::make_shared<Scribe<write_letter>>(
-        [&](Run& run, const Patient&) -> Result<Letter> {
+    must(orchestrator.add(
+        std::make_shared<Scribe<write_letter>>([&](Run& run, const Patient&) -> Result<Letter> {
           ++attempts;
           OutsideCall call;
           call.begin = [&](const PendingCall& made) -> Result<void> {

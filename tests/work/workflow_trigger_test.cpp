@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "bureau/work/schedule.hpp"
+#include "counts.hpp"
 #include "work/workflow_changes.hpp"
 #include "work/workflow_desk.hpp"
 
@@ -78,14 +79,15 @@ TEST_CASE("Many changes of one statement start one run each, in batches; none of
   WorkflowDesk desk;
   desk.activate(on_teams("made", R"(["insert"])", "", "made {input.row.name}"));
   const Tenant other = must(desk.office.process.access->create_tenant("Birch"));
-  std::vector<Team> teams(600);
+  std::vector<Team> teams(counts::sanitized ? 300 : 600);
   for (std::size_t i = 0; i < teams.size(); ++i) teams[i].name = std::to_string(i);
   must(Repository<Team>(desk.office.system()).insert_all(teams));
   must(Repository<Team>(desk.office.process.access->system(other.id)).insert_all(teams));
   desk.after(1s);
-  CHECK(desk.done.size() == 600);
+  CHECK(desk.done.size() == teams.size());
   for (const auto& [label, times] : desk.done) REQUIRE(times == 1);
-  CHECK(must(desk.office.tasks().count(col(&Task::kind) == std::string("workflow.changes"))) == 3);
+  CHECK(must(desk.office.tasks().count(col(&Task::kind) == std::string("workflow.changes"))) ==
+        (teams.size() + 255) / 256);
 }
 
 TEST_CASE("G10_personal_columns_do_not_enter_a_run") {

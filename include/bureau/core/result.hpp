@@ -19,9 +19,7 @@ using Unexpected = tl::unexpected<Error>;
 [[nodiscard]] inline Unexpected fail(Code code, std::string message, std::string field = {}) {
   return Unexpected(Error(code, std::move(message), std::move(field)));
 }
-[[nodiscard]] inline Unexpected fail(Error error) {
-  return Unexpected(std::move(error));
-}
+[[nodiscard]] inline Unexpected fail(Error error) { return Unexpected(std::move(error)); }
 
 namespace detail {
 template <class R>

@@ -81,7 +81,7 @@ struct DatabaseOptions {
   Random* random = nullptr;          ///< not owned; null: Random::system()
   LogSink log;
   std::shared_ptr<const KeyRing> keys = {};  ///< of what rests encrypted; null: nothing does
-  std::size_t async_writes_max = 65'536;  ///< that wait at a time; a further one is `busy`
+  std::size_t async_writes_max = 65'536;     ///< that wait at a time; a further one is `busy`
 };
 
 /// The layer that gives every storage the same meaning: ids, the journal, the tables of the

@@ -120,8 +120,8 @@ class Run {
 
   /// The same once the handler has returned, in a commit that it shares with other tasks of this
   /// process: the fastest end for short tasks by the thousand. `effects` runs on any thread, and
-  /// owns what it uses: the handler's own variables are gone by then. Its error is the attempt's, as
-  /// if the handler had returned it. Always returns an error: `return run.complete_later(...)`.
+  /// owns what it uses: the handler's own variables are gone by then. Its error is the attempt's,
+  /// as if the handler had returned it. Always returns an error: `return run.complete_later(...)`.
   template <class F>
   Unexpected complete_later(F effects) {
     static_assert(detail::is_result<std::invoke_result_t<F&, Unit&>>,
@@ -386,10 +386,10 @@ class Run {
   mutable std::mutex mutex_;
   std::optional<Error> ended_;
   std::function<Result<Json>(Unit&)> later_;  // of complete_later()
-  bool in_doubt_ = false;             // the error that ended it is of an unsafe step
-  bool rehearses_ = false;            // nothing is written
-  std::unique_ptr<History> history_;  // once a durable call was made
-  Monotonic leased_at_;               // when it last was sure to hold the lease
+  bool in_doubt_ = false;                     // the error that ended it is of an unsafe step
+  bool rehearses_ = false;                    // nothing is written
+  std::unique_ptr<History> history_;          // once a durable call was made
+  Monotonic leased_at_;                       // when it last was sure to hold the lease
   std::atomic<bool> in_turn_{false};
   std::string step_;  // the current one
   std::int64_t step_position_ = -1;

@@ -99,9 +99,9 @@ class Tasks {
   /// The same for the dead ones for which `where` holds, the oldest first, all or none; returns how
   /// many. More than `limit` are left for the next call.
   Result<std::uint64_t> redrive_all(const Predicate& where = {}, std::uint64_t limit = 1000) const;
-  /// Removes a task that has ended, with its steps, signals and approvals. Otherwise clean-up does it
-  /// after a time (work/housekeeping.hpp). `conflict` while it has not ended, or a run that has not
-  /// may still ask what it came to.
+  /// Removes a task that has ended, with its steps, signals and approvals. Otherwise clean-up does
+  /// it after a time (work/housekeeping.hpp). `conflict` while it has not ended, or a run that has
+  /// not may still ask what it came to.
   Result<void> remove(Id<Task> id) const;
   /// Says what became of an unsafe effect whose outcome was unknown: completed, ready (do it
   /// again), cancelled or dead. `conflict` unless the task is in doubt.

@@ -227,9 +227,8 @@ int WriteQueue::await(Ticket& ticket) {
 }
 
 tl::unexpected<Error> WriteQueue::too_late() const {
-  return fail(Code::deadline,
-              fmt::format("{}: other writers came first until the deadline{}", settings_.path,
-                          lock_file_.said_of_holder()));
+  return fail(Code::deadline, fmt::format("{}: other writers came first until the deadline{}",
+                                          settings_.path, lock_file_.said_of_holder()));
 }
 
 bool WriteQueue::leave_queue(Ticket& ticket) {
