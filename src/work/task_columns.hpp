@@ -68,6 +68,13 @@ inline WriteOptions portable(CodeLocation where = CodeLocation::current()) {
   return options;
 }
 
+/// For leases and what else is liveness: a machine without power holds none.
+inline WriteOptions liveness(CodeLocation where = CodeLocation::current()) {
+  WriteOptions options = portable(where);
+  options.may_be_lost = true;
+  return options;
+}
+
 inline const Attribution by_system{};
 
 }  // namespace detail

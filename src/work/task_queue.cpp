@@ -64,6 +64,7 @@ Duration retry_pause(const Retry& retry, Code code, std::int64_t attempt, Random
 struct TaskQueue::Flow {
   std::mutex mutex;
   std::map<std::string, detail::TenantTurn, std::less<>> turns;  // by queue
+  std::map<std::string, bool, std::less<>> keeps;  // by queue: its last lease had to be kept
   detail::HeldGroup looked_at;
   Monotonic next_look{};
 };
@@ -90,6 +91,13 @@ Update due_now(Timestamp now, std::uint64_t limit) {
               .order_by(col(&Task::run_at))
               .limit(limit),
           {set(columns().status, TaskStatus::ready), set(columns().gate, Gate::open)}};
+}
+
+/// What a power cut may take of a lease is that there was one. Of an effect that must not be made
+/// twice it is all that is known afterwards.
+bool must_keep(const std::vector<Task>& leased) {
+  return std::any_of(leased.begin(), leased.end(),
+                     [](const Task& task) { return task.effect == Effect::external_unsafe; });
 }
 
 /// Ends what was not begun by its deadline.
@@ -126,11 +134,13 @@ Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options,
   const detail::TenantTurn turn = flow_->turns[options.queue];
   const bool looks = database_.clock().monotonic() >= flow_->next_look;
   detail::HeldGroup at = flow_->looked_at;
+  bool keep = !before.empty() || flow_->keeps[options.queue];
   lock.unlock();
   std::vector<Task> tasks;
   detail::TenantTurn next = turn;
   bool left_off = true;
-  for (bool first = true; tasks.empty() && left_off; first = false) {
+  for (bool first = true; tasks.empty() && left_off;) {
+    bool again = false;  // so that it is kept
     const auto lease = [&](Transaction& tx) -> Result<void> {
       BUREAU_TRY_VOID(end_overdue(tx));
       BUREAU_TRY_VOID(tx.unjournalled().update(due_now(tx.now(), 1000)));
@@ -142,23 +152,35 @@ Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options,
       }
       detail::Claim claim(tx, options, node, turn);
       BUREAU_TRY(tasks, claim.run());
+      again = !keep && must_keep(tasks);
+      if (again) return bureau::fail(Code::busy, "the lease must be kept");
       next = claim.turn();
       left_off = claim.left_off();
       if (first) at = group;
       return {};
     };
-    if (!first || before.empty()) {
-      BUREAU_TRY_VOID(database_.write(portable(), by_system, lease));
-      continue;
+    if (first && !before.empty()) {
+      std::vector<Database::Write> writes(before.begin(), before.end());
+      writes.push_back({portable(), by_system, lease, {}});
+      database_.write_all(writes);
+      for (std::size_t i = 0; i < before.size(); ++i) {
+        before[i].result = std::move(writes[i].result);
+      }
+      BUREAU_TRY_VOID(std::move(writes.back().result));
+    } else {
+      auto leased = database_.write(keep ? portable() : detail::liveness(), by_system, lease);
+      if (again) {
+        keep = true;
+        tasks.clear();
+        continue;
+      }
+      BUREAU_TRY_VOID(std::move(leased));
     }
-    std::vector<Database::Write> writes(before.begin(), before.end());
-    writes.push_back({portable(), by_system, lease, {}});
-    database_.write_all(writes);
-    for (std::size_t i = 0; i < before.size(); ++i) before[i].result = std::move(writes[i].result);
-    BUREAU_TRY_VOID(std::move(writes.back().result));
+    first = false;
   }
   lock.lock();
   flow_->turns[options.queue] = next;
+  flow_->keeps[options.queue] = must_keep(tasks);
   if (looks) {
     flow_->looked_at = at;
     flow_->next_look = database_.clock().monotonic() + look_pause;

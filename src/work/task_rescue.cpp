@@ -23,7 +23,7 @@ using Columns = detail::TaskColumns;
 Result<void> TaskQueue::heartbeat() {
   BUREAU_TRY(auto node, database_.node());
   const TableInfo& nodes = table_of<detail::NodeRow>();
-  return database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
+  return database_.write(detail::liveness(), by_system, [&](Transaction& tx) -> Result<void> {
     Update beat;
     beat.which.table = &nodes;
     beat.which.where = col(&detail::NodeRow::id) == Id<detail::NodeRow>(node.number + 1) &&

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "bureau/testing/fault_vfs.hpp"
 #include "store/sqlite_fixture.hpp"
@@ -18,16 +19,31 @@ using bureau::Storage;
 enum class Promise { there, absent, either };
 
 /// What the storage has promised of each write, told by its answers. A write inserts a pair of
-/// crews, so that half of one shows. Thread-safe.
+/// crews, so that half of one shows. One that a power cut may take is promised when another began
+/// after it was acknowledged, and was acknowledged too. Thread-safe.
 class Promises {
  public:
-  void start(std::int64_t id) { set(id, Promise::either); }
-  void answered(std::int64_t id, const Result<void>& result) {
-    if (result) {
-      set(id, Promise::there);
-    } else if (result.error().code != bureau::Code::unknown_outcome) {
-      set(id, Promise::absent);
+  /// `loses`: the power goes, and takes what may be lost.
+  explicit Promises(bool loses = true) : loses_(loses) {}
+
+  void start(std::int64_t id) {
+    set(id, Promise::either);
+    const std::lock_guard guard(mutex_);
+    begun_behind_[id] = loose_.size();
+  }
+  void answered(std::int64_t id, const Result<void>& result, bool may_be_lost = false) {
+    if (!result) {
+      if (result.error().code != bureau::Code::unknown_outcome) set(id, Promise::absent);
+      return;
     }
+    if (may_be_lost && loses_) {
+      const std::lock_guard guard(mutex_);
+      loose_.push_back(id);
+      return;
+    }
+    set(id, Promise::there);
+    const std::lock_guard guard(mutex_);
+    for (std::size_t i = 0; i < begun_behind_[id]; ++i) promises_[loose_[i]] = Promise::there;
   }
   /// Compares with what is there, and fixes what was open: it must stay so.
   void check(Storage& storage) {
@@ -42,6 +58,7 @@ class Promises {
       if (promise == Promise::absent) CHECK(found == 0);
       promise = found == 2 ? Promise::there : Promise::absent;
     }
+    loose_.clear();
   }
   [[nodiscard]] int kept() const {
     return static_cast<int>(std::count_if(promises_.begin(), promises_.end(), [](const auto& p) {
@@ -54,17 +71,26 @@ class Promises {
     const std::lock_guard guard(mutex_);
     promises_[id] = promise;
   }
+  bool loses_;
   std::mutex mutex_;
   std::map<std::int64_t, Promise> promises_;
+  std::vector<std::int64_t> loose_;                   // acknowledged, in that order
+  std::map<std::int64_t, std::size_t> begun_behind_;  // so many of them
 };
 
-inline Result<void> write_pair(Storage& storage, std::int64_t id, bool portable, std::size_t size) {
+struct Pair {
+  bool portable = false;
+  bool may_be_lost = false;
+  bool drawing = true;  ///< a journal number
+};
+inline Result<void> write_pair(Storage& storage, std::int64_t id, Pair how, std::size_t size) {
   bureau::WriteOptions options;
-  options.portable = portable;
+  options.portable = how.portable;
+  options.may_be_lost = how.may_be_lost;
   return storage.write(options, [&](bureau::Writer& writer) -> Result<void> {
     const std::string name = std::to_string(id) + std::string(size, 'x');
     BUREAU_TRY_VOID(add_crew(writer, 2 * id, name));
-    BUREAU_TRY_VOID(writer.draw_sequence(1));
+    if (how.drawing) BUREAU_TRY_VOID(writer.draw_sequence(1));
     return add_crew(writer, 2 * id + 1, name + "b");
   });
 }

@@ -96,7 +96,7 @@ class Machine {
   void write(Storage& storage) {
     const std::int64_t id = next_++;
     promises_.start(id);
-    promises_.answered(id, write_pair(storage, id, false, random_.below(6000)));
+    promises_.answered(id, write_pair(storage, id, {}, random_.below(6000)));
   }
 
   /// A snapshot in use lets a checkpoint move a part only, and that part is not synced.
@@ -184,7 +184,7 @@ TEST_CASE("a file in whose making any sync fails is made wholly later, or was ma
       if (!storage) storage = try_open(vfs, folder.file());
       REQUIRE(storage);
       CHECK(raw::Connection(vfs, folder.file()).ask("PRAGMA journal_mode") == "wal");
-      CHECK(write_pair(*storage, 1, false, 10));
+      CHECK(write_pair(*storage, 1, {}, 10));
       storage.reset();
       vfs.restore_power(PowerLoss::drop, first);
       storage = try_open(vfs, folder.file());
@@ -209,11 +209,11 @@ TEST_CASE("a checkpoint's failed sync may lose what an earlier, partial one move
     const auto storage = try_open(options);
     REQUIRE(storage);
     REQUIRE(storage->maintain());
-    REQUIRE(write_pair(*storage, 1, false, 8000));
+    REQUIRE(write_pair(*storage, 1, {}, 8000));
     REQUIRE(storage->read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
       const auto any = [](auto) -> Result<bool> { return true; };
       BUREAU_TRY_VOID(reader.find(bureau::table_of<sample::Crew>(), 2, any));
-      BUREAU_TRY_VOID(write_pair(*storage, 2, false, 100));
+      BUREAU_TRY_VOID(write_pair(*storage, 2, {}, 100));
       const std::uint64_t syncs = vfs.syncs();
       CHECK(storage->maintain());
       CHECK(vfs.syncs() == syncs + 1);  // the log's; the database's is put off
@@ -224,7 +224,7 @@ TEST_CASE("a checkpoint's failed sync may lose what an earlier, partial one move
               .failed_sync = FailedSync::lost});
     CHECK_FALSE(storage->maintain());
     CHECK(storage->maintain());
-    REQUIRE(write_pair(*storage, 3, false, 100));
+    REQUIRE(write_pair(*storage, 3, {}, 100));
     CHECK(storage->maintain());
   }
   vfs.restore_power(PowerLoss::drop, 1);
@@ -246,7 +246,7 @@ TEST_CASE("a file whose log cannot be made durable is not opened, and not touche
     {
       const auto storage = try_open(options);
       REQUIRE(storage);
-      for (int i = 1; i < 8; ++i) REQUIRE(write_pair(*storage, i, false, 3000));
+      for (int i = 1; i < 8; ++i) REQUIRE(write_pair(*storage, i, {}, 3000));
       vfs.kill_after(0);
     }
     vfs.restart();

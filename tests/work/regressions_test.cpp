@@ -8,10 +8,9 @@
 #include <set>
 #include <thread>
 
-#include "bureau/store/sqlite_storage.hpp"
-#include "bureau/testing/fault_vfs.hpp"
 #include "bureau/work/flow.hpp"
 #include "bureau/work/schedule.hpp"
+#include "work/file_office.hpp"
 #include "work/run_office.hpp"
 
 using namespace bureau;
@@ -25,21 +24,6 @@ TaskQueue::ClaimOptions up_to(std::uint64_t limit) {
   claim.limit = limit;
   return claim;
 }
-
-/// An office on an SQLite file of a disk in memory, which several processes have open.
-struct File {
-  testing::FaultVfs disk;
-  ManualClock clock;
-  SeededRandom random{7};
-
-  std::unique_ptr<Process> open() {
-    SqliteOptions options;
-    options.path = "/office.db";
-    options.vfs = disk.name();
-    options.clock = &clock;
-    return std::make_unique<Process>(must(open_sqlite(std::move(options))), clock, random);
-  }
-};
 
 }  // namespace
 

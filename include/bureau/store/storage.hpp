@@ -74,6 +74,10 @@ struct WriteOptions {
   /// The closure is quick and may run on any thread that is writing, while the one that called
   /// write() waits: nobody need be woken for it. Otherwise it runs on the thread that called.
   bool portable = false;
+  /// A power cut may take the write, though never one that was acknowledged after it and not this
+  /// one: for liveness, such as leases, which a dead machine does not hold. The end of the process
+  /// takes nothing. What draws journal numbers is kept as any other write.
+  bool may_be_lost = false;
   CodeLocation where = CodeLocation::current();
 };
 

@@ -40,6 +40,7 @@ class TaskQueue {
   };
   /// Promotes what is due, then leases up to `limit` ready tasks to this node: of each tenant those
   /// of the best rank that no FlowRule holds back, of all tenants their shares. Best rank first.
+  /// A power cut may take a lease of tasks of which none is external_unsafe: they are ready then.
   Result<std::vector<Task>> claim(const ClaimOptions& options) { return claim(options, {}); }
   /// Makes `before` first, in the same commit where the storage can share one. Their results are
   /// set as by Database::write_all(); one that was not begun is left as it was.

@@ -24,13 +24,24 @@ bool has_powersafe_overwrite(sqlite3* connection) {
 
 }  // namespace
 
-Result<void> CommitLog::begin() {
+/// Compiling the statement carries it out, so it cannot be kept. Between transactions only.
+int CommitLog::set_synced(bool synced) {
+  if (!power_safe_ || synced == synced_) return SQLITE_OK;
+  const int code = sqlite3_exec(connection_.handle(),
+                                synced ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL",
+                                nullptr, nullptr, nullptr);
+  if (code == SQLITE_OK) synced_ = synced;
+  return code;
+}
+
+Result<void> CommitLog::begin(bool synced) {
   BUREAU_TRY_VOID(guard_.check());
   if (lock_file_.is_marked()) {
     BUREAU_TRY_VOID(repair_log(connection_, "beginning a write"));
     lock_file_.set_mark(false);
   }
-  int code = connection_.run("BEGIN IMMEDIATE");
+  int code = set_synced(synced);
+  if (code == SQLITE_OK) code = connection_.run("BEGIN IMMEDIATE");
   if (code != SQLITE_OK) return fail(connection_.error(code, "beginning a write"));
   if (auto well = look_for_upgrade(); !well) {
     rollback();
@@ -82,9 +93,7 @@ void CommitLog::rollback() {
   if (is_open()) connection_.run("ROLLBACK");
 }
 
-bool CommitLog::changed() const {
-  return sequence_ != sequence_begun_ || connection_.changes() != changes_begun_;
-}
+bool CommitLog::changed() const { return has_drawn() || connection_.changes() != changes_begun_; }
 
 int CommitLog::append_row() {
   auto insert = connection_.prepare("INSERT INTO bureau_commits(id,writer,sequence) VALUES(?,?,?)");

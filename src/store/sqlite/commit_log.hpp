@@ -13,15 +13,20 @@ namespace detail::sqlite {
 class CommitLog {
  public:
   CommitLog(Connection& connection, LockFile& lock_file, const FileGuard& guard,
-            std::int64_t writer)
-      : connection_(connection), lock_file_(lock_file), guard_(guard), writer_(writer) {}
+            std::int64_t writer, bool power_safe)
+      : connection_(connection),
+        lock_file_(lock_file),
+        guard_(guard),
+        writer_(writer),
+        power_safe_(power_safe) {}
 
   /// Whether the file is still ours to use: FileGuard::check().
   [[nodiscard]] Result<void> check() const { return guard_.check(); }
 
   /// Opens a write transaction and reads what the last one left. Where a sync had failed, by
   /// whomever, the log is repaired first: a commit must not stand behind frames that may be lost.
-  Result<void> begin();
+  /// `synced`: so is its commit, where the storage is power-safe.
+  Result<void> begin(bool synced = true);
   void rollback();
 
   enum class Outcome {
@@ -43,6 +48,10 @@ class CommitLog {
   /// Whether the outcome of every commit so far is known.
   [[nodiscard]] bool is_settled() const { return unclear_ == 0; }
   [[nodiscard]] bool is_open() const { return connection_.in_transaction(); }
+  /// Whether the open transaction's commit is synced, as far as this storage syncs any.
+  [[nodiscard]] bool is_synced() const { return synced_; }
+  /// Whether the open transaction has drawn journal numbers.
+  [[nodiscard]] bool has_drawn() const { return sequence_ != sequence_begun_; }
   /// The last journal number drawn; to be moved by whoever draws.
   [[nodiscard]] std::int64_t& sequence() { return sequence_; }
   /// The number of the last commit that left a row.
@@ -54,6 +63,7 @@ class CommitLog {
   [[nodiscard]] bool changed() const;
   [[nodiscard]] std::uint32_t data_version() const;
   Result<void> look_for_upgrade();
+  int set_synced(bool synced);
   int append_row();
   [[nodiscard]] Outcome judge(int code) const;
   Ending settle_once();
@@ -62,6 +72,8 @@ class CommitLog {
   LockFile& lock_file_;
   const FileGuard& guard_;
   std::int64_t writer_;
+  bool power_safe_;
+  bool synced_ = true;
   std::int64_t last_ = 0;         ///< number of the newest row
   std::int64_t last_writer_ = 0;  ///< who made it
   std::int64_t sequence_ = 0;

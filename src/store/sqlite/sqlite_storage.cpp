@@ -180,7 +180,8 @@ Result<void> SqliteStorage::open_files() {
   BUREAU_TRY_VOID(std::move(prepared));
 
   const auto identity = static_cast<std::int64_t>(Random::system().next());
-  commits_ = std::make_unique<CommitLog>(*writer_, *lock_file_, *guard_, identity);
+  commits_ = std::make_unique<CommitLog>(*writer_, *lock_file_, *guard_, identity,
+                                         options_.durability == Durability::power_safe);
   checkpointer_ = std::make_unique<Checkpointer>(*writer_, *lock_file_, options_.log);
   readers_ = std::make_unique<ReaderPool>(options_);
   sql_ = std::make_unique<SqlReader>(options_);

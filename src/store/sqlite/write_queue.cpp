@@ -61,6 +61,7 @@ struct WriteQueue::Ticket {
   std::optional<FunctionRef<Result<void>()>> work;  ///< of run_alone()
   const WriteOptions* options = nullptr;
   bool portable = false;
+  bool may_be_lost = false;
   /// Through which its thread is given the turn: of writes that one thread makes together, the last
   /// one, for which the thread waits.
   Ticket* voice = this;
@@ -127,6 +128,7 @@ void WriteQueue::write_all(std::span<BatchedWrite> writes) {
       Ticket& ticket = *tickets[i];
       ticket.options = &writes[i].options;
       ticket.portable = writes[i].options.portable;
+      ticket.may_be_lost = writes[i].options.may_be_lost;
       ticket.voice = tickets.back();
       ticket.is_batched = true;
       ticket.deadline = writes[i].options.deadline;
@@ -161,6 +163,7 @@ Result<void> WriteQueue::enter(const WriteOptions* options, Monotonic deadline,
   Ticket& ticket = new_ticket();
   ticket.options = options;
   ticket.portable = options != nullptr && options->portable;
+  ticket.may_be_lost = options != nullptr && options->may_be_lost;
   ticket.voice = &ticket;
   ticket.is_batched = false;
   ticket.deadline = deadline;
@@ -294,8 +297,12 @@ WriteQueue::Ticket* WriteQueue::next_to_run() {
   if (alone_) return group_size_ > 0 || reruns_.empty() ? nullptr : reruns_.front();
   if (is_group_full() || (claimed_.empty() && !claim())) return nullptr;
   Ticket* const next = claimed_.front();
-  return next->work && group_size_ > 0 ? nullptr : next;
+  if (next->work && group_size_ > 0) return nullptr;
+  // What must be kept does not share a commit that is not synced.
+  return is_unsynced() && !next->may_be_lost ? nullptr : next;
 }
+
+bool WriteQueue::is_unsynced() const { return commits_.is_open() && !commits_.is_synced(); }
 
 bool WriteQueue::is_group_full() const {
   if (group_size_ >= most_members || ran_exclusive_) return true;
@@ -313,8 +320,8 @@ bool WriteQueue::claim() {
 /// Those who shared the last commit have just been told, and most will be back at once. A commit
 /// that takes long is worth a short wait for them; after a lone writer there is none.
 bool WriteQueue::wants_more() const {
-  return !alone_ && claimed_.empty() && commits_.is_open() && group_size_ < last_group_size_ &&
-         !is_group_full();
+  return !alone_ && claimed_.empty() && commits_.is_open() && commits_.is_synced() &&
+         group_size_ < last_group_size_ && !is_group_full();
 }
 
 /// Leaves the turn to whoever comes, with the transaction open: each runs its closure at once and
@@ -406,7 +413,7 @@ bool WriteQueue::open_transaction(Ticket& ticket) {
   if (!lock_file(ticket)) return false;
   if (commits_.is_open()) return true;
   connection_.set_deadline(ticket.deadline);
-  auto begun = commits_.begin();
+  auto begun = commits_.begin(!ticket.may_be_lost);
   connection_.set_deadline(Monotonic::never());
   if (begun) return true;
   ticket.result = std::move(begun);
@@ -525,13 +532,17 @@ void WriteQueue::undo_group() {
 }
 
 void WriteQueue::end_transaction() {
-  if (!alone_) last_group_size_ = group_size_;
+  if (!alone_ && !is_unsynced()) last_group_size_ = group_size_;
   group_size_ = 0;
   if (!commits_.is_open()) return;
+  if (is_unsynced() && commits_.has_drawn()) {
+    for (Ticket* member : members_) member->may_be_lost = false;
+    return undo_group();
+  }
   committing_.store(true, std::memory_order_relaxed);
   const Monotonic begun = Clock::system().monotonic();
   CommitLog::Ending ending = commits_.commit();
-  last_commit_took_ = Clock::system().monotonic() - begun;
+  if (commits_.is_synced()) last_commit_took_ = Clock::system().monotonic() - begun;
   if (ending.outcome == CommitLog::Outcome::unclear) ending = commits_.settle(std::move(ending));
   committing_.store(false, std::memory_order_relaxed);
   unsettled_.store(!commits_.is_settled(), std::memory_order_release);

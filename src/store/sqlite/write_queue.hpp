@@ -81,6 +81,7 @@ class WriteQueue {
   Ticket* next_to_run();
   bool claim();
   [[nodiscard]] bool is_group_full() const;
+  [[nodiscard]] bool is_unsynced() const;
   [[nodiscard]] bool wants_more() const;
   enum class Gathered { more, enough, left };
   Gathered gather(Ticket& self);
