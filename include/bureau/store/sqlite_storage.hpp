@@ -6,14 +6,10 @@
 #include <string>
 
 #include "bureau/core/log.hpp"
+#include "bureau/store/durability.hpp"
 #include "bureau/store/storage.hpp"
 
 BUREAU_BEGIN_NAMESPACE
-
-enum class Durability {
-  power_safe,  ///< what returned survives a power cut
-  relaxed,     ///< it survives the end of the process; a power cut may take the last commits
-};
 
 struct SqliteOptions {
   std::string path;  ///< created when it is not there; its folder must exist and be writable

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "store/guarded.hpp"
 #include "store/sqlite/transaction.hpp"
 
 BUREAU_BEGIN_NAMESPACE

@@ -10,7 +10,7 @@
 
 #include "bureau/core/random.hpp"
 #include "store/sqlite/checkpointer.hpp"
-#include "store/sqlite/commit_hints.hpp"
+#include "store/commit_hints.hpp"
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/file_format.hpp"
 #include "store/sqlite/file_guard.hpp"

@@ -8,6 +8,7 @@
 #include "store/sqlite/row_run.hpp"
 #include "store/sqlite/sql.hpp"
 #include "store/sqlite/table_plan.hpp"
+#include "store/with_now.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
@@ -32,27 +33,10 @@ Result<Statement> start(Connection& connection, std::string_view sql,
   return statement;
 }
 
-/// now() is fixed once a statement. What has none is not copied.
-template <class Asked>
-const Asked& with_now(const Connection& connection, const Asked& asked,
-                      std::optional<Asked>& made) {
-  if (!asked.where.uses_now()) return asked;
-  made = asked;
-  made->where = asked.where.at(connection.clock().now());
-  return *made;
-}
-const Update& with_now(const Connection& connection, const Update& asked,
-                       std::optional<Update>& made) {
-  if (!asked.which.where.uses_now()) return asked;
-  made = asked;
-  made->which.where = asked.which.where.at(connection.clock().now());
-  return *made;
-}
-
 Result<void> scan_rows(Connection& connection, const Select& asked, RowSink sink, Runs* active) {
   std::optional<Select> made;
   Sql sql;
-  BUREAU_TRY_VOID(append_select(sql, with_now(connection, asked, made)));
+  BUREAU_TRY_VOID(append_select(sql, with_now(connection.clock(), asked, made)));
   BUREAU_TRY(Statement statement, start(connection, sql.text, sql.values));
   return RowRun(connection, std::move(statement), active).run(sink);
 }
@@ -60,7 +44,7 @@ Result<void> scan_rows(Connection& connection, const Select& asked, RowSink sink
 Result<void> aggregate_rows(Connection& connection, const Aggregate& asked, RowSink sink,
                             Runs* active) {
   std::optional<Aggregate> made;
-  const Aggregate& aggregate = with_now(connection, asked, made);
+  const Aggregate& aggregate = with_now(connection.clock(), asked, made);
   Sql sql;
   BUREAU_TRY_VOID(append_aggregate(sql, aggregate));
   BUREAU_TRY(Statement statement, start(connection, sql.text, sql.values));
@@ -254,21 +238,21 @@ Result<std::uint64_t> TransactionWriter::change_shown(const std::string& sql,
 Result<std::uint64_t> TransactionWriter::update(const Update& update, RowSink returning) {
   std::optional<Update> made;
   Sql sql;
-  BUREAU_TRY_VOID(append_update(sql, with_now(connection_, update, made), true));
+  BUREAU_TRY_VOID(append_update(sql, with_now(connection_.clock(), update, made), true));
   return watch(change_shown(sql.text, sql.values, *update.which.table, returning));
 }
 
 Result<std::uint64_t> TransactionWriter::update(const Update& update) {
   std::optional<Update> made;
   Sql sql;
-  BUREAU_TRY_VOID(append_update(sql, with_now(connection_, update, made), false));
+  BUREAU_TRY_VOID(append_update(sql, with_now(connection_.clock(), update, made), false));
   return watch(change(sql.text, sql.values, *update.which.table, nullptr));
 }
 
 Result<std::uint64_t> TransactionWriter::remove(const Select& which, RowSink removed) {
   std::optional<Select> made;
   Sql sql;
-  BUREAU_TRY_VOID(append_remove(sql, with_now(connection_, which, made)));
+  BUREAU_TRY_VOID(append_remove(sql, with_now(connection_.clock(), which, made)));
   return watch(change_shown(sql.text, sql.values, *which.table, removed));
 }
 

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "store/sqlite/failure.hpp"
+#include "store/guarded.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/transaction.hpp"
 

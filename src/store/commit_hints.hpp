@@ -8,7 +8,7 @@
 #include "bureau/store/storage.hpp"
 
 BUREAU_BEGIN_NAMESPACE
-namespace detail::sqlite {
+namespace detail {
 
 /// Those who want to hear of commits. Thread-safe. A subscription that has ended is not called any
 /// more: its end waits for a call that is under way.
@@ -36,5 +36,5 @@ class CommitHints : public std::enable_shared_from_this<CommitHints> {
   int next_ = 0;
 };
 
-}  // namespace detail::sqlite
+}  // namespace detail
 BUREAU_END_NAMESPACE

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bureau/core/json.hpp"
+#include "bureau/store/table.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail {
+
+/// The description of a table as a database keeps it, to tell later what has changed. Its form is
+/// frozen: it is in every file.
+[[nodiscard]] Json definition_of(const TableInfo& table);
+
+/// What a migration has to do to a table that is there.
+struct TableChange {
+  std::vector<const ColumnInfo*> columns;  ///< that are new, with the companions of folded ones
+  std::vector<const ColumnInfo*> folded;   ///< whose companions are new and are to be filled
+  std::vector<std::string> dropped;        ///< names of indexes, as the description has them
+  std::vector<const IndexInfo*> indexes;   ///< that are new or other than they were
+};
+
+/// What lies between a stored definition and the table as it is described now. `conflict`, with the
+/// column as its field, when a column's values would be lost or read as something else, or when the
+/// rows that are there have no value for a new one. `where` names the database in errors.
+[[nodiscard]] Result<TableChange> change_of(std::string_view where, const TableInfo& table,
+                                            const Json& stored);
+
+/// What rows that were there before the column get in it: null where it may be, else the zero of
+/// its type. REQUIRES: change_of() let the column in.
+[[nodiscard]] Value natural_zero(const ColumnInfo& column);
+
+/// The error of a unique index that the rows which are there break.
+[[nodiscard]] Error breaks_index(std::string_view where, const TableInfo& table,
+                                 const IndexInfo& index);
+
+}  // namespace detail
+BUREAU_END_NAMESPACE
