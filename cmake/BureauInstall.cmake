@@ -1,4 +1,5 @@
-# Install rules: headers, libraries, the CMake package (bureau::bureau, bureau::testing, bureau::http) and a
+# Install rules: headers, libraries, the CMake package (bureau::bureau, bureau::testing, bureau::http,
+# bureau::postgres) and a
 # pkg-config file. tests/package proves that a host can use each.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -26,7 +27,17 @@ if(TARGET bureau_http)
           INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
   install(EXPORT bureauHttpTargets NAMESPACE bureau:: DESTINATION "${bureau_cmake_dir}")
 else()
-  set(bureau_left_out PATTERN "http" EXCLUDE)
+  list(APPEND bureau_left_out PATTERN "http" EXCLUDE)
+endif()
+if(TARGET bureau_postgres)
+  install(TARGETS bureau_postgres EXPORT bureauPostgresTargets
+          ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+          LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+          RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
+          INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+  install(EXPORT bureauPostgresTargets NAMESPACE bureau:: DESTINATION "${bureau_cmake_dir}")
+else()
+  list(APPEND bureau_left_out PATTERN "postgres_storage.hpp" EXCLUDE)
 endif()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bureau"
         DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" ${bureau_left_out})

@@ -29,6 +29,7 @@ function(bureau_version_of module variable)
 endfunction()
 bureau_version_of(libsodium sodium_version)
 bureau_version_of(libcurl curl_version)
+bureau_version_of(libpq libpq_version)
 
 bureau_spdx(bureau "${PROJECT_VERSION}" MIT)
 bureau_spdx(SQLite "${SQLite3_VERSION}" blessing)
@@ -41,6 +42,9 @@ bureau_spdx(valijson "" BSD-2-Clause)  # its package does not say
 bureau_spdx(libsodium "${sodium_version}" ISC)
 if(TARGET bureau_http)
   bureau_spdx(libcurl "${curl_version}" curl)
+endif()
+if(TARGET bureau_postgres)
+  bureau_spdx(libpq "${libpq_version}" PostgreSQL)
 endif()
 string(TIMESTAMP bureau_spdx_created "%Y-%m-%dT%H:%M:%SZ" UTC)
 configure_file("${CMAKE_CURRENT_LIST_DIR}/bureau.spdx.in"

@@ -112,9 +112,9 @@ class Comparison {
   void find_indexes() {
     const Json::Array& old = list_member(stored_, "indexes");
     for (const Json& one : old) {
-      const bool kept = std::any_of(
-          table_.indexes.begin(), table_.indexes.end(),
-          [&](const IndexInfo& index) { return definition_of(table_, index) == one; });
+      const bool kept =
+          std::any_of(table_.indexes.begin(), table_.indexes.end(),
+                      [&](const IndexInfo& index) { return definition_of(table_, index) == one; });
       if (!kept) change_.dropped.push_back(text_member(one, "name"));
     }
     for (const IndexInfo& index : table_.indexes) {

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "bureau/core/log.hpp"
+#include "bureau/core/random.hpp"
+#include "bureau/store/durability.hpp"
+#include "bureau/store/storage.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+
+struct PostgresOptions {
+  /// Where the server is, as libpq reads it: "host=db user=desk dbname=office" or a URI
+  /// ("postgresql://desk@db/office"). What it leaves out comes from libpq's environment and files
+  /// (PGHOST, ~/.pgpass, ...). Its password appears in no message and in no log.
+  std::string connection;
+  /// The schema that holds the office; created when it is not there. [a-z][a-z0-9_]*.
+  std::string schema = "bureau";
+  /// The most connections at a time, besides one that listens; more are waited for. A quarter of
+  /// them is kept for reads, so that a closure that writes can always read. At least 2.
+  int connections = 8;
+  Durability durability = Durability::power_safe;  ///< relaxed: synchronous_commit is off
+  /// Whether statements are prepared once and kept. Not where a pooler gives each transaction
+  /// another connection of the server and does not know of prepared statements.
+  bool prepared = true;
+  Duration connect_timeout = std::chrono::seconds(10);  ///< of one attempt
+  Clock* clock = nullptr;                               ///< not owned; null: Clock::system()
+  Random* random = nullptr;                             ///< not owned; null: Random::system()
+  LogSink log;
+  /// A write whose transaction took longer is named in the log.
+  Duration slow_write = std::chrono::milliseconds(50);
+};
+
+/// An office in one schema of a PostgreSQL database (13 or newer, UTF-8), which many processes on
+/// many machines may use at a time (docs/postgres.md).
+///
+/// Several closures write at a time, each in a serializable transaction of its own. Where two of
+/// them cannot both be right, one is undone and run again, until its deadline: with a deadline of
+/// never, until it succeeds. Journal numbers of several writers are drawn in one order and may be
+/// committed in another; a read sees the journal (the table bureau_journal) only up to a number
+/// below which nothing can come any more. What a read did not see for that reason is hinted at when
+/// it can be seen; after a process died in the midst of a write, by maintain().
+///
+/// A read that comes to the journal after another table sees of it what this process knew to be
+/// committed when the read began: a commit of another process counts from its notification on.
+///
+/// wake_fd() is one descriptor for as long as the storage lives, whatever becomes of the
+/// connection. A host that does not use an Engine calls drain_wake() when it is readable and
+/// maintain() as often as that asks: they also connect anew after the server was away.
+///
+/// Errors of open: `unavailable` (no server, no such database, wrong password, a missing right, too
+/// many connections), `invalid` with a field (an option; a server older than 13, one whose encoding
+/// is not UTF-8), `corrupt` (the schema belongs to another program), `upgraded` with field "format"
+/// (made for newer bureaus only). Values in an index are limited to about 2,700 bytes: `exhausted`.
+/// Thread-safe. After fork() a child must open its own.
+[[nodiscard]] Result<std::shared_ptr<Storage>> open_postgres(PostgresOptions options);
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,268 @@
+#include "store/postgres/connection.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+
+#include "core/forks.hpp"
+#include "store/postgres/socket_wait.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+namespace {
+
+constexpr int oldest_server = 130000;
+/// For the server to stop a statement that it was told to stop.
+constexpr Duration cancel_patience = std::chrono::seconds(3);
+
+std::string without_newline(const char* text) {
+  std::string out = text == nullptr ? "" : text;
+  while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
+  return out;
+}
+
+}  // namespace
+
+Connection::Connection(const Settings& settings, PGconn* handle)
+    : settings_(settings), handle_(handle), forks_(forks()) {}
+
+Connection::~Connection() {
+  // In a forked child the socket is the parent's: not even a good-bye may be said on it.
+  if (forks_ == forks()) PQfinish(handle_);
+}
+
+Result<std::unique_ptr<Connection>> Connection::open(const Settings& settings, Monotonic deadline) {
+  std::vector<const char*> keys, values;
+  for (const auto& [key, value] : settings.connection) {
+    keys.push_back(key.c_str());
+    values.push_back(value.c_str());
+  }
+  keys.push_back(nullptr);
+  values.push_back(nullptr);
+  PGconn* const handle = PQconnectStartParams(keys.data(), values.data(), 0);
+  if (handle == nullptr) return fail(Code::unavailable, "out of memory for a connection");
+  std::unique_ptr<Connection> connection(new Connection(settings, handle));
+  PQsetNoticeProcessor(
+      handle, [](void*, const char*) {}, nullptr);
+  const Monotonic end = settings.clock->monotonic() + settings.connect_timeout;
+  BUREAU_TRY_VOID(connection->connect(std::min(deadline, end)));
+  BUREAU_TRY_VOID(connection->check_server());
+  if (PQsetnonblocking(handle, 1) != 0 || PQenterPipelineMode(handle) != 1) {
+    return fail(to_error(connection->lost(), settings.where, {"connecting"}));
+  }
+  return connection;
+}
+
+Result<void> Connection::connect(Monotonic deadline) {
+  auto wants = PGRES_POLLING_WRITING;
+  while (PQstatus(handle_) != CONNECTION_BAD) {
+    const short events = wants == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+    if (!wait_for_socket(PQsocket(handle_), events, *settings_.clock, deadline)) {
+      return fail(Code::unavailable,
+                  fmt::format("{}: no answer while connecting; is the server there, and does a "
+                              "firewall let it answer?",
+                              settings_.where));
+    }
+    wants = PQconnectPoll(handle_);
+    if (wants == PGRES_POLLING_OK) return {};
+    if (wants == PGRES_POLLING_FAILED) break;
+  }
+  // libpq gives no SQLSTATE here, and names host, user and database itself, never the password.
+  return fail(Code::unavailable, fmt::format("{}: cannot connect: {}", settings_.where,
+                                             without_newline(PQerrorMessage(handle_))));
+}
+
+Result<void> Connection::check_server() const {
+  const int version = PQserverVersion(handle_);
+  if (version < oldest_server) {
+    return fail(Code::invalid,
+                fmt::format("{}: the server is PostgreSQL {}; 13 is the oldest that bureau knows",
+                            settings_.where, version / 10000),
+                "connection");
+  }
+  const auto is = [&](const char* parameter, std::string_view value) {
+    const char* const found = PQparameterStatus(handle_, parameter);
+    return found == nullptr || found == value;  // a pooler may not tell
+  };
+  if (!is("server_encoding", "UTF8")) {
+    return fail(Code::invalid,
+                fmt::format("{}: the database's encoding is {}; create one with ENCODING 'UTF8'",
+                            settings_.where, PQparameterStatus(handle_, "server_encoding")),
+                "connection");
+  }
+  if (!is("standard_conforming_strings", "on")) {
+    return fail(Code::invalid,
+                fmt::format("{}: standard_conforming_strings is off; turn it on for this user",
+                            settings_.where),
+                "connection");
+  }
+  return {};
+}
+
+// Sending ---------------------------------------------------------------------------------------
+
+void Connection::queue(Item item, int sent, std::string name) {
+  if (sent != 1) broken_ = true;
+  queued_.push_back({item, true, std::move(name)});
+}
+
+void Connection::add(std::string_view text, std::span<const Parameter> parameters) {
+  if (!settings_.prepared) return add_once(text, parameters);
+  const WireParameters wire(parameters);
+  const StatementCache::Use use = cache_.use(text);
+  if (!use.evicted.empty()) {
+    const std::string release = "DEALLOCATE " + use.evicted;
+    queue(Item::release,
+          PQsendQueryParams(handle_, release.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 1));
+  }
+  if (use.is_new) {
+    queue(Item::preparation,
+          PQsendPrepare(handle_, use.name.c_str(), std::string(text).c_str(), wire.count(),
+                        wire.types()),
+          use.name);
+  }
+  queue(Item::statement, PQsendQueryPrepared(handle_, use.name.c_str(), wire.count(), wire.values(),
+                                             wire.lengths(), wire.formats(), 1));
+}
+
+void Connection::add_once(std::string_view text, std::span<const Parameter> parameters) {
+  const WireParameters wire(parameters);
+  queue(Item::statement,
+        PQsendQueryParams(handle_, std::string(text).c_str(), wire.count(), wire.types(),
+                          wire.values(), wire.lengths(), wire.formats(), 1));
+}
+
+void Connection::separate() { queue(Item::sync, PQpipelineSync(handle_)); }
+
+void Connection::send_off() {
+  separate();
+  for (Queued& one : queued_) one.wanted = false;
+  if (!broken_ && PQflush(handle_) < 0) broken_ = true;
+}
+
+// Answers ---------------------------------------------------------------------------------------
+
+Answers Connection::exchange(Monotonic deadline, AtDeadline at_deadline) {
+  separate();
+  Answers answers;
+  at_deadline_ = at_deadline;
+  late_ = false;
+  while (!queued_.empty()) {
+    ResultPtr result = broken_ ? nullptr : read(deadline);
+    if (result == nullptr) {
+      if (!answers.failure) answers.failure = lost();
+      queued_.clear();
+      break;
+    }
+    const Queued queued = std::move(queued_.front());
+    queued_.pop_front();
+    take(queued, std::move(result), answers);
+  }
+  if (late_) {
+    answers.failure = Failure{Failure::Kind::late, {}, {}, {}, {}};
+  } else if (answers.failure) {
+    broken_ = broken_ || answers.failure->kind == Failure::Kind::lost;
+    if (broken_) answers.failure->kind = Failure::Kind::lost;
+  }
+  return answers;
+}
+
+void Connection::take(const Queued& queued, ResultPtr result, Answers& answers) {
+  const ExecStatusType status = PQresultStatus(result.get());
+  const bool failed = status == PGRES_FATAL_ERROR || status == PGRES_PIPELINE_ABORTED;
+  if (failed && queued.item == Item::preparation) cache_.forget(queued.name);
+  if (PQstatus(handle_) == CONNECTION_BAD) broken_ = true;
+  if (!queued.wanted) return;
+  if (status == PGRES_FATAL_ERROR && !answers.failure) answers.failure = failure_of(result.get());
+  if (!failed && queued.item == Item::statement) answers.results.push_back(std::move(result));
+}
+
+/// The next answer; null: there will be none, and the connection is broken.
+ResultPtr Connection::read(Monotonic deadline) {
+  // Between the answers to two statements libpq gives a null.
+  for (int nulls = 0; nulls < 3; ++nulls) {
+    if (!await_answer(deadline)) {
+      broken_ = true;
+      return nullptr;
+    }
+    if (ResultPtr result{PQgetResult(handle_)}) return result;
+  }
+  broken_ = true;
+  return nullptr;
+}
+
+/// False: the connection is lost, or the server did not stop when it was told to.
+bool Connection::await_answer(Monotonic deadline) {
+  while (PQisBusy(handle_) != 0) {
+    const int unsent = PQflush(handle_);
+    if (unsent < 0) return false;
+    const auto events = static_cast<short>(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
+    const Clock& clock = late_ ? Clock::system() : *settings_.clock;
+    if (!wait_for_socket(PQsocket(handle_), events, clock, late_ ? patience_ : deadline)) {
+      const bool stopped = late_ || at_deadline_ == AtDeadline::abandon;
+      late_ = true;
+      if (stopped) return false;
+      patience_ = Clock::system().monotonic() + cancel_patience;
+      cancel();
+      continue;
+    }
+    if (PQconsumeInput(handle_) != 1) {
+      // What it said before it went away is still to be read.
+      if (PQisBusy(handle_) != 0) return false;
+    }
+  }
+  return true;
+}
+
+bool Connection::is_settled() {
+  Answers none;
+  while (!queued_.empty() && !broken_) {
+    if (PQflush(handle_) < 0 || PQconsumeInput(handle_) != 1) broken_ = true;
+    if (broken_ || PQisBusy(handle_) != 0) return broken_;
+    ResultPtr result{PQgetResult(handle_)};
+    if (result == nullptr) continue;
+    const Queued queued = std::move(queued_.front());
+    queued_.pop_front();
+    take(queued, std::move(result), none);
+  }
+  return true;
+}
+
+void Connection::cancel() {
+  PGcancel* const request = PQgetCancel(handle_);
+  if (request == nullptr) return;
+  char said[256];
+  static_cast<void>(PQcancel(request, said, sizeof said));
+  PQfreeCancel(request);
+}
+
+bool Connection::listen() {
+  if (!broken_ && PQconsumeInput(handle_) != 1) broken_ = true;
+  return !broken_;
+}
+
+Failure Connection::failure_of(const PGresult* result) const {
+  const auto field = [&](int code) {
+    const char* const text = PQresultErrorField(result, code);
+    return std::string(text == nullptr ? "" : text);
+  };
+  Failure failure;
+  failure.state = field(PG_DIAG_SQLSTATE);
+  failure.message = field(PG_DIAG_MESSAGE_PRIMARY);
+  failure.table = field(PG_DIAG_TABLE_NAME);
+  failure.constraint = field(PG_DIAG_CONSTRAINT_NAME);
+  if (failure.message.empty()) failure.message = without_newline(PQresultErrorMessage(result));
+  // The server ends the connection after these.
+  const std::string severity = field(PG_DIAG_SEVERITY_NONLOCALIZED);
+  if (severity == "FATAL" || severity == "PANIC") failure.kind = Failure::Kind::lost;
+  return failure;
+}
+
+Failure Connection::lost() const {
+  return {Failure::Kind::lost, {}, without_newline(PQerrorMessage(handle_)), {}, {}};
+}
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

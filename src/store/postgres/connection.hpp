@@ -1,0 +1,102 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bureau/core/clock.hpp"
+#include "store/postgres/failure.hpp"
+#include "store/postgres/settings.hpp"
+#include "store/postgres/statement_cache.hpp"
+#include "store/postgres/wire.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+/// What the server answered to the statements of one exchange, in their order. After the first that
+/// failed there are no more.
+struct Answers {
+  std::vector<ResultPtr> results;
+  std::optional<Failure> failure;
+  [[nodiscard]] bool good() const { return !failure; }
+  /// One value of the last statement's first row. REQUIRES: good(), and there is one.
+  [[nodiscard]] Value value(int column = 0) const {
+    return value_at(results.back().get(), 0, column);
+  }
+};
+
+/// One connection to the server. Statements are added, then sent together and answered in one
+/// exchange: they cost one round trip. What repeats is prepared once. To be used by one thread at a
+/// time.
+class Connection {
+ public:
+  /// Connects, and checks that the server can hold an office.
+  static Result<std::unique_ptr<Connection>> open(const Settings& settings, Monotonic deadline);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void add(std::string_view text, std::span<const Parameter> parameters = {});
+  void add(const Sql& sql) { add(sql.text, sql.parameters); }
+  /// One that comes once, such as those of a migration: it is not prepared.
+  void add_once(std::string_view text, std::span<const Parameter> parameters = {});
+  /// What comes after is not undone or left out because of what came before.
+  void separate();
+  enum class AtDeadline {
+    cancel,   ///< the server is told to stop, and the connection goes on
+    abandon,  ///< the connection is given up: what the server makes of it is not known
+  };
+  /// Sends what was added and waits for all answers.
+  Answers exchange(Monotonic deadline, AtDeadline at_deadline = AtDeadline::cancel);
+  /// Sends what was added; its answers are passed over in the next exchange. For the end of what
+  /// only read.
+  void send_off();
+
+  /// Whether the answers of send_off() have come. Does not wait.
+  bool is_settled();
+
+  /// The connection is of no more use.
+  [[nodiscard]] bool is_broken() const { return broken_; }
+  void mark_broken() { broken_ = true; }
+  [[nodiscard]] const std::string& where() const { return settings_.where; }
+  [[nodiscard]] const Settings& settings() const { return settings_; }
+  [[nodiscard]] PGconn* handle() const { return handle_; }
+  /// Takes in what the server sent without being asked. False: the connection is lost.
+  bool listen();
+
+ private:
+  enum class Item { statement, preparation, release, sync };
+  struct Queued {
+    Item item;
+    bool wanted;       ///< whether somebody waits for its answer
+    std::string name;  ///< of a preparation
+  };
+
+  Connection(const Settings& settings, PGconn* handle);
+  Result<void> connect(Monotonic deadline);
+  Result<void> check_server() const;
+  void queue(Item item, int sent, std::string name = {});
+  ResultPtr read(Monotonic deadline);
+  bool await_answer(Monotonic deadline);
+  void take(const Queued& queued, ResultPtr result, Answers& answers);
+  void cancel();
+  [[nodiscard]] Failure failure_of(const PGresult* result) const;
+  [[nodiscard]] Failure lost() const;
+
+  const Settings& settings_;
+  PGconn* handle_;
+  std::uint32_t forks_;
+  StatementCache cache_;
+  std::deque<Queued> queued_;  ///< sent or about to be, and not answered yet
+  AtDeadline at_deadline_ = AtDeadline::cancel;
+  bool late_ = false;   ///< the deadline of this exchange has passed
+  Monotonic patience_;  ///< on the system's clock: for what the server still says then
+  bool broken_ = false;
+};
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

@@ -1,0 +1,180 @@
+#include "store/postgres/functions.hpp"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+#include "bureau/store/table.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+namespace {
+
+/// The type json, not jsonb: it keeps 1.0 and 1 what they were. -> with a text follows members of
+/// objects only.
+constexpr std::string_view json_at_function = R"(
+CREATE OR REPLACE FUNCTION {0}.bureau_json_at(document text, path text[]) RETURNS json
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+  place json := document::json;
+  member text;
+BEGIN
+  FOREACH member IN ARRAY path LOOP
+    place := place -> member;
+  END LOOP;
+  RETURN place;
+END $$)";
+
+/// Canonical text tells an integer from a real: a real has a point or an exponent.
+constexpr std::string_view json_boolean_function = R"(
+CREATE OR REPLACE FUNCTION {0}.bureau_json_boolean(document text, path text[]) RETURNS int8
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+  found json := {0}.bureau_json_at(document, path);
+BEGIN
+  IF json_typeof(found) = 'boolean' THEN
+    RETURN CASE found::text WHEN 'true' THEN 1 ELSE 0 END;
+  END IF;
+  RETURN NULL;
+END $$)";
+
+constexpr std::string_view json_integer_function = R"(
+CREATE OR REPLACE FUNCTION {0}.bureau_json_integer(document text, path text[]) RETURNS int8
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+  found json := {0}.bureau_json_at(document, path);
+BEGIN
+  IF json_typeof(found) = 'number' AND found::text !~ '[.eE]' THEN
+    RETURN found::text::int8;
+  END IF;
+  RETURN NULL;
+END $$)";
+
+constexpr std::string_view json_real_function = R"(
+CREATE OR REPLACE FUNCTION {0}.bureau_json_real(document text, path text[]) RETURNS float8
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+  found json := {0}.bureau_json_at(document, path);
+BEGIN
+  IF json_typeof(found) = 'number' AND found::text ~ '[.eE]' THEN
+    RETURN found::text::float8;
+  END IF;
+  RETURN NULL;
+END $$)";
+
+constexpr std::string_view json_text_function = R"(
+CREATE OR REPLACE FUNCTION {0}.bureau_json_text(document text, path text[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+  found json := {0}.bureau_json_at(document, path);
+BEGIN
+  IF json_typeof(found) = 'string' THEN
+    RETURN found #>> '{{}}';
+  END IF;
+  RETURN NULL;
+END $$)";
+
+constexpr std::string_view json_exists_function = R"(
+CREATE OR REPLACE FUNCTION {0}.bureau_json_exists(document text, path text[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+  RETURN CASE WHEN json_typeof({0}.bureau_json_at(document, path)) <> 'null' THEN TRUE END;
+END $$)";
+
+/// Of an array whose text has no escapes and does not have the element's, no more need be known.
+constexpr std::string_view json_has_function = R"(
+CREATE OR REPLACE FUNCTION {0}.bureau_json_has(document text, element text, path text[])
+RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+  found json;
+BEGIN
+  IF cardinality(path) = 0 AND starts_with(document, '[') AND strpos(document, E'\\') = 0
+     AND strpos(document, element) = 0 THEN
+    RETURN FALSE;
+  END IF;
+  found := {0}.bureau_json_at(document, path);
+  IF json_typeof(found) = 'array' THEN
+    RETURN EXISTS (SELECT FROM json_array_elements(found) AS item
+                   WHERE json_typeof(item) = 'string' AND item #>> '{{}}' = element);
+  END IF;
+  RETURN NULL;
+END $$)";
+
+/// The lock under which a transaction draws tells a lower bound of what it draws, and is held until
+/// its commit can be seen. A draw of several keeps out all others for the moment that it takes.
+constexpr std::string_view draw_function = R"(
+CREATE OR REPLACE FUNCTION {0}.bureau_draw(office int8, wanted int8, is_first boolean)
+RETURNS int8 LANGUAGE plpgsql AS $$
+DECLARE
+  newest int8;
+  door int8 := (office << 32) | 65536;
+BEGIN
+  IF is_first THEN
+    newest := coalesce(pg_sequence_last_value('{0}.bureau_sequence'), 0);
+    PERFORM pg_advisory_xact_lock_shared(
+        (((office + 2147483648) & 4294967295) - 2147483648)::int4,
+        (((newest + 2147483648) & 4294967295) - 2147483648)::int4);
+  END IF;
+  IF wanted = 1 THEN
+    PERFORM pg_advisory_lock_shared(door);
+    newest := nextval('{0}.bureau_sequence');
+    PERFORM pg_advisory_unlock_shared(door);
+  ELSE
+    PERFORM pg_advisory_lock(door);
+    newest := nextval('{0}.bureau_sequence') + wanted - 1;
+    PERFORM setval('{0}.bureau_sequence', newest);
+    PERFORM pg_advisory_unlock(door);
+  END IF;
+  RETURN newest;
+END $$)";
+
+/// The newest number first, then the locks: whoever drew at or below it before has one, or has
+/// ended. Locks hold the low 32 bits of a bound; a bound beyond the newest number says nothing.
+constexpr std::string_view horizon_function = R"(
+CREATE OR REPLACE FUNCTION {0}.bureau_horizon(office int8, OUT horizon int8, OUT newest int8)
+LANGUAGE plpgsql AS $$
+BEGIN
+  newest := coalesce(pg_sequence_last_value('{0}.bureau_sequence'), 0);
+  SELECT min(newest - behind) INTO horizon
+  FROM (SELECT (newest - objid::int8) & 4294967295 AS behind FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 2 AND classid::int8 = office
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       ) AS bounds
+  WHERE behind < 2147483648;
+  horizon := least(newest, coalesce(horizon, newest));
+END $$)";
+
+std::string utf8_of(unsigned point) {
+  if (point < 0x80) return {static_cast<char>(point)};
+  return {static_cast<char>(0xC0U | (point >> 6U)), static_cast<char>(0x80U | (point & 0x3FU))};
+}
+
+}  // namespace
+
+std::vector<std::string> function_statements(const std::string& schema) {
+  std::vector<std::string> statements;
+  for (const std::string_view text :
+       {json_at_function, json_boolean_function, json_integer_function, json_real_function,
+        json_text_function, json_exists_function, json_has_function, draw_function,
+        horizon_function}) {
+    statements.push_back(fmt::format(fmt::runtime(text), schema));
+  }
+  return statements;
+}
+
+std::string folded_sql(const std::string& text) {
+  // From the one function that knows the rule, which maps code points of one or two bytes.
+  std::string from, to;
+  for (unsigned point = 1; point < 0x800; ++point) {
+    const std::string one = utf8_of(point);
+    const std::string folded = fold_case(one);
+    if (folded == one) continue;
+    from += one;
+    to += folded;
+  }
+  return fmt::format("translate({},'{}','{}')", text, from, to);
+}
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

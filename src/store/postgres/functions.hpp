@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bureau/core/config.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+/// Raised when a function changes: whoever finds an older number in the office replaces them all.
+inline constexpr std::int64_t functions_version = 1;
+
+/// The statements that make the functions which generated SQL uses, so that they mean here what the
+/// library's own code means. `schema` is in quotes.
+///   bureau_json_boolean, _integer, _real, _text (text, path)  the value there, if it has that
+///                                                             type, else null
+///   bureau_json_exists(text, path)       true when it is there and not null, else null
+///   bureau_json_has(text, element, path) whether the array there has that text
+///   bureau_draw(office, count, first)    journal numbers (journal_order.hpp)
+///   bureau_horizon(office)
+[[nodiscard]] std::vector<std::string> function_statements(const std::string& schema);
+
+/// An expression over a text that gives its folded form (fold_case).
+[[nodiscard]] std::string folded_sql(const std::string& text);
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

@@ -1,0 +1,90 @@
+#include "store/postgres/pool.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+Pool::Pool(const Settings& settings, int size)
+    : settings_(settings), size_(size), writers_max_(size - std::max(1, size / 4)) {}
+
+Pool::Lease::~Lease() {
+  if (pool_ != nullptr) pool_->give_back(use_, std::move(connection_));
+}
+
+Result<void> Pool::Lease::renew(Monotonic deadline) {
+  pool_->drop_idle();
+  return open(deadline);
+}
+
+Result<void> Pool::Lease::open(Monotonic deadline) {
+  BUREAU_TRY(connection_, Connection::open(pool_->settings_, deadline));
+  return {};
+}
+
+bool Pool::has_room(Use use) const {
+  return in_use_ < size_ && (use == Use::read || writing_ < writers_max_);
+}
+
+Result<Pool::Lease> Pool::take(Use use, Monotonic deadline) {
+  const bool writes = use == Use::write;
+  std::unique_lock lock(mutex_);
+  waiting_writers_ += writes ? 1 : 0;
+  while (!has_room(use)) {
+    if (settings_.clock->wait_until(lock, freed_, deadline) || has_room(use)) continue;
+    waiting_writers_ -= writes ? 1 : 0;
+    return fail(Code::deadline,
+                fmt::format("{}: all connections ({}, of which {} may write) were in use until the "
+                            "deadline",
+                            settings_.where, size_, writers_max_));
+  }
+  waiting_writers_ -= writes ? 1 : 0;
+  ++in_use_;
+  writing_ += writes ? 1 : 0;
+  std::unique_ptr<Connection> connection;
+  if (!idle_.empty()) {
+    connection = std::move(idle_.back());
+    idle_.pop_back();
+  }
+  lock.unlock();
+  Lease lease(*this, use, std::move(connection));  // counts are given back if opening fails
+  if (lease.connection_ == nullptr) {
+    BUREAU_TRY_VOID(lease.open(deadline));
+  }
+  return lease;
+}
+
+Result<std::unique_ptr<Connection>> Pool::open_extra(Monotonic deadline) {
+  return Connection::open(settings_, deadline);
+}
+
+void Pool::give_back(Use use, std::unique_ptr<Connection> connection) {
+  {
+    const std::lock_guard lock(mutex_);
+    --in_use_;
+    writing_ -= use == Use::write ? 1 : 0;
+    if (connection != nullptr && !connection->is_broken()) idle_.push_back(std::move(connection));
+  }
+  freed_.notify_all();  // readers and writers wait for different things
+}
+
+void Pool::drop_idle() {
+  std::vector<std::unique_ptr<Connection>> dropped;
+  const std::lock_guard lock(mutex_);
+  dropped.swap(idle_);
+}
+
+int Pool::reading() const {
+  const std::lock_guard lock(mutex_);
+  return in_use_ - writing_;
+}
+
+int Pool::waiting_writers() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_writers_;
+}
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

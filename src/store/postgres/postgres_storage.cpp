@@ -1,0 +1,216 @@
+#include "bureau/store/postgres_storage.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <list>
+
+#include "core/forks.hpp"
+#include "store/commit_hints.hpp"
+#include "store/guarded.hpp"
+#include "store/postgres/listener.hpp"
+#include "store/postgres/office_schema.hpp"
+#include "store/postgres/snapshot_reader.hpp"
+#include "store/postgres/writes.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+namespace {
+
+/// When there is nothing to do; and while something is awaited that nobody may announce.
+constexpr Duration maintenance_idle = std::chrono::seconds(10);
+constexpr Duration maintenance_soon = std::chrono::milliseconds(100);
+constexpr Duration maintenance_away = std::chrono::seconds(1);
+
+class PostgresStorage final : public Storage {
+ public:
+  static Result<std::shared_ptr<Storage>> open(const PostgresOptions& options);
+  ~PostgresStorage() override;
+
+  [[nodiscard]] std::string_view name() const override { return "postgres"; }
+  [[nodiscard]] Capabilities capabilities() const override {
+    return {.durable = true, .shared = true, .concurrent_writers = true, .sql = false};
+  }
+  Result<void> read(Monotonic deadline, ReadClosure closure) override;
+  Result<void> write(const WriteOptions& options, WriteClosure closure) override;
+  Result<void> migrate(const Catalog& catalog) override;
+  Result<Subscription> on_commit(std::function<void()> hint) override {
+    return hints_->subscribe(std::move(hint));
+  }
+  [[nodiscard]] Result<StorageState> state() override;
+  Result<bool> hold_node(int node) override;
+  void release_node(int node) override;
+  Result<bool> node_is_alive(int node) override;
+  [[nodiscard]] int wake_fd() const override { return listener_->wake_fd(); }
+  bool drain_wake() override;
+  Result<Duration> maintain() override;
+
+ private:
+  PostgresStorage(Settings settings, const PostgresOptions& options, const Office& office);
+  [[nodiscard]] Result<void> check_process() const;
+  [[nodiscard]] Clock& clock() const { return *settings_.clock; }
+  void ended(bool committed, bool drew);
+  void announce();
+
+  Settings settings_;
+  std::uint32_t forks_ = forks();
+  std::shared_ptr<CommitHints> hints_ = std::make_shared<CommitHints>();
+  std::unique_ptr<JournalOrder> order_;
+  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<Pool> pool_;
+  std::unique_ptr<Writes> writes_;
+  mutable std::mutex mutex_;
+  std::list<Monotonic> reads_;  ///< since when each runs
+};
+
+/// The storages in whose writes this thread is.
+thread_local std::vector<const void*> writing_in;
+
+/// What synchronous_commit is to be set to; empty: as the server has it is right.
+std::string_view commits_as(Durability durability, const Office& office) {
+  if (durability == Durability::relaxed) return "off";
+  return office.synchronous_commit == "off" ? "on" : "";
+}
+
+PostgresStorage::PostgresStorage(Settings settings, const PostgresOptions& options,
+                                 const Office& office)
+    : settings_(std::move(settings)) {
+  Random& random = options.random != nullptr ? *options.random : Random::system();
+  order_ = std::make_unique<JournalOrder>(settings_.schema, office.id);
+  listener_ = std::make_unique<Listener>(settings_, office.id, fmt::format("{:x}", random.next()),
+                                         options.log);
+  pool_ = std::make_unique<Pool>(settings_, options.connections);
+  writes_ = std::make_unique<Writes>(
+      *pool_, *order_, clock(),
+      Writes::Settings{.commits = commits_as(options.durability, office),
+                       .log = options.log,
+                       .random = &random,
+                       .slow_write = options.slow_write,
+                       .ended = [this](bool committed, bool drew) { ended(committed, drew); }});
+}
+
+Result<std::shared_ptr<Storage>> PostgresStorage::open(const PostgresOptions& options) {
+  BUREAU_TRY(Settings settings, read_settings(options));
+  Office office;
+  {
+    BUREAU_TRY(const auto connection, Connection::open(settings, Monotonic::never()));
+    BUREAU_TRY(office, prepare_office(*connection, Monotonic::never()));
+  }
+  std::shared_ptr<PostgresStorage> storage(
+      new PostgresStorage(std::move(settings), options, office));
+  BUREAU_TRY_VOID(storage->listener_->open());
+  return std::shared_ptr<Storage>(std::move(storage));
+}
+
+PostgresStorage::~PostgresStorage() = default;
+
+/// A child has the parent's sockets, and may say nothing on them.
+Result<void> PostgresStorage::check_process() const {
+  if (forks_ == forks()) return {};
+  return fail(Code::invalid,
+              fmt::format("{}: opened before this process was forked; a child opens its own",
+                          settings_.where));
+}
+
+Result<void> PostgresStorage::read(Monotonic deadline, ReadClosure closure) {
+  BUREAU_TRY_VOID(check_process());
+  BUREAU_TRY(auto lease, pool_->take(Pool::Use::read, deadline));
+  std::list<Monotonic>::iterator place;
+  {
+    const std::lock_guard lock(mutex_);
+    place = reads_.insert(reads_.end(), clock().monotonic());
+  }
+  SnapshotReader reader(lease, *order_, deadline);
+  Result<void> answer = guarded([&] { return closure(reader); });
+  reader.end();
+  const std::lock_guard lock(mutex_);
+  reads_.erase(place);
+  return answer;
+}
+
+Result<void> PostgresStorage::write(const WriteOptions& options, WriteClosure closure) {
+  BUREAU_TRY_VOID(check_process());
+  BUREAU_TRY_VOID(listener_->check());
+  if (std::find(writing_in.begin(), writing_in.end(), this) != writing_in.end()) {
+    return fail(Code::invalid, fmt::format("{}:{}: a write inside a write", options.where.file,
+                                           options.where.line));
+  }
+  writing_in.push_back(this);
+  auto written = writes_->run(options, closure);
+  writing_in.pop_back();
+  return written;
+}
+
+void PostgresStorage::ended(bool committed, bool drew) {
+  if (drew) order_->note_news();
+  // What was given up matters only to those whom it held back.
+  if (!committed && !order_->holds_back()) return listener_->announce();
+  announce();
+}
+
+void PostgresStorage::announce() {
+  listener_->announce();
+  hints_->call();
+}
+
+Result<void> PostgresStorage::migrate(const Catalog& catalog) {
+  BUREAU_TRY_VOID(check_process());
+  BUREAU_TRY(auto lease, pool_->take(Pool::Use::write, Monotonic::never()));
+  BUREAU_TRY(const bool changed, migrate_tables(lease.connection(), catalog, Monotonic::never()));
+  if (changed) announce();
+  return {};
+}
+
+Result<StorageState> PostgresStorage::state() {
+  BUREAU_TRY_VOID(check_process());
+  StorageState state;
+  state.waiting_writers = static_cast<std::size_t>(pool_->waiting_writers());
+  const std::lock_guard lock(mutex_);
+  state.readers = reads_.size();
+  if (!reads_.empty()) state.longest_reader = clock().monotonic() - reads_.front();
+  return state;
+}
+
+Result<bool> PostgresStorage::hold_node(int node) {
+  BUREAU_TRY_VOID(check_process());
+  return listener_->hold(node);
+}
+
+void PostgresStorage::release_node(int node) {
+  if (check_process()) listener_->release(node);
+}
+
+Result<bool> PostgresStorage::node_is_alive(int node) {
+  BUREAU_TRY_VOID(check_process());
+  return listener_->is_alive(node);
+}
+
+bool PostgresStorage::drain_wake() {
+  if (!check_process()) return false;
+  const bool heard = listener_->drain();
+  if (heard) order_->note_news();
+  return heard;
+}
+
+Result<Duration> PostgresStorage::maintain() {
+  BUREAU_TRY_VOID(check_process());
+  const bool connected = listener_->keep();
+  if (order_->holds_back()) {
+    // Whoever held it back may have died without a word.
+    order_->note_news();
+    hints_->call();
+    return maintenance_soon;
+  }
+  return connected ? maintenance_idle : maintenance_away;
+}
+
+}  // namespace
+
+}  // namespace detail::postgres
+
+Result<std::shared_ptr<Storage>> open_postgres(PostgresOptions options) {
+  return detail::postgres::PostgresStorage::open(options);
+}
+
+BUREAU_END_NAMESPACE

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "store/postgres/journal_order.hpp"
+#include "store/postgres/pool.hpp"
+#include "store/postgres/rows.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+/// What a closure reads through. The transaction begins with the first statement, in one round
+/// trip.
+class SnapshotReader final : public Reader {
+ public:
+  SnapshotReader(Pool::Lease& lease, JournalOrder& order, Monotonic deadline)
+      : lease_(lease), order_(order), deadline_(deadline) {}
+
+  Result<void> scan(const Select& select, RowSink sink) override;
+  Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override;
+  Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink) override;
+
+  /// Ends the transaction, if there is one. Does not wait.
+  void end();
+
+ private:
+  [[nodiscard]] Connection& connection() const { return lease_.connection(); }
+  [[nodiscard]] const Clock& clock() const { return *connection().settings().clock; }
+  Result<ResultPtr> run(const TableInfo* table, const Doing& doing,
+                        FunctionRef<Result<void>(Sql&, Horizon)> write);
+  Result<Answers> attempt(const TableInfo* table, FunctionRef<Result<void>(Sql&, Horizon)> write);
+  Result<Horizon> ask_horizon();
+
+  Pool::Lease& lease_;
+  JournalOrder& order_;
+  Monotonic deadline_;
+  Horizon horizon_ = no_horizon;
+  bool begun_ = false;
+};
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

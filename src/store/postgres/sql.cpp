@@ -1,0 +1,136 @@
+#include "store/postgres/sql.hpp"
+
+#include <fmt/format.h>
+
+#include "store/value_rules.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+namespace {
+
+/// Of the server's names, in bytes (NAMEDATALEN - 1).
+constexpr std::size_t name_max = 63;
+
+std::uint64_t hash_of(std::string_view text) {
+  // FNV-1a: the name is in the database, so it must be the same in every version.
+  std::uint64_t hash = 1469598103934665603ULL;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  return hash;
+}
+
+std::string text_literal(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
+  return out + "'";
+}
+
+std::string bytes_literal(std::string_view bytes) {
+  std::string out = "'\\x";
+  for (const char c : bytes) {
+    out += fmt::format("{:02x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+  }
+  return out + "'::bytea";
+}
+
+}  // namespace
+
+ParameterType parameter_type(Value::Kind kind) {
+  switch (kind) {
+    case Value::Kind::real:
+      return ParameterType::real;
+    case Value::Kind::text:
+      return ParameterType::text;
+    case Value::Kind::bytes:
+      return ParameterType::bytes;
+    default:
+      return ParameterType::integer;
+  }
+}
+
+std::string_view type_name(ParameterType type) {
+  switch (type) {
+    case ParameterType::real:
+      return "float8";
+    case ParameterType::text:
+      return "text";
+    case ParameterType::bytes:
+      return "bytea";
+    default:
+      return "int8";
+  }
+}
+
+std::string quoted(std::string_view name) {
+  std::string text;
+  text.reserve(name.size() + 2);
+  text += '"';
+  text += name;
+  text += '"';
+  return text;
+}
+
+std::string column_list(const TableInfo& table) {
+  std::string list;
+  for (const ColumnInfo& column : table.columns) {
+    if (!list.empty()) list += ',';
+    list += quoted(column.name);
+  }
+  return list;
+}
+
+std::string index_name(const TableInfo& table, std::string_view index) {
+  std::string whole = fmt::format("{}_{}", table.name, index);
+  if (whole.size() <= name_max) return whole;
+  const std::string hash = fmt::format("_{:016x}", hash_of(whole));
+  return whole.substr(0, name_max - hash.size()) + hash;
+}
+
+void Sql::name(std::string_view column) { *this << "\"" << column << "\""; }
+
+void Sql::table(std::string_view name) {
+  *this << schema << ".";
+  this->name(name);
+}
+
+void Sql::function(std::string_view name) { *this << schema << "." << name; }
+
+void Sql::literal(const Value& value) {
+  switch (value.kind()) {
+    case Value::Kind::null:
+      *this << "NULL";
+      break;
+    case Value::Kind::integer:
+      // A minus before a number that is too large without it.
+      *this << (value.as_integer() == INT64_MIN ? std::string("(-9223372036854775807-1)")
+                                                : fmt::format("{}", value.as_integer()));
+      break;
+    case Value::Kind::real:
+      *this << fmt::format("{:.17e}::float8", value.as_real());
+      break;
+    case Value::Kind::text:
+      *this << text_literal(value.as_text());
+      break;
+    case Value::Kind::bytes:
+      *this << bytes_literal(value.as_text());
+      break;
+  }
+}
+
+void Sql::parameter(const Value& value) {
+  parameters.push_back({parameter_type(value.kind()), false, value, {}});
+  text += fmt::format("${}", parameters.size());
+}
+
+void Sql::parameter(const Value& value, Type type) {
+  parameters.push_back({parameter_type(kind_of(type)), false, value, {}});
+  text += fmt::format("${}", parameters.size());
+}
+
+void Sql::parameter(std::vector<Value> values, ParameterType type) {
+  parameters.push_back({type, true, {}, std::move(values)});
+  text += fmt::format("${}", parameters.size());
+}
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

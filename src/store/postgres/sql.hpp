@@ -1,0 +1,90 @@
+#pragma once
+
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bureau/store/select.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+/// What a parameter is to the server. Arrays are values of one type that a comparison or an insert
+/// takes together.
+enum class ParameterType : std::uint8_t { integer, real, text, bytes };
+
+/// A parameter: one value, or an array of them.
+struct Parameter {
+  ParameterType type = ParameterType::integer;
+  bool is_array = false;
+  Value value;                ///< when it is no array
+  std::vector<Value> values;  ///< when it is one
+};
+
+[[nodiscard]] ParameterType parameter_type(Value::Kind kind);
+/// As in "$1::bigint[]" and in CREATE TABLE.
+[[nodiscard]] std::string_view type_name(ParameterType type);
+
+/// A name as SQL has it. Names are checked when a table enters a catalog, so none needs an escape.
+[[nodiscard]] std::string quoted(std::string_view name);
+[[nodiscard]] std::string column_list(const TableInfo& table);
+/// The name of an index, which is one in its whole schema. A name too long for the server is cut,
+/// and ends in a hash of the whole.
+[[nodiscard]] std::string index_name(const TableInfo& table, std::string_view index);
+
+/// A statement in the making: its text, and its parameters in order. Their values point into the
+/// predicate (and so on) that it was made from, and into `made`.
+struct Sql {
+  explicit Sql(std::string_view in_schema) : schema(in_schema) {}
+
+  std::string_view schema;  ///< in quotes: that of the tables
+  std::string text;
+  std::vector<Parameter> parameters;
+  std::deque<std::string> made;
+
+  Sql& operator<<(std::string_view more) {
+    text += more;
+    return *this;
+  }
+  void name(std::string_view column);
+  /// With its schema: no connection's search path is relied upon.
+  void table(std::string_view name);
+  /// A function of ours (functions.hpp).
+  void function(std::string_view name);
+  void literal(const Value& value);
+  /// REQUIRES: not null.
+  void parameter(const Value& value);
+  /// Null, or a value of that type.
+  void parameter(const Value& value, Type type);
+  /// REQUIRES: not empty; all of one kind, or null.
+  void parameter(std::vector<Value> values, ParameterType type);
+};
+
+/// Appends the predicate, with the meaning of docs/predicates.md. REQUIRES: check_predicate().
+void append_predicate(Sql& sql, const Predicate& predicate);
+/// The same with each operand as a literal in the text: for the condition of an index.
+void append_predicate_literal(Sql& sql, const Predicate& predicate);
+
+/// Rows of the journal are seen up to this number only; others are not asked about it.
+using Horizon = std::int64_t;
+inline constexpr Horizon no_horizon = INT64_MAX;
+
+// Each checks what it is given (`invalid`), and appends. REQUIRES: now() is fixed.
+
+[[nodiscard]] Result<void> append_select(Sql& sql, const Select& select,
+                                         Horizon horizon = no_horizon);
+/// Sums of integers come as texts: the server's have any number of digits.
+[[nodiscard]] Result<void> append_aggregate(Sql& sql, const Aggregate& aggregate,
+                                            Horizon horizon = no_horizon);
+[[nodiscard]] Result<void> append_update(Sql& sql, const Update& update, bool returning);
+[[nodiscard]] Result<void> append_remove(Sql& sql, const Select& which);
+void append_find(Sql& sql, const TableInfo& table, std::int64_t id);
+/// REQUIRES: whole rows that check_row() let through, one at least.
+void append_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows);
+
+/// Whether a measure's value is to be read out of a text (append_aggregate).
+[[nodiscard]] bool is_summed_as_text(const Aggregate::Measure& measure);
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

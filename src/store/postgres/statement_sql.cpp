@@ -1,0 +1,241 @@
+#include <algorithm>
+#include <limits>
+
+#include "store/keyset_sql.hpp"
+#include "store/postgres/sql.hpp"
+#include "store/statement.hpp"
+#include "store/value_rules.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+namespace {
+
+/// " WHERE " or " AND ".
+class Conditions {
+ public:
+  explicit Conditions(Sql& sql) : sql_(sql) {}
+  void next() {
+    sql_ << (first_ ? " WHERE " : " AND ");
+    first_ = false;
+  }
+
+ private:
+  Sql& sql_;
+  bool first_ = true;
+};
+
+void append_horizon(Sql& sql, Conditions& conditions, Horizon horizon) {
+  if (horizon == no_horizon) return;
+  conditions.next();
+  sql << "\"id\"<=";
+  sql.parameter(Value::integer(horizon));
+}
+
+void append_filter(Sql& sql, const Select& select, const std::vector<Order>& order,
+                   Horizon horizon) {
+  Conditions conditions(sql);
+  append_horizon(sql, conditions, horizon);
+  if (!select.where.is_always()) {
+    conditions.next();
+    append_predicate(sql, select.where);
+  }
+  if (select.after.empty()) return;
+  conditions.next();
+  sql << "(";
+  KeysetWriter(sql, order, select.after).write();
+  sql << ")";
+}
+
+/// As the indexes are made: nulls come first. Of an id there are none.
+void append_order(Sql& sql, const Order& order) {
+  sql.name(order.column->name);
+  const bool is_id = order.column->index == 0;
+  if (order.descending) sql << (is_id ? " DESC" : " DESC NULLS LAST");
+  if (!order.descending && !is_id) sql << " NULLS FIRST";
+}
+
+/// " WHERE ... ORDER BY ... LIMIT ..."
+void append_which(Sql& sql, const Select& select, Horizon horizon) {
+  const auto order = full_order(select);
+  append_filter(sql, select, order, horizon);
+  sql << " ORDER BY ";
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i > 0) sql << ",";
+    append_order(sql, order[i]);
+  }
+  if (select.limit) {
+    constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+    sql << " LIMIT ";
+    sql.parameter(Value::integer(static_cast<std::int64_t>(std::min(*select.limit, most))));
+  }
+}
+
+/// Which rows a change concerns. With a limit they are picked first, in order: once, as an array,
+/// because a plain IN may be evaluated again for every row.
+void append_changed(Sql& sql, const Select& which) {
+  if (!which.limit && !which.skip_locked) {
+    return append_filter(sql, which, full_order(which), no_horizon);
+  }
+  sql << " WHERE \"id\"=ANY(ARRAY(SELECT \"id\" FROM ";
+  sql.table(which.table->name);
+  append_which(sql, which, no_horizon);
+  if (which.skip_locked) sql << " FOR UPDATE SKIP LOCKED";
+  sql << "))";
+}
+
+void append_returning(Sql& sql, const TableInfo& table) {
+  sql << " RETURNING " << column_list(table);
+}
+
+void append_call(Sql& sql, std::string_view function, const ColumnInfo& column,
+                 std::string_view end) {
+  sql << function << "(";
+  sql.name(column.name);
+  sql << end;
+}
+
+/// There is no min() or max() of bytes before PostgreSQL 18.
+void append_extreme_bytes(Sql& sql, const ColumnInfo& column, bool largest) {
+  sql << "(array_agg(";
+  sql.name(column.name);
+  sql << " ORDER BY ";
+  sql.name(column.name);
+  sql << (largest ? " DESC) FILTER(WHERE " : ") FILTER(WHERE ");
+  sql.name(column.name);
+  sql << " IS NOT NULL))[1]";
+}
+
+void append_measure(Sql& sql, const Aggregate::Measure& measure) {
+  using Function = Aggregate::Function;
+  if (measure.function == Function::count) {
+    sql << "COUNT(*)";
+    return;
+  }
+  const ColumnInfo& column = *measure.column;
+  switch (measure.function) {
+    case Function::sum:
+      return append_call(sql, "SUM", column, is_summed_as_text(measure) ? ")::text" : ")");
+    case Function::average:
+      if (column.type == Type::real) return append_call(sql, "AVG", column, ")");
+      append_call(sql, "SUM", column, ")::float8");
+      return append_call(sql, "/COUNT", column, ")");
+    default:
+      break;
+  }
+  const bool largest = measure.function == Function::maximum;
+  if (column.type == Type::bytes) return append_extreme_bytes(sql, column, largest);
+  append_call(sql, largest ? "MAX" : "MIN", column, ")");
+}
+
+void append_assignment(Sql& sql, const Assignment& one) {
+  sql.name(one.column->name);
+  sql << "=";
+  if (one.add) {
+    sql.name(one.column->name);
+    sql << "+";
+  }
+  sql.parameter(one.value, one.column->type);
+}
+
+/// One array a column: the text is the same for any number of rows.
+void append_rows(Sql& sql, const TableInfo& table, std::span<const Value> rows) {
+  sql << " SELECT * FROM unnest(";
+  for (const ColumnInfo& column : table.columns) {
+    std::vector<Value> values;
+    values.reserve(rows.size() / table.width());
+    for (std::size_t at = column.index; at < rows.size(); at += table.width()) {
+      values.push_back(rows[at]);
+    }
+    if (column.index > 0) sql << ",";
+    sql.parameter(std::move(values), parameter_type(kind_of(column.type)));
+  }
+  sql << ")";
+}
+
+}  // namespace
+
+bool is_summed_as_text(const Aggregate::Measure& measure) {
+  return measure.function == Aggregate::Function::sum && measure.column->type != Type::real;
+}
+
+Result<void> append_select(Sql& sql, const Select& select, Horizon horizon) {
+  BUREAU_TRY_VOID(check_select(select));
+  sql << "SELECT " << column_list(*select.table) << " FROM ";
+  sql.table(select.table->name);
+  append_which(sql, select, horizon);
+  return {};
+}
+
+void append_find(Sql& sql, const TableInfo& table, std::int64_t id) {
+  sql << "SELECT " << column_list(table) << " FROM ";
+  sql.table(table.name);
+  sql << " WHERE \"id\"=";
+  sql.parameter(Value::integer(id));
+}
+
+Result<void> append_aggregate(Sql& sql, const Aggregate& aggregate, Horizon horizon) {
+  BUREAU_TRY_VOID(check_aggregate(aggregate));
+  std::string groups, order;
+  for (const ColumnInfo* column : aggregate.group_by) {
+    const std::string_view comma = groups.empty() ? "" : ",";
+    groups.append(comma).append(quoted(column->name));
+    order.append(comma).append(quoted(column->name)).append(" NULLS FIRST");
+  }
+  sql << "SELECT " << groups;
+  bool first = groups.empty();
+  for (const auto& measure : aggregate.measures) {
+    if (!first) sql << ",";
+    first = false;
+    append_measure(sql, measure);
+  }
+  sql << " FROM ";
+  sql.table(aggregate.table->name);
+  Conditions conditions(sql);
+  append_horizon(sql, conditions, horizon);
+  if (!aggregate.where.is_always()) {
+    conditions.next();
+    append_predicate(sql, aggregate.where);
+  }
+  if (!groups.empty()) sql << " GROUP BY " << groups << " ORDER BY " << order;
+  return {};
+}
+
+Result<void> append_update(Sql& sql, const Update& update, bool returning) {
+  BUREAU_TRY_VOID(check_update(update));
+  sql << "UPDATE ";
+  sql.table(update.which.table->name);
+  sql << " SET ";
+  for (std::size_t i = 0; i < update.set.size(); ++i) {
+    if (i > 0) sql << ",";
+    append_assignment(sql, update.set[i]);
+  }
+  append_changed(sql, update.which);
+  if (returning) append_returning(sql, *update.which.table);
+  return {};
+}
+
+Result<void> append_remove(Sql& sql, const Select& which) {
+  BUREAU_TRY_VOID(check_select(which));
+  sql << "DELETE FROM ";
+  sql.table(which.table->name);
+  append_changed(sql, which);
+  append_returning(sql, *which.table);
+  return {};
+}
+
+void append_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows) {
+  sql << "INSERT INTO ";
+  sql.table(table.name);
+  sql << "(" << column_list(table) << ")";
+  if (rows.size() > table.width()) return append_rows(sql, table, rows);
+  sql << " VALUES(";
+  for (const ColumnInfo& column : table.columns) {
+    if (column.index > 0) sql << ",";
+    sql.parameter(rows[column.index], column.type);
+  }
+  sql << ")";
+}
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

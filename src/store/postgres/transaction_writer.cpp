@@ -1,0 +1,253 @@
+#include "store/postgres/transaction_writer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "store/with_now.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+namespace {
+
+/// More numbers than any transaction changes rows.
+constexpr std::int64_t draw_max = std::int64_t{1} << 40;
+
+std::uint64_t changed_rows(PGresult* result) {
+  const std::string_view text = PQcmdTuples(result);
+  std::uint64_t count = 0;
+  std::from_chars(text.data(), text.data() + text.size(), count);
+  return count;
+}
+
+}  // namespace
+
+// The transaction -------------------------------------------------------------------------------
+
+void TransactionWriter::begin() {
+  begun_ = true;
+  connection_.add("BEGIN ISOLATION LEVEL SERIALIZABLE");
+  if (!mode_.commits.empty()) {
+    connection_.add(fmt::format("SET LOCAL synchronous_commit={}", mode_.commits));
+  }
+  if (mode_.locked.empty()) return;
+  // In one order, and before the snapshot: what the others wrote is seen, and nobody writes more.
+  std::vector<std::string_view> names;
+  for (const TableInfo* table : mode_.locked) names.push_back(table->name);
+  std::sort(names.begin(), names.end());
+  Sql sql = new_sql();
+  for (const std::string_view name : names) {
+    sql << (sql.text.empty() ? "LOCK TABLE " : ",");
+    sql.table(name);
+  }
+  sql << " IN SHARE ROW EXCLUSIVE MODE";
+  connection_.add_once(sql.text);
+}
+
+template <class T>
+Result<T> TransactionWriter::watch(Result<T> result) {
+  // An error of the sink passes through here too; such a code dooms from wherever it comes.
+  if (!result && !doom_ && dooms(result.error().code)) doom_ = result.error();
+  return result;
+}
+
+bool TransactionWriter::wants_care(const Result<void>& answer) const {
+  if (!spoilt_by_) return false;
+  return used_since_ || answer || answer.error() != *spoilt_by_;
+}
+
+Result<void> TransactionWriter::check_usable() {
+  if (doom_) return fail(*doom_);
+  if (spoilt_by_) {
+    used_since_ = true;
+    return fail(*spoilt_by_);
+  }
+  if (met_conflict_) return fail(Code::busy, "the transaction met another and will be run again");
+  return check_deadline(clock(), deadline_, connection_.where());
+}
+
+Unexpected TransactionWriter::failed(const Failure& failure, const Doing& doing) {
+  Error error = to_error(failure, connection_.where(), doing);
+  if (failure.is_conflict()) {
+    met_conflict_ = true;
+  } else if (failure.kind != Failure::Kind::server || dooms(error.code)) {
+    doom_ = error;
+  } else if (mode_.careful) {
+    undo_statement();
+  } else {
+    spoilt_by_ = error;
+  }
+  return fail(std::move(error));
+}
+
+void TransactionWriter::undo_statement() {
+  connection_.add("ROLLBACK TO bureau");
+  connection_.add("RELEASE bureau");
+  const Answers answers = connection_.exchange(Monotonic::never());
+  if (!answers.good() && !doom_) {
+    doom_ = to_error(*answers.failure, connection_.where(), {"undoing a statement"});
+  }
+}
+
+/// Travels with the next statement, or with the end.
+void TransactionWriter::release() { connection_.add("RELEASE bureau"); }
+
+Result<ResultPtr> TransactionWriter::run(const Sql& sql, const Doing& doing, Savepoint savepoint,
+                                         bool writes) {
+  BUREAU_TRY_VOID(check_usable());
+  if (!begun_) begin();
+  // Asked before anything can be lost: it tells later whether a commit was made.
+  const bool asks_xid = writes && !xid_;
+  if (asks_xid) connection_.add("SELECT pg_current_xact_id()");
+  const bool saves = mode_.careful && savepoint != Savepoint::none;
+  const bool releases = saves && savepoint == Savepoint::released;
+  if (saves) connection_.add("SAVEPOINT bureau");
+  connection_.add(sql);
+  if (releases) release();
+  Answers answers = connection_.exchange(deadline_);
+  if (!answers.good()) return failed(*answers.failure, doing);
+  // Counted from the end: a release of before may stand in front.
+  const std::size_t at = answers.results.size() - (releases ? 2 : 1);
+  if (asks_xid) {
+    xid_ = value_at(answers.results[at - (saves ? 2 : 1)].get(), 0, 0).as_integer();
+  }
+  return std::move(answers.results[at]);
+}
+
+void TransactionWriter::touch(const TableInfo& table, const Predicate* where) {
+  const auto add = [&](const TableInfo* one) {
+    const auto same = [&](const TableInfo* known) { return known->name == one->name; };
+    if (std::none_of(touched_.begin(), touched_.end(), same)) touched_.push_back(one);
+  };
+  add(&table);
+  if (where == nullptr || where->is_always()) return;
+  for (const TableInfo* read : where->reads()) add(read);
+}
+
+// Reading ---------------------------------------------------------------------------------------
+
+Result<void> TransactionWriter::scan(const Select& select, RowSink sink) {
+  std::optional<Select> made;
+  const Select& asked = with_now(clock(), select, made);
+  Sql sql = new_sql();
+  BUREAU_TRY_VOID(append_select(sql, asked));
+  touch(*asked.table, &asked.where);
+  BUREAU_TRY(const ResultPtr result, run(sql, {"a scan"}, Savepoint::released, false));
+  return watch(give_rows(result.get(), sink));
+}
+
+Result<void> TransactionWriter::aggregate(const Aggregate& aggregate, RowSink sink) {
+  std::optional<Aggregate> made;
+  const Aggregate& asked = with_now(clock(), aggregate, made);
+  Sql sql = new_sql();
+  BUREAU_TRY_VOID(append_aggregate(sql, asked));
+  touch(*asked.table, &asked.where);
+  BUREAU_TRY(const ResultPtr result, run(sql, {"an aggregate", nullptr, summed_columns(asked)},
+                                         Savepoint::released, false));
+  return watch(give_figures(result.get(), asked, sink));
+}
+
+Result<bool> TransactionWriter::find(const TableInfo& table, std::int64_t id, RowSink sink) {
+  Sql sql = new_sql();
+  append_find(sql, table, id);
+  touch(table);
+  BUREAU_TRY(const ResultPtr result, run(sql, {"a look-up by id"}, Savepoint::released, false));
+  BUREAU_TRY_VOID(watch(give_rows(result.get(), sink)));
+  return PQntuples(result.get()) > 0;
+}
+
+// Writing ---------------------------------------------------------------------------------------
+
+Result<void> TransactionWriter::insert(const TableInfo& table, std::span<const Value> rows) {
+  const std::size_t width = table.width();
+  if (width == 0 || rows.size() % width != 0) {
+    return fail(Code::invalid, fmt::format("{}: {} values are not rows of {} columns", table.name,
+                                           rows.size(), width));
+  }
+  BUREAU_TRY_VOID(check_usable());
+  for (std::size_t at = 0; at < rows.size(); at += width) {
+    BUREAU_TRY_VOID(check_row(table, rows.subspan(at, width)));
+  }
+  if (rows.empty()) return {};
+  Sql sql = new_sql();
+  append_insert(sql, table, rows);
+  touch(table);
+  BUREAU_TRY_VOID(run(sql, {"an insert", &table}, Savepoint::released, true));
+  return {};
+}
+
+/// A change is made before its sink sees a row. When the sink fails it must be undone, alone; but a
+/// savepoint for each change would cost as much as a small change does. So there is none at first,
+/// and when one is missed, the closure runs again with them.
+Result<std::uint64_t> TransactionWriter::change_shown(const Sql& sql, const Doing& doing,
+                                                      RowSink sink) {
+  const NumberStock::Mark mark = stock_.mark();
+  BUREAU_TRY(const ResultPtr result, run(sql, doing, Savepoint::open, true));
+  if (auto shown = give_rows(result.get(), sink); !shown) {
+    if (dooms(shown.error().code) || met_conflict_) return fail(std::move(shown).error());
+    if (mode_.careful) {
+      undo_statement();
+      stock_.go_back(mark);
+    } else if (!spoilt_by_) {
+      spoilt_by_ = shown.error();
+    }
+    return fail(std::move(shown).error());
+  }
+  if (mode_.careful) release();
+  return changed_rows(result.get());
+}
+
+Result<std::uint64_t> TransactionWriter::update(const Update& update, RowSink returning) {
+  std::optional<Update> made;
+  const Update& asked = with_now(clock(), update, made);
+  Sql sql = new_sql();
+  BUREAU_TRY_VOID(append_update(sql, asked, true));
+  touch(*asked.which.table, &asked.which.where);
+  return watch(
+      change_shown(sql, {"an update", asked.which.table, added_columns(asked)}, returning));
+}
+
+Result<std::uint64_t> TransactionWriter::update(const Update& update) {
+  std::optional<Update> made;
+  const Update& asked = with_now(clock(), update, made);
+  Sql sql = new_sql();
+  BUREAU_TRY_VOID(append_update(sql, asked, false));
+  touch(*asked.which.table, &asked.which.where);
+  BUREAU_TRY(
+      const ResultPtr result,
+      run(sql, {"an update", asked.which.table, added_columns(asked)}, Savepoint::released, true));
+  return changed_rows(result.get());
+}
+
+Result<std::uint64_t> TransactionWriter::remove(const Select& which, RowSink removed) {
+  std::optional<Select> made;
+  const Select& asked = with_now(clock(), which, made);
+  Sql sql = new_sql();
+  BUREAU_TRY_VOID(append_remove(sql, asked));
+  touch(*asked.table, &asked.where);
+  return watch(change_shown(sql, {"a removal", asked.table}, removed));
+}
+
+Result<std::int64_t> TransactionWriter::draw_sequence(std::int64_t count) {
+  if (count < 1 || count > draw_max) {
+    return fail(Code::invalid, fmt::format("{} numbers cannot be drawn", count));
+  }
+  BUREAU_TRY_VOID(check_usable());
+  if (const auto last = stock_.take(count)) return *last;
+  stock_.note_draw();
+  auto drawn = run(order_.draw(count, !stock_.holds_lock()), {"drawing journal numbers"},
+                   Savepoint::released, true);
+  if (!drawn) {
+    // It may have been stopped with the door to the sequence still held by the session.
+    connection_.mark_broken();
+    return fail(std::move(drawn).error());
+  }
+  const std::int64_t last = value_at(drawn->get(), 0, 0).as_integer();
+  stock_.add_taken(last - count + 1, last);
+  return last;
+}
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

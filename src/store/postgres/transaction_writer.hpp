@@ -1,0 +1,84 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "store/postgres/journal_order.hpp"
+#include "store/postgres/number_stock.hpp"
+#include "store/postgres/rows.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+/// How a transaction is made.
+struct WriteMode {
+  std::string_view commits;  ///< what synchronous_commit is to be; empty: as it is
+  /// Each statement has a savepoint. Without, an error of the server's ends the transaction.
+  bool careful = false;
+  std::vector<const TableInfo*> locked = {};  ///< nobody else is to write these meanwhile
+};
+
+/// What one closure writes through. The transaction begins with the first statement, in one round
+/// trip. Results are whole and in memory, so a sink may write: it does not meet its own changes.
+class TransactionWriter final : public Writer {
+ public:
+  TransactionWriter(Connection& connection, const JournalOrder& order, Monotonic deadline,
+                    WriteMode mode)
+      : connection_(connection), order_(order), deadline_(deadline), mode_(std::move(mode)) {}
+
+  Result<void> scan(const Select& select, RowSink sink) override;
+  Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override;
+  Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink) override;
+  Result<void> insert(const TableInfo& table, std::span<const Value> rows) override;
+  Result<std::uint64_t> update(const Update& update, RowSink returning) override;
+  Result<std::uint64_t> update(const Update& update) override;
+  Result<std::uint64_t> remove(const Select& which, RowSink removed) override;
+  Result<std::int64_t> draw_sequence(std::int64_t count) override;
+
+  [[nodiscard]] bool has_begun() const { return begun_; }
+  [[nodiscard]] bool drew() const { return stock_.drew(); }
+  /// The transaction's number on the server, once it has written.
+  [[nodiscard]] std::optional<std::int64_t> xid() const { return xid_; }
+  /// Undone because of another transaction: the closure must be run again, whatever it answered.
+  [[nodiscard]] bool met_conflict() const { return met_conflict_; }
+  /// The first error that leaves nothing of the transaction to be relied upon.
+  [[nodiscard]] const std::optional<Error>& doom() const { return doom_; }
+  /// An error has ended the transaction, or a sink's has not undone its change: unless the closure
+  /// answers with just that error and asked for nothing more, it must be run again carefully.
+  [[nodiscard]] bool wants_care(const Result<void>& answer) const;
+  /// The tables that were read or written.
+  [[nodiscard]] const std::vector<const TableInfo*>& touched() const { return touched_; }
+
+ private:
+  /// One statement's place between a savepoint and its release.
+  enum class Savepoint { none, released, open };
+  Result<ResultPtr> run(const Sql& sql, const Doing& doing, Savepoint savepoint, bool writes);
+  void begin();
+  void undo_statement();
+  void release();
+  Result<ResultPtr> read(const Sql& sql, const TableInfo& table, const Doing& doing);
+  Unexpected failed(const Failure& failure, const Doing& doing);
+  Result<void> check_usable();
+  void touch(const TableInfo& table, const Predicate* where = nullptr);
+  Result<std::uint64_t> change_shown(const Sql& sql, const Doing& doing, RowSink sink);
+  template <class T>
+  Result<T> watch(Result<T> result);
+  [[nodiscard]] const Clock& clock() const { return *connection_.settings().clock; }
+  [[nodiscard]] Sql new_sql() const { return Sql(connection_.settings().schema); }
+
+  Connection& connection_;
+  const JournalOrder& order_;
+  Monotonic deadline_;
+  WriteMode mode_;
+  NumberStock stock_;
+  std::vector<const TableInfo*> touched_;
+  std::optional<std::int64_t> xid_;
+  std::optional<Error> doom_;
+  std::optional<Error> spoilt_by_;  ///< the error that calls for care
+  bool used_since_ = false;         ///< something was asked for after it
+  bool begun_ = false;
+  bool met_conflict_ = false;
+};
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

@@ -1,0 +1,222 @@
+#include "store/postgres/writes.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "store/guarded.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+namespace {
+
+constexpr int conflicts_to_lane = 2;
+constexpr int conflicts_to_locks = 4;
+/// Connections that were lost before the commit was sent.
+constexpr int losses_max = 2;
+/// A commit is waited for at least so long, whatever the deadline, and at most so much longer.
+constexpr Duration commit_patience = std::chrono::seconds(5);
+constexpr Duration commit_patience_max = std::chrono::seconds(30);
+/// Between two questions about a commit whose outcome is not known.
+constexpr Duration settle_pause = std::chrono::milliseconds(20);
+
+}  // namespace
+
+/// The place of one closure at a time, taken until the end of the scope.
+class Writes::Lane {
+ public:
+  explicit Lane(Writes& writes) : writes_(writes) {}
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  ~Lane() {
+    if (!taken_) return;
+    const std::lock_guard lock(writes_.mutex_);
+    writes_.lane_taken_ = false;
+    writes_.freed_.notify_one();
+  }
+  Result<void> take(Monotonic deadline) {
+    if (taken_) return {};
+    std::unique_lock lock(writes_.mutex_);
+    while (writes_.lane_taken_) {
+      if (!writes_.clock_.wait_until(lock, writes_.freed_, deadline) && writes_.lane_taken_) {
+        return fail(Code::deadline, "the deadline passed behind other writes of the same rows");
+      }
+    }
+    taken_ = writes_.lane_taken_ = true;
+    return {};
+  }
+
+ private:
+  Writes& writes_;
+  bool taken_ = false;
+};
+
+Result<void> Writes::run(const WriteOptions& options, WriteClosure closure) {
+  Lane lane(*this);
+  WriteMode mode{settings_.commits};
+  int conflicts = 0, losses = 0;
+  for (;;) {
+    Attempt done = attempt(options, closure, mode);
+    switch (done.next) {
+      case Next::done:
+        return std::move(done.result);
+      case Next::run_carefully:
+        mode.careful = true;
+        break;
+      case Next::run_after_conflict:
+        if (++conflicts >= conflicts_to_lane) BUREAU_TRY_VOID(lane.take(options.deadline));
+        if (conflicts >= conflicts_to_locks) mode.locked = std::move(done.touched);
+        break;
+      case Next::run_after_loss:
+        if (++losses > losses_max) return std::move(done.result);
+        pool_.drop_idle();
+        break;
+    }
+    if (options.deadline != Monotonic::never() && clock_.monotonic() >= options.deadline) {
+      // A conflict is told as what it is to a caller who set a deadline.
+      return fail(Code::deadline,
+                  fmt::format("the deadline passed after {} conflicts with other writes and {} "
+                              "lost connections",
+                              conflicts, losses));
+    }
+  }
+}
+
+Writes::Attempt Writes::attempt(const WriteOptions& options, WriteClosure closure, WriteMode mode) {
+  auto lease = pool_.take(Pool::Use::write, options.deadline);
+  if (!lease) return {Next::done, fail(std::move(lease).error()), {}};
+  TransactionWriter writer(lease->connection(), order_, options.deadline, std::move(mode));
+  const Monotonic begun = clock_.monotonic();
+  Result<void> answer = guarded([&] { return closure(writer); });
+  Attempt done = end(*lease, writer, options, std::move(answer));
+  note_slow(options, begun);
+  return done;
+}
+
+Writes::Attempt Writes::end(Pool::Lease& lease, TransactionWriter& writer,
+                            const WriteOptions& options, Result<void> answer) {
+  Connection& connection = lease.connection();
+  if (!writer.has_begun()) return {Next::done, std::move(answer), {}};
+  if (writer.met_conflict()) {
+    roll_back(connection, writer);
+    return {Next::run_after_conflict, {}, writer.touched()};
+  }
+  if (writer.doom()) {
+    const bool lost = connection.is_broken() && writer.doom()->code == Code::unavailable;
+    roll_back(connection, writer);
+    return {lost ? Next::run_after_loss : Next::done, fail(*writer.doom()), {}};
+  }
+  if (writer.wants_care(answer)) {
+    roll_back(connection, writer);
+    return {Next::run_carefully, {}, {}};
+  }
+  if (!answer) {
+    roll_back(connection, writer);
+    return {Next::done, std::move(answer), {}};
+  }
+  return commit(connection, writer, options);
+}
+
+void Writes::roll_back(Connection& connection, const TransactionWriter& writer) {
+  if (!connection.is_broken()) {
+    connection.add("ROLLBACK");
+    // Whoever is told that numbers were given up must not find their lock.
+    if (writer.drew()) {
+      static_cast<void>(connection.exchange(clock_.monotonic() + commit_patience));
+    } else {
+      connection.send_off();
+    }
+  }
+  if (writer.drew()) settings_.ended(false, true);
+}
+
+Writes::Attempt Writes::commit(Connection& connection, const TransactionWriter& writer,
+                               const WriteOptions& options) {
+  const Monotonic now = clock_.monotonic();
+  const Monotonic until =
+      std::clamp(options.deadline, now + commit_patience, now + commit_patience_max);
+  connection.add("COMMIT");
+  const Answers answers = connection.exchange(until, Connection::AtDeadline::abandon);
+  if (answers.good()) {
+    if (std::string_view(PQcmdStatus(answers.results.back().get())) != "COMMIT") {
+      return {Next::done,
+              fail(Code::internal, fmt::format("{}: a transaction that had failed was committed",
+                                               connection.where())),
+              {}};
+    }
+    if (writer.xid()) settings_.ended(true, writer.drew());
+    return {Next::done, {}, {}};
+  }
+  if (answers.failure->is_conflict()) {
+    if (writer.drew()) settings_.ended(false, true);
+    return {Next::run_after_conflict, {}, writer.touched()};
+  }
+  Error error = to_error(*answers.failure, connection.where(), {"a commit"});
+  if (!connection.is_broken()) {
+    if (writer.drew()) settings_.ended(false, true);
+    return {Next::done, fail(std::move(error)), {}};
+  }
+  error.code = Code::unavailable;
+  return settle(std::move(error), writer.xid(), writer.drew(),
+                clock_.monotonic() + commit_patience);
+}
+
+/// What became of a commit that was not answered: the server knows by the transaction's number.
+Writes::Attempt Writes::settle(Error lost, std::optional<std::int64_t> xid, bool drew,
+                               Monotonic until) {
+  if (!xid) return {Next::run_after_loss, fail(std::move(lost)), {}};  // nothing was written
+  for (;;) {
+    const Result<std::string> status = ask_status(*xid, until);
+    if (status && *status == "committed") {
+      settings_.ended(true, drew);
+      return {Next::done, {}, {}};
+    }
+    if (status && *status == "aborted") {
+      if (drew) settings_.ended(false, true);
+      return {Next::run_after_loss, fail(std::move(lost)), {}};
+    }
+    if (clock_.monotonic() >= until) break;
+    pause(until);  // in progress, or nobody to be asked
+  }
+  settings_.ended(true, drew);  // it may have been
+  lost.code = Code::unknown_outcome;
+  lost.message += "; whether it was made is not known";
+  return {Next::done, fail(std::move(lost)), {}};
+}
+
+Result<std::string> Writes::ask_status(std::int64_t xid, Monotonic until) {
+  BUREAU_TRY(const auto connection, pool_.open_extra(until));
+  const std::string number = std::to_string(xid);
+  connection->add_once(
+      "SELECT pg_xact_status($1::text::xid8)",
+      std::vector<Parameter>{{ParameterType::text, false, Value::text(number), {}}});
+  const Answers answers = connection->exchange(until);
+  if (!answers.good()) return fail(to_error(*answers.failure, connection->where(), {"a commit"}));
+  const Value status = answers.value();
+  return status.is_null() ? std::string() : std::string(status.as_text());
+}
+
+void Writes::pause(Monotonic until) {
+  const auto jitter = static_cast<std::int64_t>(settings_.random->below(settle_pause.count()));
+  const Monotonic end = std::min(until, clock_.monotonic() + settle_pause + Duration(jitter));
+  std::mutex mutex;
+  std::condition_variable never;
+  std::unique_lock lock(mutex);
+  while (clock_.wait_until(lock, never, end)) {
+  }
+}
+
+void Writes::note_slow(const WriteOptions& options, Monotonic begun) const {
+  const Duration took = clock_.monotonic() - begun;
+  if (took < settings_.slow_write) return;
+  log(settings_.log, LogLevel::warning, "postgres",
+      "a write kept its transaction long: others that meet it wait or run again",
+      {{"milliseconds", std::int64_t{took.count() / 1000}},
+       {"file", std::string_view(options.where.file)},
+       {"line", std::int64_t{options.where.line}},
+       {"function", std::string_view(options.where.function)}});
+}
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+
+#include "bureau/core/random.hpp"
+#include "bureau/store/postgres_storage.hpp"
+#include "store/postgres/journal_order.hpp"
+#include "store/postgres/pool.hpp"
+#include "store/postgres/transaction_writer.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail::postgres {
+
+/// Runs closures that write, each in a transaction of its own, again where another got in its way.
+/// Thread-safe.
+///
+/// Whoever met a conflict twice takes a lane in which one of this process runs at a time. Whoever
+/// met more locks the tables that it touched before it takes its snapshot: nobody writes them then,
+/// so that it comes to its end however many others there are.
+class Writes {
+ public:
+  struct Settings {
+    std::string_view commits;  ///< what synchronous_commit is to be; empty: as it is
+    LogSink log;
+    Random* random = nullptr;
+    Duration slow_write{};
+    /// After a transaction that has written or drawn has ended; whether it was committed.
+    std::function<void(bool committed, bool drew)> ended;
+  };
+  Writes(Pool& pool, JournalOrder& order, Clock& clock, Settings settings)
+      : pool_(pool), order_(order), clock_(clock), settings_(std::move(settings)) {}
+
+  Result<void> run(const WriteOptions& options, WriteClosure closure);
+
+ private:
+  enum class Next { done, run_carefully, run_after_conflict, run_after_loss };
+  struct Attempt {
+    Next next = Next::done;
+    Result<void> result = {};
+    std::vector<const TableInfo*> touched = {};
+  };
+  class Lane;
+
+  Attempt attempt(const WriteOptions& options, WriteClosure closure, WriteMode mode);
+  Attempt end(Pool::Lease& lease, TransactionWriter& writer, const WriteOptions& options,
+              Result<void> answer);
+  Attempt commit(Connection& connection, const TransactionWriter& writer,
+                 const WriteOptions& options);
+  void roll_back(Connection& connection, const TransactionWriter& writer);
+  Attempt settle(Error lost, std::optional<std::int64_t> xid, bool drew, Monotonic until);
+  [[nodiscard]] Result<std::string> ask_status(std::int64_t xid, Monotonic until);
+  void pause(Monotonic until);
+  void note_slow(const WriteOptions& options, Monotonic begun) const;
+
+  Pool& pool_;
+  JournalOrder& order_;
+  Clock& clock_;
+  Settings settings_;
+  std::mutex mutex_;
+  std::condition_variable freed_;
+  bool lane_taken_ = false;
+};
+
+}  // namespace detail::postgres
+BUREAU_END_NAMESPACE
