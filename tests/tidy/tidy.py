@@ -41,6 +41,7 @@ for domain in DOMAINS:
 LAYERS["http"] = set(BASE) | {"notify", "http"}  # a component: nothing else knows it
 LAYERS["engine"] = set(BASE) | {"ai", "engine"} | set(DOMAINS)
 LAYERS["testing"] = LAYERS["engine"] | {"testing"}
+COMPONENT_HEADERS = {"libpq-fe.h": "src/store/postgres/"}  # of a component's library: nobody else's
 UMBRELLA = "include/bureau/bureau.hpp"  # includes all that a host needs
 
 
@@ -69,6 +70,11 @@ def check_layers(path: str, text: str) -> Iterator[Finding]:
         if not match:
             continue
         included = match.group(2)
+        component = COMPONENT_HEADERS.get(included)
+        if component and not path.startswith((component, "include/")):  # public ones: see `hidden`
+            yield Finding(path, number, "layer", f"only {component} includes {included}")
+        if included.startswith("store/postgres/") and not path.startswith("src/store/postgres/"):
+            yield Finding(path, number, "layer", f"{included} is the component's own")
         own = match.group(1) == '"' and "/" in included
         if not (included.startswith("bureau/") or own and layer_of(included) in LAYERS):
             continue
