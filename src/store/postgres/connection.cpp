@@ -16,6 +16,8 @@ namespace {
 constexpr int oldest_server = 130000;
 /// For the server to stop a statement that it was told to stop.
 constexpr Duration cancel_patience = std::chrono::seconds(3);
+/// For the connection by which it is told.
+constexpr Duration cancel_connect_patience = std::chrono::seconds(1);
 
 std::string without_newline(const char* text) {
   std::string out = text == nullptr ? "" : text;
@@ -47,7 +49,12 @@ Result<std::unique_ptr<Connection>> Connection::open(const Settings& settings, M
   PQsetNoticeProcessor(
       handle, [](void*, const char*) {}, nullptr);
   const Monotonic end = settings.clock->monotonic() + settings.connect_timeout;
-  BUREAU_TRY_VOID(connection->connect(std::min(deadline, end)));
+  auto connected = connection->connect(std::min(deadline, end));
+  // A caller who would not wait longer is told that, not that there is no server.
+  if (!connected && deadline < end && settings.clock->monotonic() >= deadline) {
+    connected.error().code = Code::deadline;
+  }
+  BUREAU_TRY_VOID(std::move(connected));
   BUREAU_TRY_VOID(connection->check_server());
   if (PQsetnonblocking(handle, 1) != 0 || PQenterPipelineMode(handle) != 1) {
     return fail(to_error(connection->lost(), settings.where, {"connecting"}));
@@ -203,9 +210,8 @@ bool Connection::await_answer(Monotonic deadline) {
     if (!wait_for_socket(PQsocket(handle_), events, clock, late_ ? patience_ : deadline)) {
       const bool stopped = late_ || at_deadline_ == AtDeadline::abandon;
       late_ = true;
-      if (stopped) return false;
       patience_ = Clock::system().monotonic() + cancel_patience;
-      cancel();
+      if (stopped || !cancel()) return false;
       continue;
     }
     if (PQconsumeInput(handle_) != 1) {
@@ -230,12 +236,19 @@ bool Connection::is_settled() {
   return true;
 }
 
-void Connection::cancel() {
-  PGcancel* const request = PQgetCancel(handle_);
-  if (request == nullptr) return;
-  char said[256];
-  static_cast<void>(PQcancel(request, said, sizeof said));
-  PQfreeCancel(request);
+/// Tells the server to stop what it does for this connection, by another one: libpq's own way waits
+/// without an end where the network is silent. False: it could not be told.
+bool Connection::cancel() const {
+  if (!settings_.prepared) return false;  // behind a pooler the process is not known
+  Settings settings = settings_;
+  settings.clock = &Clock::system();
+  settings.connect_timeout = cancel_connect_patience;
+  const auto other = open(settings, Monotonic::never());
+  if (!other) return false;
+  const Value pid = Value::integer(PQbackendPID(handle_));
+  (*other)->add_once("SELECT pg_cancel_backend($1::int4)",
+                     std::vector<Parameter>{{ParameterType::integer, false, pid, {}}});
+  return (*other)->exchange(patience_, AtDeadline::abandon).good();
 }
 
 bool Connection::listen() {

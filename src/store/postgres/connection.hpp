@@ -83,7 +83,7 @@ class Connection {
   ResultPtr read(Monotonic deadline);
   bool await_answer(Monotonic deadline);
   void take(const Queued& queued, ResultPtr result, Answers& answers);
-  void cancel();
+  [[nodiscard]] bool cancel() const;
   [[nodiscard]] Failure failure_of(const PGresult* result) const;
   [[nodiscard]] Failure lost() const;
 

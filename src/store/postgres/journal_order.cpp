@@ -2,10 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
+
+namespace {
+
+template <class Number>
+void raise(std::atomic<Number>& least, Number to) {
+  Number was = least.load();
+  while (was < to && !least.compare_exchange_weak(was, to)) {
+  }
+}
+
+}  // namespace
 
 void JournalOrder::ask(Connection& connection) const {
   Sql sql(schema_);
@@ -20,12 +29,12 @@ void JournalOrder::ask(Connection& connection) const {
 Horizon JournalOrder::learn(const PGresult* answer, std::uint64_t asked_at) {
   const Horizon horizon = value_at(answer, 0, 0).as_integer();
   const Horizon newest = value_at(answer, 0, 1).as_integer();
-  Horizon known = known_.load();
-  while (known < horizon && !known_.compare_exchange_weak(known, horizon)) {
-  }
-  holds_back_.store(horizon < newest, std::memory_order_release);
-  learnt_at_.store(asked_at, std::memory_order_release);
-  return std::max(known, horizon);
+  // Answers may be learnt in another order than they were given.
+  raise(newest_, newest);
+  raise(known_, horizon);
+  if (horizon < newest) owes_hint_.store(true);
+  raise(learnt_at_, asked_at);
+  return horizon;
 }
 
 Sql JournalOrder::draw(std::int64_t count, bool first) const {

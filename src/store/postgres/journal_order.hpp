@@ -45,8 +45,13 @@ class JournalOrder {
   [[nodiscard]] bool is_behind() const {
     return holds_back() || learnt_at_.load(std::memory_order_acquire) != news();
   }
-  /// Whether numbers that were drawn already lay beyond the last horizon.
-  [[nodiscard]] bool holds_back() const { return holds_back_.load(std::memory_order_acquire); }
+  /// Whether numbers that were drawn already lie beyond the horizon.
+  [[nodiscard]] bool holds_back() const {
+    return known() < newest_.load(std::memory_order_acquire);
+  }
+  /// Whether a read was held back by what does not hold back any more: somebody is to be told.
+  /// Once.
+  [[nodiscard]] bool take_owed_hint() { return !holds_back() && owes_hint_.exchange(false); }
 
  private:
   std::string schema_;
@@ -54,7 +59,8 @@ class JournalOrder {
   std::atomic<Horizon> known_{0};
   std::atomic<std::uint64_t> news_{1};
   std::atomic<std::uint64_t> learnt_at_{0};
-  std::atomic<bool> holds_back_{false};
+  std::atomic<std::int64_t> newest_{0};  ///< number that was seen drawn
+  std::atomic<bool> owes_hint_{false};
 };
 
 }  // namespace detail::postgres

@@ -124,8 +124,11 @@ Result<void> PostgresStorage::read(Monotonic deadline, ReadClosure closure) {
   SnapshotReader reader(lease, *order_, deadline);
   Result<void> answer = guarded([&] { return closure(reader); });
   reader.end();
-  const std::lock_guard lock(mutex_);
-  reads_.erase(place);
+  {
+    const std::lock_guard lock(mutex_);
+    reads_.erase(place);
+  }
+  if (order_->take_owed_hint()) hints_->call();
   return answer;
 }
 

@@ -1,5 +1,7 @@
 #include "store/postgres/snapshot_reader.hpp"
 
+#include <algorithm>
+
 #include "store/with_now.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -50,7 +52,9 @@ Result<Answers> SnapshotReader::attempt(const TableInfo* table,
   connection().add(sql);
   Answers answers = connection().exchange(deadline_);
   begun_ = true;
-  if (asks && !answers.results.empty()) horizon_ = order_.learn(answers.results[0].get(), news);
+  if (asks && !answers.results.empty()) {
+    horizon_ = std::max(horizon_, order_.learn(answers.results[0].get(), news));
+  }
   return answers;
 }
 
@@ -59,9 +63,11 @@ Result<ResultPtr> SnapshotReader::run(const TableInfo* table, const Doing& doing
   BUREAU_TRY_VOID(check_deadline(clock(), deadline_, connection().where()));
   const bool first = !begun_;
   auto answers = attempt(table, write);
-  if (first && connection().is_broken()) {
+  const bool late = answers && !answers->good() && answers->failure->kind == Failure::Kind::late;
+  if (first && connection().is_broken() && !late) {
     // Nothing was read yet: the connection may have been a stale one, from before a restart.
     begun_ = false;
+    BUREAU_TRY_VOID(check_deadline(clock(), deadline_, connection().where()));
     BUREAU_TRY_VOID(lease_.renew(deadline_));
     answers = attempt(table, write);
   }

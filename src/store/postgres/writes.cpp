@@ -136,7 +136,7 @@ Writes::Attempt Writes::commit(Connection& connection, const TransactionWriter& 
   const Monotonic now = clock_.monotonic();
   const Monotonic until =
       std::clamp(options.deadline, now + commit_patience, now + commit_patience_max);
-  connection.add("COMMIT");
+  connection.add_once("COMMIT");
   const Answers answers = connection.exchange(until, Connection::AtDeadline::abandon);
   if (answers.good()) {
     if (std::string_view(PQcmdStatus(answers.results.back().get())) != "COMMIT") {
