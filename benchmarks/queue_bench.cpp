@@ -282,13 +282,14 @@ void latencies(const bench::Arguments& arguments, double sync_us) {
   const auto p = [](const std::vector<double>& of, double which) {
     return bench::percentile(of, which);
   };
-  const Wakes here = wake_in_process(count);
+  bench::ScratchFolder scratch;
+  const Wakes here = wake_in_process(opener_of(scratch.file(), true), count);
   const Wakes loop = wake_by_loop(count);
   print("wake_in_process_p50_us", "us", p(here.from_return, 50), p(loop.from_return, 50));
   print("wake_in_process_p99_us", "us", p(here.from_return, 99), p(loop.from_return, 99));
   print("wake_in_process_from_call_p50_us", "us", p(here.from_call, 50), p(loop.from_call, 50));
   print("wake_in_process_from_call_p99_us", "us", p(here.from_call, 99), p(loop.from_call, 99));
-  const Wakes other = wake_cross_process(count);
+  const Wakes other = wake_cross_process(opener_of(scratch.file(), true), count);
   print("wake_cross_process_p50_us", "us", p(other.from_return, 50));
   print("wake_cross_process_p99_us", "us", p(other.from_return, 99));
 }

@@ -51,6 +51,13 @@ inline EngineOptions options_of(const std::string& path, bool power_safe) {
   return options;
 }
 
+/// Opens the office to be measured; another process calls it too.
+using Opener = std::function<std::unique_ptr<Engine>()>;
+
+inline Opener opener_of(const std::string& path, bool power_safe) {
+  return [path, power_safe] { return must(Engine::open(options_of(path, power_safe))); };
+}
+
 /// One thread, each task durable by itself, beside the loop.
 inline bench::Pairs enqueue_single(int count, int of_pairs) {
   bench::ScratchFolder scratch;
@@ -121,10 +128,8 @@ struct Wakes {
 inline void rest() { std::this_thread::sleep_for(std::chrono::milliseconds(3)); }
 
 /// A worker that waits in the same process.
-inline Wakes wake_in_process(int count) {
-  bench::ScratchFolder scratch;
-  const std::string path = scratch.file();
-  const auto engine = must(Engine::open(options_of(path, true)));
+inline Wakes wake_in_process(const Opener& open, int count) {
+  const auto engine = open();
   const Tenant tenant = must(engine->access().create_tenant("bench"));
   std::atomic<double> began{0};
   must(engine->add(std::make_shared<Bell>([&](double at) { began = at; })));
@@ -198,13 +203,11 @@ inline Wakes wake_by_loop(int count) {
   return wakes;
 }
 
-/// A worker that waits in another process on the same file.
-inline Wakes wake_cross_process(int count) {
-  bench::ScratchFolder scratch;
-  const std::string path = scratch.file();
+/// A worker that waits in another process on the same office.
+inline Wakes wake_cross_process(const Opener& open, int count) {
   Id<Tenant> tenant;
   {
-    const auto engine = must(Engine::open(options_of(path, true)));
+    const auto engine = open();
     tenant = must(engine->access().create_tenant("bench")).id;
   }
   int told[2], ended[2];
@@ -213,7 +216,7 @@ inline Wakes wake_cross_process(int count) {
   if (child < 0) bench::give_up("wake", "no process to be had");
   if (child == 0) {
     ::close(ended[1]);
-    const auto engine = must(Engine::open(options_of(path, true)));
+    const auto engine = open();
     must(engine->add(std::make_shared<Bell>([&](double at) {
       if (::write(told[1], &at, sizeof at) != sizeof at) ::_exit(1);
     })));
@@ -236,7 +239,7 @@ inline Wakes wake_cross_process(int count) {
   hear();
   Wakes wakes;
   {
-    const auto engine = must(Engine::open(options_of(path, true)));
+    const auto engine = open();
     const Tasks tasks(engine->system(tenant));
     const Work one = payload();
     for (int i = 0; i < count; ++i) {

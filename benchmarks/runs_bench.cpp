@@ -6,48 +6,20 @@
 
 #include "bench.hpp"
 #include "office.hpp"
+#include "runs_steps.hpp"
 
 namespace {
 
 using namespace bureau;
 using namespace std::chrono_literals;
 using bench::must;
+using namespace runs_bench;
 
 constexpr int pairs = 9;
 
-constexpr auto steps_kind = task_kind<Nothing, Nothing>("steps", Effect::pure, retry::never);
 constexpr auto rest_kind = task_kind<Nothing, Nothing>("rest", Effect::pure, retry::never);
 constexpr auto plain_kind =
     task_kind<Nothing, Nothing>("plain", Effect::pure, retry::never, "plain");
-
-/// Makes `count` steps and says how long one took; steps that reserve from a budget, if it
-/// `spends`.
-class Stepper final : public AgentOf<steps_kind> {
- public:
-  int count = 0;
-  bool spends = false;
-  double step_us = 0;
-
- private:
-  using AgentOf::execute;
-  Result<Nothing> execute(Run& run, const Nothing&) override {
-    const double start = bench::seconds_now();
-    Spend spend;
-    spend.most = {.tokens = 100, .calls = 1};
-    for (int i = 0; i < count; ++i) {
-      if (spends) {
-        BUREAU_TRY_VOID(run.spend("step", spend, [](Amounts& used) -> Result<std::int64_t> {
-          used.tokens = 60;
-          return 7;
-        }));
-      } else {
-        BUREAU_TRY_VOID(run.step("step", []() -> Result<std::int64_t> { return 7; }));
-      }
-    }
-    step_us = (bench::seconds_now() - start) * 1e6 / count;
-    return Nothing{};
-  }
-};
 
 class Rester final : public AgentOf<rest_kind> {
   using AgentOf::execute;
@@ -56,36 +28,6 @@ class Rester final : public AgentOf<rest_kind> {
     return Nothing{};
   }
 };
-
-/// The newest record of the journal: what the loop must write too.
-std::string newest_body(const bench::Office& office) {
-  std::string body;
-  must(office.system().read([&](View& view) -> Result<int> {
-    const TableInfo* table = office.engine->database().catalog().find("bureau_journal");
-    Select newest{table};
-    newest.order = {{&table->columns[0], true}};
-    newest.limit = 1;
-    BUREAU_TRY_VOID(view.reader().scan(newest, [&](std::span<const Value> row) -> Result<bool> {
-      body = row[8].as_text();
-      return false;
-    }));
-    return 0;
-  }));
-  return body;
-}
-
-RunStep a_step(const bench::Office& office) {
-  RunStep step;
-  must(office.system().read([&](View& view) -> Result<int> {
-    BUREAU_TRY_VOID(view.reader().scan(select<RunStep>().limit(1),
-                                       [&](std::span<const Value> row) -> Result<bool> {
-                                         from_values(row, step);
-                                         return false;
-                                       }));
-    return 0;
-  }));
-  return step;
-}
 
 /// The loop: looks whether the lease holds, writes the step and its record, commits.
 class StepLoop {
@@ -137,12 +79,6 @@ class StepLoop {
   RunStep like_;
   std::int64_t next_ = 0, task_ = 0;
 };
-
-void work_off(Orchestrator& orchestrator) {
-  orchestrator.notice();
-  while (must(orchestrator.step())) {
-  }
-}
 
 void durable_steps(const bench::Arguments& arguments, int count, bool power_safe, double sync_us) {
   bench::ScratchFolder scratch;

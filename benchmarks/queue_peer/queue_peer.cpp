@@ -1,9 +1,12 @@
-// The workload of the queue's peers, done by bureau: one JSON line for each durability. Run by
-// their run.sh, which sets QB_DATA (an empty folder), QB_N_A and QB_N_B (QB_N_D wakes, 1000 by
-// default):
+// The workload of the queue's peers, done by bureau: one JSON line for each durability of SQLite,
+// and for PostgreSQL where the component is built and QB_PG is set. Run by their run.sh, which sets
+// QB_DATA (an empty folder), QB_PG (a server's URL, to which the name of the database, "ours", is
+// appended), QB_N_A and QB_N_B (QB_N_D wakes, 1000 by default):
 //   OURS=build/release/benchmarks/queue_peer ./run.sh
 
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,6 +15,9 @@
 #include <thread>
 
 #include "queue_latency.hpp"
+#ifdef BUREAU_BENCH_POSTGRES
+#include "bureau/store/postgres_storage.hpp"
+#endif
 
 namespace {
 
@@ -26,9 +32,16 @@ int number(const char* name, int otherwise) {
   return text == nullptr ? otherwise : std::atoi(text);
 }
 
+/// What a line says of itself, and where its offices are: a fresh one for each phase.
+struct Configuration {
+  const char* peer;
+  const char* durability;
+  std::function<EngineOptions(int phase)> options;
+};
+
 class Peer {
  public:
-  Peer(std::string folder, bool power_safe) : folder_(std::move(folder)), power_safe_(power_safe) {}
+  explicit Peer(Configuration configuration) : configuration_(std::move(configuration)) {}
 
   void run() {
     const int one_by_one = number("QB_N_A", 10'000);
@@ -41,14 +54,13 @@ class Peer {
     rusage used{};
     ::getrusage(RUSAGE_SELF, &used);
     std::printf(
-        R"j({"peer":"ours-%s","version":"bureau %d.%d.%d","durability":"%s","config":"TaskQueue: claim )j"
+        R"j({"peer":"%s","version":"bureau %d.%d.%d","durability":"%s","config":"TaskQueue: claim )j"
         R"j(%d, complete %d, one thread; journal on; D: an agent under Engine::start()","A":%.0f,)j"
         R"j("B":%.0f,"C":%.0f,"D50":%.3f,"D99":%.3f,"E":%.1f,"extra":{"C_agents":%.0f}})j"
         "\n",
-        power_safe_ ? "power-safe" : "relaxed", BUREAU_VERSION_MAJOR, BUREAU_VERSION_MINOR,
-        BUREAU_VERSION_PATCH, power_safe_ ? "WAL synchronous=FULL" : "WAL synchronous=NORMAL",
-        static_cast<int>(claim_batch), static_cast<int>(claim_batch), a, b, c,
-        bench::percentile(d, 50), bench::percentile(d, 99),
+        configuration_.peer, BUREAU_VERSION_MAJOR, BUREAU_VERSION_MINOR, BUREAU_VERSION_PATCH,
+        configuration_.durability, static_cast<int>(claim_batch), static_cast<int>(claim_batch), a,
+        b, c, bench::percentile(d, 50), bench::percentile(d, 99),
         static_cast<double>(used.ru_maxrss) / 1024, agents);
     std::fflush(stdout);
   }
@@ -60,10 +72,8 @@ class Peer {
     [[nodiscard]] Tasks tasks() const { return Tasks(engine->system(tenant.id)); }
   };
 
-  /// A fresh file for each phase.
   Office open() {
-    const std::string path = folder_ + "/office" + std::to_string(files_++) + ".db";
-    Office office{must(Engine::open(options_of(path, power_safe_))), {}};
+    Office office{must(Engine::open(configuration_.options(phases_++))), {}};
     office.tenant = must(office.engine->access().create_tenant("peers"));
     return office;
   }
@@ -144,10 +154,44 @@ class Peer {
     return out;
   }
 
-  std::string folder_;
-  bool power_safe_;
-  int files_ = 0;
+  Configuration configuration_;
+  int phases_ = 0;
 };
+
+/// In a process of its own, whose memory is what the line tells.
+void run(const Configuration& configuration) {
+  const auto child = ::fork();
+  if (child < 0) bench::give_up("queue_peer", "no process to be had");
+  if (child == 0) {
+    Peer(configuration).run();
+    ::_exit(0);
+  }
+  int status = 0;
+  if (::waitpid(child, &status, 0) != child || status != 0) {
+    bench::give_up("queue_peer", configuration.peer);
+  }
+}
+
+Configuration on_sqlite(const std::string& folder, bool power_safe) {
+  return {power_safe ? "ours-power-safe" : "ours-relaxed",
+          power_safe ? "WAL synchronous=FULL" : "WAL synchronous=NORMAL",
+          [folder, power_safe](int phase) {
+            return options_of(folder + "/office" + std::to_string(phase) + ".db", power_safe);
+          }};
+}
+
+#ifdef BUREAU_BENCH_POSTGRES
+Configuration on_postgres(const std::string& url) {
+  return {"ours-postgres", "PostgreSQL synchronous_commit=on", [url](int phase) {
+            PostgresOptions options;
+            options.connection = url + "ours";
+            options.schema = "phase" + std::to_string(phase);
+            EngineOptions engine;
+            engine.storage = must(open_postgres(std::move(options)));
+            return engine;
+          }};
+}
+#endif
 
 }  // namespace
 
@@ -157,7 +201,10 @@ int main() {
   for (const bool power_safe : {true, false}) {
     const std::string own = std::string(folder) + (power_safe ? "/full" : "/normal");
     std::filesystem::create_directories(own);
-    Peer(own, power_safe).run();
+    run(on_sqlite(own, power_safe));
     std::filesystem::remove_all(own);
   }
+#ifdef BUREAU_BENCH_POSTGRES
+  if (const char* url = std::getenv("QB_PG")) run(on_postgres(url));
+#endif
 }
