@@ -108,6 +108,25 @@ Result<void> Connection::check_server() const {
   return {};
 }
 
+void Connection::learn_incarnation(std::int64_t if_new, Monotonic deadline) {
+  Sql insert(settings_.schema);
+  insert << "INSERT INTO ";
+  insert.table("bureau_incarnation");
+  insert << " VALUES(TRUE,";
+  insert.parameter(Value::integer(if_new));
+  insert << ") ON CONFLICT DO NOTHING";
+  add_once(insert.text, insert.parameters);
+  separate();  // on a server that is read-only there is only what is there
+  Sql select(settings_.schema);
+  select << "SELECT id FROM ";
+  select.table("bureau_incarnation");
+  add_once(select.text);
+  const Answers answers = exchange(deadline);
+  if (answers.results.empty()) return;
+  const PGresult* const last = answers.results.back().get();
+  if (PQntuples(last) == 1) incarnation_ = value_at(last, 0, 0).as_integer();
+}
+
 // Sending ---------------------------------------------------------------------------------------
 
 void Connection::queue(Item item, int sent, std::string name) {

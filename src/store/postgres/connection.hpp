@@ -59,6 +59,13 @@ class Connection {
   /// Whether the answers of send_off() have come. Does not wait.
   bool is_settled();
 
+  /// Learns which incarnation of the server this is. A transaction's number is the server's promise
+  /// for as long as the server does not crash: one that was not on disk is then given out again.
+  /// The table that tells is not logged, so that each recovery empties it.
+  void learn_incarnation(std::int64_t if_new, Monotonic deadline);
+  /// Nothing: not known.
+  [[nodiscard]] std::optional<std::int64_t> incarnation() const { return incarnation_; }
+
   /// The connection is of no more use.
   [[nodiscard]] bool is_broken() const { return broken_; }
   void mark_broken() { broken_ = true; }
@@ -96,6 +103,7 @@ class Connection {
   bool late_ = false;   ///< the deadline of this exchange has passed
   Monotonic patience_;  ///< on the system's clock: for what the server still says then
   bool broken_ = false;
+  std::optional<std::int64_t> incarnation_;
 };
 
 }  // namespace detail::postgres

@@ -109,6 +109,7 @@ Result<void> Listener::need_connection() {
   if (connection_ != nullptr && !connection_->is_broken()) return {};
   BUREAU_TRY_VOID(connect(soon()));
   heard_ = again_ = true;
+  ring_if_heard();
   return {};
 }
 
@@ -116,7 +117,15 @@ bool Listener::keep() {
   const std::lock_guard lock(mutex_);
   const bool there = keep_locked();
   if (there) look();
+  ring_if_heard();
   return there;
+}
+
+/// What was heard outside of drain() is off the socket: the bell stands for it.
+void Listener::ring_if_heard() const {
+  if (!heard_) return;
+  const std::uint64_t one = 1;
+  static_cast<void>(!::write(bell_fd_, &one, sizeof one));
 }
 
 // Commits ---------------------------------------------------------------------------------------
@@ -147,9 +156,7 @@ void Listener::announce() {
   const std::lock_guard lock(mutex_);
   again_ = true;
   if (connection_ != nullptr && !connection_->is_broken()) look();
-  if (!heard_) return;
-  const std::uint64_t one = 1;  // what look() heard is still to be told of
-  static_cast<void>(!::write(bell_fd_, &one, sizeof one));
+  ring_if_heard();
 }
 
 /// In a transaction of its own, whose loss in a power cut matters to nobody: to notify within the
@@ -177,7 +184,7 @@ Result<Answers> Listener::ask(const Sql& sql) {
   BUREAU_TRY_VOID(need_connection());
   connection_->add(sql);
   Answers answers = connection_->exchange(soon());
-  // What came in between is off the socket: the bell stands for it.
+  // What came in between is off the socket too, and not looked at yet.
   const std::uint64_t one = 1;
   static_cast<void>(!::write(bell_fd_, &one, sizeof one));
   if (!answers.good())

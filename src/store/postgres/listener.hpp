@@ -46,6 +46,7 @@ class Listener {
   bool keep_locked();
   void announce_locked();
   void look();
+  void ring_if_heard() const;
   void watch_socket();
   Result<Answers> ask(const Sql& sql);
   Result<bool> try_lock(int node);

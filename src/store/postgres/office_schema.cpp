@@ -92,6 +92,10 @@ class Preparation {
         "CREATE TABLE {}.bureau_meta(key text PRIMARY KEY, value text NOT NULL)", schema));
     connection_.add_once(fmt::format(
         "CREATE TABLE {}.bureau_catalog(name text PRIMARY KEY, definition text NOT NULL)", schema));
+    connection_.add_once(
+        fmt::format("CREATE UNLOGGED TABLE {}.bureau_incarnation(one boolean PRIMARY KEY,"
+                    " id int8 NOT NULL)",
+                    schema));
     connection_.add_once(fmt::format("CREATE SEQUENCE {}.bureau_sequence AS int8", schema));
     for (const auto& [key, value] :
          {std::pair<std::string_view, std::uint64_t>{"format", format_version},

@@ -7,8 +7,11 @@
 BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
 
-Pool::Pool(const Settings& settings, int size)
-    : settings_(settings), size_(size), writers_max_(size - std::max(1, size / 4)) {}
+Pool::Pool(const Settings& settings, int size, Random& random)
+    : settings_(settings),
+      random_(random),
+      size_(size),
+      writers_max_(size - std::max(1, size / 4)) {}
 
 Pool::Lease::~Lease() {
   if (pool_ != nullptr) pool_->give_back(use_, std::move(connection_));
@@ -20,7 +23,7 @@ Result<void> Pool::Lease::renew(Monotonic deadline) {
 }
 
 Result<void> Pool::Lease::open(Monotonic deadline) {
-  BUREAU_TRY(connection_, Connection::open(pool_->settings_, deadline));
+  BUREAU_TRY(connection_, pool_->open(deadline));
   return {};
 }
 
@@ -56,9 +59,13 @@ Result<Pool::Lease> Pool::take(Use use, Monotonic deadline) {
   return lease;
 }
 
-Result<std::unique_ptr<Connection>> Pool::open_extra(Monotonic deadline) {
-  return Connection::open(settings_, deadline);
+Result<std::unique_ptr<Connection>> Pool::open(Monotonic deadline) {
+  BUREAU_TRY(auto connection, Connection::open(settings_, deadline));
+  connection->learn_incarnation(static_cast<std::int64_t>(random_.next() >> 1U), deadline);
+  return connection;
 }
+
+Result<std::unique_ptr<Connection>> Pool::open_extra(Monotonic deadline) { return open(deadline); }
 
 void Pool::give_back(Use use, std::unique_ptr<Connection> connection) {
   {

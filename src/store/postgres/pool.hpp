@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "bureau/core/random.hpp"
 #include "store/postgres/connection.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -41,7 +42,7 @@ class Pool {
   };
 
   /// Of at most `size` connections a quarter is for reads only, so that writes can always read.
-  Pool(const Settings& settings, int size);
+  Pool(const Settings& settings, int size, Random& random);
 
   /// `deadline` when all were in use until then.
   Result<Lease> take(Use use, Monotonic deadline);
@@ -56,7 +57,10 @@ class Pool {
   [[nodiscard]] bool has_room(Use use) const;
   void give_back(Use use, std::unique_ptr<Connection> connection);
 
+  Result<std::unique_ptr<Connection>> open(Monotonic deadline);
+
   const Settings& settings_;
+  Random& random_;
   int size_, writers_max_;
   mutable std::mutex mutex_;
   std::condition_variable freed_;

@@ -80,7 +80,7 @@ PostgresStorage::PostgresStorage(Settings settings, const PostgresOptions& optio
   order_ = std::make_unique<JournalOrder>(settings_.schema, office.id);
   listener_ = std::make_unique<Listener>(settings_, office.id, fmt::format("{:x}", random.next()),
                                          options.log);
-  pool_ = std::make_unique<Pool>(settings_, options.connections);
+  pool_ = std::make_unique<Pool>(settings_, options.connections, random);
   writes_ = std::make_unique<Writes>(
       *pool_, *order_, clock(),
       Writes::Settings{.commits = commits_as(options.durability, office),

@@ -158,43 +158,49 @@ Writes::Attempt Writes::commit(Connection& connection, const TransactionWriter& 
     return {Next::done, fail(std::move(error)), {}};
   }
   error.code = Code::unavailable;
-  return settle(std::move(error), writer.xid(), writer.drew(),
+  return settle(std::move(error), {writer.xid(), connection.incarnation(), writer.drew()},
                 clock_.monotonic() + commit_patience);
 }
 
 /// What became of a commit that was not answered: the server knows by the transaction's number.
-Writes::Attempt Writes::settle(Error lost, std::optional<std::int64_t> xid, bool drew,
-                               Monotonic until) {
-  if (!xid) return {Next::run_after_loss, fail(std::move(lost)), {}};  // nothing was written
+Writes::Attempt Writes::settle(Error lost, const Unanswered& commit, Monotonic until) {
+  // Nothing was written: there is nothing to be known.
+  if (!commit.xid) return {Next::run_after_loss, fail(std::move(lost)), {}};
   for (;;) {
-    const Result<std::string> status = ask_status(*xid, until);
-    if (status && *status == "committed") {
-      settings_.ended(true, drew);
+    const Result<Fate> fate = ask_fate(commit, until);
+    if (fate && *fate == Fate::committed) {
+      settings_.ended(true, commit.drew);
       return {Next::done, {}, {}};
     }
-    if (status && *status == "aborted") {
-      if (drew) settings_.ended(false, true);
+    if (fate && *fate == Fate::aborted) {
+      if (commit.drew) settings_.ended(false, true);
       return {Next::run_after_loss, fail(std::move(lost)), {}};
     }
-    if (clock_.monotonic() >= until) break;
+    if ((fate && *fate == Fate::unknowable) || clock_.monotonic() >= until) break;
     pause(until);  // in progress, or nobody to be asked
   }
-  settings_.ended(true, drew);  // it may have been
+  settings_.ended(true, commit.drew);  // it may have been
   lost.code = Code::unknown_outcome;
   lost.message += "; whether it was made is not known";
   return {Next::done, fail(std::move(lost)), {}};
 }
 
-Result<std::string> Writes::ask_status(std::int64_t xid, Monotonic until) {
+Result<Writes::Fate> Writes::ask_fate(const Unanswered& commit, Monotonic until) {
   BUREAU_TRY(const auto connection, pool_.open_extra(until));
-  const std::string number = std::to_string(xid);
+  // After a crash the number may be another transaction's.
+  if (!commit.incarnation || connection->incarnation() != commit.incarnation) {
+    return Fate::unknowable;
+  }
+  const std::string number = std::to_string(*commit.xid);
   connection->add_once(
       "SELECT pg_xact_status($1::text::xid8)",
       std::vector<Parameter>{{ParameterType::text, false, Value::text(number), {}}});
   const Answers answers = connection->exchange(until);
   if (!answers.good()) return fail(to_error(*answers.failure, connection->where(), {"a commit"}));
   const Value status = answers.value();
-  return status.is_null() ? std::string() : std::string(status.as_text());
+  if (status.is_null()) return Fate::unknowable;  // too long ago
+  if (status.as_text() == "committed") return Fate::committed;
+  return status.as_text() == "aborted" ? Fate::aborted : Fate::in_progress;
 }
 
 void Writes::pause(Monotonic until) {

@@ -50,8 +50,15 @@ class Writes {
   Attempt commit(Connection& connection, const TransactionWriter& writer,
                  const WriteOptions& options);
   void roll_back(Connection& connection, const TransactionWriter& writer);
-  Attempt settle(Error lost, std::optional<std::int64_t> xid, bool drew, Monotonic until);
-  [[nodiscard]] Result<std::string> ask_status(std::int64_t xid, Monotonic until);
+  /// A commit that was not answered.
+  struct Unanswered {
+    std::optional<std::int64_t> xid;
+    std::optional<std::int64_t> incarnation;  ///< of the server that it was sent to
+    bool drew = false;
+  };
+  enum class Fate { committed, aborted, in_progress, unknowable };
+  Attempt settle(Error lost, const Unanswered& commit, Monotonic until);
+  [[nodiscard]] Result<Fate> ask_fate(const Unanswered& commit, Monotonic until);
   void pause(Monotonic until);
   void note_slow(const WriteOptions& options, Monotonic begun) const;
 
