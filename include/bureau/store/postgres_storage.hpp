@@ -33,7 +33,7 @@ struct PostgresOptions {
 };
 
 /// An office in one schema of a PostgreSQL database (13 or newer, UTF-8), which many processes on
-/// many machines may use at a time (docs/postgres.md).
+/// many machines may use at a time (docs/storages.md).
 ///
 /// Several closures write at a time, each in a serializable transaction of its own. Where two of
 /// them cannot both be right, one is undone and run again, until its deadline: with a deadline of
@@ -44,6 +44,10 @@ struct PostgresOptions {
 ///
 /// A read that comes to the journal after another table sees of it what this process knew to be
 /// committed when the read began: a commit of another process counts from its notification on.
+///
+/// What may be lost in a power cut (Durability::relaxed, WriteOptions::may_be_lost) may also be
+/// lost in a crash of the server. A commit whose answer was lost is looked up; it is
+/// `unknown_outcome` when the server has crashed since, or cannot be asked.
 ///
 /// wake_fd() is one descriptor for as long as the storage lives, whatever becomes of the
 /// connection. A host that does not use an Engine calls drain_wake() when it is readable and

@@ -136,6 +136,9 @@ Writes::Attempt Writes::commit(Connection& connection, const TransactionWriter& 
   const Monotonic now = clock_.monotonic();
   const Monotonic until =
       std::clamp(options.deadline, now + commit_patience, now + commit_patience_max);
+  if (options.may_be_lost && !writer.drew()) {
+    connection.add_once("SET LOCAL synchronous_commit=off");
+  }
   connection.add_once("COMMIT");
   const Answers answers = connection.exchange(until, Connection::AtDeadline::abandon);
   if (answers.good()) {
