@@ -60,6 +60,7 @@ Result<Answers> SnapshotReader::attempt(const TableInfo* table,
 
 Result<ResultPtr> SnapshotReader::run(const TableInfo* table, const Doing& doing,
                                       FunctionRef<Result<void>(Sql&, Horizon)> write) {
+  if (failed_) return fail(*failed_);
   BUREAU_TRY_VOID(check_deadline(clock(), deadline_, connection().where()));
   const bool first = !begun_;
   auto answers = attempt(table, write);
@@ -72,7 +73,10 @@ Result<ResultPtr> SnapshotReader::run(const TableInfo* table, const Doing& doing
     answers = attempt(table, write);
   }
   if (!answers) return fail(std::move(answers).error());
-  if (!answers->good()) return fail(to_error(*answers->failure, connection().where(), doing));
+  if (!answers->good()) {
+    failed_ = to_error(*answers->failure, connection().where(), doing);
+    return fail(*failed_);
+  }
   return std::move(answers->results.back());
 }
 

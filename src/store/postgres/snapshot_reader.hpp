@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "store/postgres/journal_order.hpp"
 #include "store/postgres/pool.hpp"
 #include "store/postgres/rows.hpp"
@@ -32,6 +34,7 @@ class SnapshotReader final : public Reader {
   Pool::Lease& lease_;
   JournalOrder& order_;
   Monotonic deadline_;
+  std::optional<Error> failed_;  ///< the server has ended the transaction: there is no snapshot now
   Horizon horizon_ = no_horizon;
   bool begun_ = false;
 };
