@@ -108,8 +108,12 @@ TEST_CASE("what indexes depend on is literal") {
 
 TEST_CASE("selects as SQL") {
   Sql sql("\"s\"");
-  must(postgres::append_select(
-      sql, bureau::select<Crew>().where(col(&Crew::name) == "a").order_by(col(&Crew::code), true).limit(3), 77));
+  must(postgres::append_select(sql,
+                               bureau::select<Crew>()
+                                   .where(col(&Crew::name) == "a")
+                                   .order_by(col(&Crew::code), true)
+                                   .limit(3),
+                               77));
   CHECK(sql.text == "SELECT " + crew_columns() +
                         R"( FROM "s"."exercise_crews" WHERE "id"<=$1 AND "name"=$2 )"
                         R"(ORDER BY "code" DESC NULLS LAST,"id" LIMIT $3)");
