@@ -383,6 +383,10 @@ struct DoctorOptions {
 
 Result<void> run_doctor(const Office& office, const Settings& settings,
                         const DoctorOptions& options) {
+  if (settings.on_server()) {
+    return fail(Code::invalid, "doctor: looks at an office's file; this one is on a server",
+                "office");
+  }
   Doctor doctor(office, settings.office,
                 Duration(static_cast<std::int64_t>(options.seconds * 1e6)));
   doctor.look(options.pid);

@@ -99,7 +99,8 @@ Result<void> work(const Settings& settings, std::size_t threads, bool until_idle
       office.engine->add(std::make_shared<ResponderAgent>(col(&Message::confidence) >= accept)));
   BUREAU_TRY_VOID(office.engine->add(std::make_shared<RewardsAgent>(office.engine->access())));
   BUREAU_TRY_VOID(office.engine->add(std::make_shared<HousekeepingAgent>(
-      office.engine->access(), HousekeepingOptions{.machine = make_machine(settings.office)})));
+      office.engine->access(),
+      HousekeepingOptions{.machine = make_machine(settings.on_server() ? "." : settings.office)})));
   WorkflowKinds kinds;
   if (settings.program != nullptr) kinds = settings.program->workflow_kinds;
   BUREAU_TRY_VOID(
@@ -207,7 +208,8 @@ int run(int argc, char** argv, const Program& program) {
                                                 BUREAU_VERSION_MINOR, BUREAU_VERSION_PATCH));
   Settings settings;
   settings.program = &program;
-  app.add_option("--office", settings.office, "the office's file")
+  app.add_option("--office", settings.office,
+                 "the office's file, or the URL of a PostgreSQL database (postgresql://...)")
       ->envname("BUREAU_OFFICE")
       ->capture_default_str();
   app.add_option("--tenant", settings.tenant, "the tenant's name, where there are several");
@@ -233,7 +235,7 @@ int run(int argc, char** argv, const Program& program) {
       BUREAU_TRY_VOID(refuse_as(!settings.as.empty()));
       BUREAU_TRY(Office office, create_office(settings, name));
       BUREAU_TRY(const auto tenants, office.engine->access().tenants());
-      fmt::print("{}: {} the tenant \"{}\"\n", settings.office,
+      fmt::print("{}: {} the tenant \"{}\"\n", settings.place(),
                  tenants.size() == 1 ? "made, with" : "was there, and now also has", name);
       return {};
     };

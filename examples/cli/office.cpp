@@ -2,17 +2,53 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+
+#ifdef BUREAU_WITH_POSTGRES
+#include "bureau/store/postgres_storage.hpp"
+#endif
 
 namespace cli {
 
 using namespace bureau;
 
+bool Settings::on_server() const {
+  return office.starts_with("postgresql://") || office.starts_with("postgres://");
+}
+
+std::string Settings::place() const {
+  if (!on_server()) return office;
+  // scheme://user:password@host/database?password=...
+  const std::size_t user = office.find("//") + 2;
+  const std::size_t query = std::min(office.find('?', user), office.size());
+  const std::size_t at = office.substr(0, query).rfind('@');
+  std::string shown = office.substr(0, query);
+  if (at == std::string::npos) return shown;
+  const std::size_t colon = shown.find(':', user);
+  if (colon < at) shown.erase(colon, at - colon);
+  return shown;
+}
+
 namespace {
+
+Result<std::shared_ptr<Storage>> open_server([[maybe_unused]] const Settings& settings) {
+#ifdef BUREAU_WITH_POSTGRES
+  PostgresOptions options;
+  options.connection = settings.office;
+  return open_postgres(std::move(options));
+#else
+  return fail(Code::invalid, "--office: this program was built without PostgreSQL", "office");
+#endif
+}
 
 Result<std::unique_ptr<Engine>> open_engine(const Settings& settings, std::size_t threads) {
   EngineOptions options;
-  options.path = settings.office;
+  if (settings.on_server()) {
+    BUREAU_TRY(options.storage, open_server(settings));
+  } else {
+    options.path = settings.office;
+  }
   options.threads = threads;
   if (settings.program != nullptr) {
     options.tables = settings.program->tables;
@@ -24,12 +60,12 @@ Result<std::unique_ptr<Engine>> open_engine(const Settings& settings, std::size_
 Result<Tenant> choose(const std::vector<Tenant>& tenants, const Settings& settings) {
   if (tenants.empty()) {
     return fail(Code::not_found, fmt::format("{}: the office has no tenant yet; run `bureau init`",
-                                             settings.office));
+                                             settings.place()));
   }
   if (settings.tenant.empty()) {
     if (tenants.size() == 1) return tenants.front();
     return fail(Code::invalid,
-                fmt::format("tenant: {} has {} of them; name one with --tenant", settings.office,
+                fmt::format("tenant: {} has {} of them; name one with --tenant", settings.place(),
                             tenants.size()),
                 "tenant");
   }
@@ -68,7 +104,7 @@ Result<Id<User>> find_user(const Office& office, const std::string& who) {
 
 Result<Office> open_office(const Settings& settings, std::size_t threads) {
   std::error_code ignored;
-  if (!std::filesystem::exists(settings.office, ignored)) {
+  if (!settings.on_server() && !std::filesystem::exists(settings.office, ignored)) {
     return fail(Code::not_found,
                 fmt::format("{}: there is no such office; make one with `bureau init`, or name "
                             "another with --office FILE or BUREAU_OFFICE",

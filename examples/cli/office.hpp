@@ -28,11 +28,15 @@ struct Program {
 int run_program(int argc, char** argv, const Program& program = {});
 
 struct Settings {
-  std::string office = "office.db";
-  std::string tenant;  ///< empty: the only one
-  std::string as;      ///< whose rights: an id or an e-mail address; empty: the system's
+  std::string office = "office.db";  ///< a file, or the URL of a PostgreSQL database
+  std::string tenant;                ///< empty: the only one
+  std::string as;  ///< whose rights: an id or an e-mail address; empty: the system's
   const Program* program = nullptr;
   bool colour = false;
+
+  [[nodiscard]] bool on_server() const;
+  /// Where the office is, for people: without a password.
+  [[nodiscard]] std::string place() const;
 };
 
 struct Office {
@@ -48,7 +52,7 @@ struct Office {
 
 /// Opens an office that is there.
 [[nodiscard]] bureau::Result<Office> open_office(const Settings& settings, std::size_t threads = 4);
-/// Makes a new one: the file, a tenant, its roles and ticket statuses.
+/// Makes a new one: the file or schema, a tenant, its roles and ticket statuses.
 [[nodiscard]] bureau::Result<Office> create_office(const Settings& settings,
                                                    const std::string& name);
 

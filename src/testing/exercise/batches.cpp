@@ -130,12 +130,12 @@ Result<void> batches_beside_writers(Bench& bench) {
 
 // Begun, told of later --------------------------------------------------------------------------
 
-Result<std::unique_ptr<Database>> open_database(Bench& bench) {
+Result<std::unique_ptr<Database>> open_database(Bench& bench, int waiting = 500) {
   DatabaseOptions options;
   options.storage = bench.storage;
   options.catalog = catalog();
   options.clock = &bench.clock;
-  options.async_writes_max = 500;
+  options.async_writes_max = static_cast<std::size_t>(waiting);
   return Database::open(std::move(options));
 }
 
@@ -232,11 +232,11 @@ Result<void> begun_writes_end_with_the_database(Bench& bench) {
 }
 
 Result<void> begun_writes_of_threads(Bench& bench) {
-  BUREAU_TRY(const auto database, open_database(bench));
-  std::mutex mutex;
-  std::condition_variable changed;
   const int threads = bench.options.threads;
   const int each = bench.options.writes;
+  BUREAU_TRY(const auto database, open_database(bench, threads * each));
+  std::mutex mutex;
+  std::condition_variable changed;
   std::vector<Ids> told(static_cast<std::size_t>(threads));
   int left = threads * each;
   int inside = 0;

@@ -1,0 +1,67 @@
+// The command line on a server, as its user meets it.
+
+#ifdef BUREAU_CLI
+
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <array>
+#include <cstdio>
+#include <string>
+
+#include "postgres/fixture.hpp"
+
+namespace {
+
+struct Said {
+  int code = 0;
+  std::string text;
+};
+
+Said bureau_says(const std::string& arguments) {
+  Said said;
+  const std::string command = fmt::format("{} {} 2>&1", BUREAU_CLI, arguments);
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::array<char, 4096> some{};
+  while (const std::size_t n = std::fread(some.data(), 1, some.size(), pipe)) {
+    said.text.append(some.data(), n);
+  }
+  said.code = WEXITSTATUS(::pclose(pipe));
+  return said;
+}
+
+}  // namespace
+
+TEST_CASE("An office on a server is made, filled and worked by the command line") {
+  BUREAU_NEED_POSTGRES(server);
+  const auto database = server.create_database();
+  const postgres_test::Address& at = database.address();
+  const std::string url = fmt::format("postgresql://{}:{}@{}:{}/{}", at.user, at.password, at.host,
+                                      at.port, at.database);
+  ::setenv("BUREAU_OFFICE", url.c_str(), 1);
+
+  const Said early = bureau_says("tickets list");
+  CHECK(early.code == 1);
+  CHECK(early.text.find("run `bureau init`") != std::string::npos);
+
+  const Said made = bureau_says("init --name Larkfield");
+  CAPTURE(made.text);
+  CHECK(made.code == 0);
+  CHECK(made.text.find("Larkfield") != std::string::npos);
+  CHECK(made.text.find(at.password) == std::string::npos);
+
+  for (const std::string command :
+       {"tasks list", "tickets list --format json", "agents list", "stats", "ps"}) {
+    const Said said = bureau_says(command);
+    CAPTURE(command);
+    CAPTURE(said.text);
+    CHECK(said.code == 0);
+  }
+  const Said file_only = bureau_says("doctor");
+  CHECK(file_only.code != 0);
+  CHECK(file_only.text.find("on a server") != std::string::npos);
+  ::unsetenv("BUREAU_OFFICE");
+}
+
+#endif
