@@ -45,10 +45,10 @@ class Writer : public Reader {
   /// How many rows were removed; `removed` sees each as it was.
   virtual Result<std::uint64_t> remove(const Select& which, RowSink removed) = 0;
   /// Draws `count` consecutive journal numbers and returns the last. They are ids for rows of the
-  /// table bureau_journal, which appear in their order: a read sees such a row only when all smaller
-  /// ones are seen or will never be. A storage may hold back a row until then; it calls the hints of
-  /// on_commit() when more can be seen. The first number ever drawn is 1; numbers of a write that
-  /// fails may be drawn again, or never.
+  /// table bureau_journal, which appear in their order: a read sees such a row only when all
+  /// smaller ones are seen or will never be. A storage may hold back a row until then; it calls the
+  /// hints of on_commit() when more can be seen. The first number ever drawn is 1; numbers of a
+  /// write that fails may be drawn again, or never.
   virtual Result<std::int64_t> draw_sequence(std::int64_t count) = 0;
 };
 

@@ -6,8 +6,8 @@
 #include <array>
 
 #include "bureau/store/table.hpp"
-#include "store/sqlite/failure.hpp"
 #include "store/guarded.hpp"
+#include "store/sqlite/failure.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/sql_program.hpp"
 

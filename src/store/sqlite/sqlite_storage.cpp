@@ -9,8 +9,8 @@
 #include <atomic>
 
 #include "bureau/core/random.hpp"
-#include "store/sqlite/checkpointer.hpp"
 #include "store/commit_hints.hpp"
+#include "store/sqlite/checkpointer.hpp"
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/file_format.hpp"
 #include "store/sqlite/file_guard.hpp"

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <thread>
 
-#include "store/sqlite/failure.hpp"
 #include "store/guarded.hpp"
+#include "store/sqlite/failure.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/transaction.hpp"
 
