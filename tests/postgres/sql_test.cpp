@@ -6,6 +6,8 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
+#include <set>
+
 #include "basics.hpp"
 #include "store/postgres/number_stock.hpp"
 #include "store/postgres/statement_cache.hpp"
@@ -116,7 +118,7 @@ TEST_CASE("selects as SQL") {
                                77));
   CHECK(sql.text == "SELECT " + crew_columns() +
                         R"( FROM "s"."exercise_crews" WHERE "id"<=$1 AND "name"=$2 )"
-                        R"(ORDER BY "code" DESC NULLS LAST,"id" LIMIT $3)");
+                        R"(ORDER BY "code" DESC NULLS LAST,"id" LIMIT 3)");
   CHECK(sql.parameters[0].value == Value::integer(77));
   Select after = crews();
   after.order = {{bureau::table_of<Crew>().find("name"), false}};
@@ -142,13 +144,53 @@ TEST_CASE("changes as SQL") {
   must(postgres::append_update(some, update, true));
   CHECK(some.text ==
         R"(UPDATE "s"."exercise_crews" SET "code"="code"+$1,"owner"=$2 WHERE "id"=ANY(ARRAY()"
-        R"(SELECT "id" FROM "s"."exercise_crews" ORDER BY "id" LIMIT $3 FOR UPDATE SKIP LOCKED)))"
+        R"(SELECT "id" FROM "s"."exercise_crews" ORDER BY "id" LIMIT 4 FOR UPDATE SKIP LOCKED)))"
         " RETURNING " +
             crew_columns());
   Sql removal("\"s\"");
   must(postgres::append_remove(removal, bureau::select<Crew>().where(col(&Crew::active) == true)));
   CHECK(removal.text ==
         R"(DELETE FROM "s"."exercise_crews" WHERE "active"=1 RETURNING )" + crew_columns());
+}
+
+TEST_CASE("of a limit that few programs write the planner sees the next power of two") {
+  Sql read("\"s\"");
+  must(postgres::append_select(read, bureau::select<Crew>().limit(37)));
+  CHECK(read.text == "WITH first AS MATERIALIZED(SELECT " + crew_columns() +
+                         R"( FROM "s"."exercise_crews" ORDER BY "id" LIMIT 64) SELECT )" +
+                         crew_columns() + R"( FROM first ORDER BY "id" LIMIT $1)");
+  CHECK(read.parameters[0].value == Value::integer(37));
+  Sql claim("\"s\"");
+  Update update;
+  update.which = bureau::select<Crew>().limit(37);
+  update.which.skip_locked = true;
+  update.set = {{bureau::table_of<Crew>().find("code"), Value::integer(1), true}};
+  must(postgres::append_update(claim, update, false));
+  CHECK(claim.text ==
+        R"(UPDATE "s"."exercise_crews" SET "code"="code"+$1 WHERE "id"=ANY(ARRAY()"
+        R"(WITH first AS MATERIALIZED(SELECT "id" FROM "s"."exercise_crews" ORDER BY "id" )"
+        R"(LIMIT 64 FOR UPDATE SKIP LOCKED) SELECT "id" FROM first LIMIT $2)))");
+}
+
+TEST_CASE("any limits make few texts, and each shows the planner nearly what is wanted") {
+  std::set<std::string> texts;
+  for (std::uint64_t limit = 0; limit <= 10'000; ++limit) {
+    Sql sql("\"s\"");
+    must(postgres::append_select(sql, bureau::select<Crew>().limit(limit)));
+    const std::size_t at = sql.text.find("LIMIT ") + 6;
+    const std::uint64_t seen = std::stoull(sql.text.substr(at));
+    const std::uint64_t rows =
+        sql.parameters.empty() ? seen
+                               : static_cast<std::uint64_t>(sql.parameters[0].value.as_integer());
+    CHECK(rows == limit);
+    CHECK(seen >= limit);
+    CHECK(seen <= 2 * limit);
+    texts.insert(sql.text);
+  }
+  CHECK(texts.size() <= postgres::StatementCache::size_max / 4);
+  Sql all("\"s\"");
+  must(postgres::append_select(all, bureau::select<Crew>().limit(UINT64_MAX)));
+  CHECK(all.parameters.empty());
 }
 
 TEST_CASE("one row is inserted as values, several as arrays") {

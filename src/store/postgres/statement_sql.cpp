@@ -1,5 +1,8 @@
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <limits>
+#include <bit>
+#include <optional>
 
 #include "store/keyset_sql.hpp"
 #include "store/postgres/sql.hpp"
@@ -55,32 +58,78 @@ void append_order(Sql& sql, const Order& order) {
   if (!order.descending && !is_id) sql << " NULLS FIRST";
 }
 
-/// " WHERE ... ORDER BY ... LIMIT ..."
-void append_which(Sql& sql, const Select& select, Horizon horizon) {
-  const auto order = full_order(select);
-  append_filter(sql, select, order, horizon);
+void append_order(Sql& sql, const std::vector<Order>& order) {
   sql << " ORDER BY ";
   for (std::size_t i = 0; i < order.size(); ++i) {
     if (i > 0) sql << ",";
     append_order(sql, order[i]);
   }
-  if (select.limit) {
-    constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
-    sql << " LIMIT ";
-    sql.parameter(Value::integer(static_cast<std::int64_t>(std::min(*select.limit, most))));
+}
+
+/// A limit in two. The planner must see how few rows are wanted: it takes a parameter for a tenth
+/// of all there are, and then rather reads the whole table in order than an index and sorts. But a
+/// text for each number would push all others out of the cache of prepared statements, as that of a
+/// claim changes with the pace of the tasks. So the planner sees numbers that programs write, and
+/// of others the next power of two; of those rows a parameter then takes less. They are planned by
+/// themselves, for that parameter not to be taken for a tenth either, and are made as they are
+/// read.
+struct Limit {
+  explicit Limit(std::uint64_t rows) : exact(std::min(rows, most)) {
+    seen = is_written(exact) ? exact : std::bit_ceil(exact);
   }
+  [[nodiscard]] bool is_seen() const { return seen == exact; }
+
+  std::uint64_t exact;
+  std::uint64_t seen;  ///< by the planner
+
+ private:
+  static constexpr std::uint64_t most = std::uint64_t{1} << 62U;
+
+  /// Up to 16; 20, 50, 100, 200 and so on, or one more, by which a page knows whether another
+  /// follows.
+  static bool is_written(std::uint64_t rows) {
+    const auto is_round = [](std::uint64_t number) {
+      while (number > 0 && number % 10 == 0) number /= 10;
+      return number == 1 || number == 2 || number == 5;
+    };
+    return rows <= 16 || is_round(rows) || is_round(rows - 1);
+  }
+};
+
+void append_limit(Sql& sql, std::uint64_t seen) { sql << fmt::format(" LIMIT {}", seen); }
+
+void append_less(Sql& sql, const Limit& limit) {
+  sql << " LIMIT ";
+  sql.parameter(Value::integer(static_cast<std::int64_t>(limit.exact)));
+}
+
+/// " FROM ... WHERE ... ORDER BY ..."
+void append_from(Sql& sql, const Select& select, const std::vector<Order>& order, Horizon horizon) {
+  sql << " FROM ";
+  sql.table(select.table->name);
+  append_filter(sql, select, order, horizon);
+  append_order(sql, order);
 }
 
 /// Which rows a change concerns. With a limit they are picked first, in order: once, as an array,
 /// because a plain IN may be evaluated again for every row.
 void append_changed(Sql& sql, const Select& which) {
-  if (!which.limit && !which.skip_locked) {
-    return append_filter(sql, which, full_order(which), no_horizon);
-  }
-  sql << " WHERE \"id\"=ANY(ARRAY(SELECT \"id\" FROM ";
-  sql.table(which.table->name);
-  append_which(sql, which, no_horizon);
+  const auto order = full_order(which);
+  if (!which.limit && !which.skip_locked) return append_filter(sql, which, order, no_horizon);
+  const std::optional<Limit> limit =
+      which.limit ? std::optional<Limit>(*which.limit) : std::nullopt;
+  const bool less = limit && !limit->is_seen();
+  sql << " WHERE \"id\"=ANY(ARRAY(";
+  if (less) sql << "WITH first AS MATERIALIZED(";
+  sql << "SELECT \"id\"";
+  append_from(sql, which, order, no_horizon);
+  if (limit) append_limit(sql, limit->seen);
   if (which.skip_locked) sql << " FOR UPDATE SKIP LOCKED";
+  if (less) {
+    // Without an order of its own, for which all that the planner sees would be locked first.
+    sql << ") SELECT \"id\" FROM first";
+    append_less(sql, *limit);
+  }
   sql << "))";
 }
 
@@ -161,9 +210,20 @@ bool is_summed_as_text(const Aggregate::Measure& measure) {
 
 Result<void> append_select(Sql& sql, const Select& select, Horizon horizon) {
   BUREAU_TRY_VOID(check_select(select));
-  sql << "SELECT " << column_list(*select.table) << " FROM ";
-  sql.table(select.table->name);
-  append_which(sql, select, horizon);
+  const std::string columns = column_list(*select.table);
+  const auto order = full_order(select);
+  const std::optional<Limit> limit =
+      select.limit ? std::optional<Limit>(*select.limit) : std::nullopt;
+  const bool less = limit && !limit->is_seen();
+  if (less) sql << "WITH first AS MATERIALIZED(";
+  sql << "SELECT " << columns;
+  append_from(sql, select, order, horizon);
+  if (limit) append_limit(sql, limit->seen);
+  if (less) {
+    sql << ") SELECT " << columns << " FROM first";
+    append_order(sql, order);
+    append_less(sql, *limit);
+  }
   return {};
 }
 
