@@ -1,0 +1,50 @@
+"""bureau: the back office in a library.
+
+Tickets, deals, people, AI agents and durable work on one SQLite file, in your process:
+
+    import bureau
+    from bureau import Ticket, User
+
+    with bureau.open("office.db", tenant="Larkfield") as office:
+        ada = office[User].insert(User(email="ada@example.com", role="customer"))
+        ticket = office.tickets.open(customer=ada, body="My grinder howls.")
+        for ticket in office[Ticket].iter(Ticket.state == "open", order=Ticket.number):
+            print(ticket.subject)
+
+The classes of rows (`Ticket`, `User`, `Deal`, ...) and of their enumerations (`Priority`,
+`TaskStatus`, ...) are made from the engine's own descriptions when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _bureau
+from .errors import (
+    Busy, Cancelled, Conflict, Corrupt, Deadline, Error, Exhausted, Exists, Forbidden, Gone, Internal,
+    Invalid, NotFound, Suspended, Unavailable, UnknownOutcome, Upgraded,
+)
+from .rows import Choice, Column, Predicate, Row, class_named as _class_named, names as _names
+from .office import Office, Page, Repository, Scope, Session, Unit, open
+
+__version__: str = _bureau.__version__
+
+__all__ = [
+    "Busy", "Cancelled", "Choice", "Column", "Conflict", "Corrupt", "Deadline", "Error", "Exhausted",
+    "Exists", "Forbidden", "Gone", "Internal", "Invalid", "NotFound", "Office", "Page", "Predicate",
+    "Repository", "Row", "Scope", "Session", "Suspended", "Unavailable", "Unit", "UnknownOutcome",
+    "Upgraded", "open",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if not name.startswith("_"):
+        found = _class_named(name)
+        if found is not None:
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module 'bureau' has no attribute '{name}'", name=name, obj=None)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_names()})

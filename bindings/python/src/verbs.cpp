@@ -1,0 +1,484 @@
+// What the domains say of their rows: tickets, deals, tasks, runs and approvals.
+
+#include <fmt/format.h>
+
+#include "bridge.hpp"
+#include "bureau/sales/deals.hpp"
+#include "bureau/support/desk_agents.hpp"
+#include "bureau/support/tickets.hpp"
+#include "bureau/work/approval.hpp"
+#include "bureau/work/runs.hpp"
+#include "kinds.hpp"
+
+namespace bureau_python {
+
+namespace {
+
+using ScopePtr = std::shared_ptr<PyScope>;
+
+template <class T>
+py::object row_of(const T& row) {
+  const TableInfo& table = table_of<T>();
+  std::vector<Value> values(table.width());
+  detail::Scratch scratch;
+  to_values(row, values, scratch);
+  return make_row(table, values);
+}
+template <class T>
+py::list rows_of(const std::vector<T>& rows) {
+  py::list out;
+  for (const T& row : rows) out.append(row_of(row));
+  return out;
+}
+
+/// What is given by name: each is taken once, and what is left is unknown.
+class Given {
+ public:
+  Given(const char* what, const py::dict& given) : what_(what), given_(given) {}
+  [[nodiscard]] PyObject* at(const char* name) {
+    known_.emplace_back(name);
+    PyObject* found = PyDict_GetItemString(given_.ptr(), name);
+    return found == Py_None ? nullptr : found;
+  }
+  std::string text(const char* name) {
+    PyObject* found = at(name);
+    return found == nullptr ? std::string() : text_from_python(found, name);
+  }
+  std::optional<std::string> maybe_text(const char* name) {
+    PyObject* found = at(name);
+    if (found == nullptr) return std::nullopt;
+    return text_from_python(found, name);
+  }
+  template <class T>
+  std::optional<Id<T>> maybe_id(const char* name) {
+    PyObject* found = at(name);
+    if (found == nullptr) return std::nullopt;
+    return Id<T>(id_from_python(schema<T>.prefix, found, name));
+  }
+  std::optional<Timestamp> maybe_time(const char* name) {
+    PyObject* found = at(name);
+    if (found == nullptr) return std::nullopt;
+    return timestamp_from_python(found, name);
+  }
+  std::optional<Duration> maybe_span(const char* name) {
+    PyObject* found = at(name);
+    if (found == nullptr) return std::nullopt;
+    return duration_from_python(found, name);
+  }
+  std::optional<std::int64_t> maybe_integer(const char* name) {
+    PyObject* found = at(name);
+    if (found == nullptr) return std::nullopt;
+    ColumnInfo column;
+    column.name = name;
+    return from_python(column, found).view().as_integer();
+  }
+  std::optional<double> maybe_real(const char* name) {
+    PyObject* found = at(name);
+    if (found == nullptr) return std::nullopt;
+    ColumnInfo column;
+    column.name = name;
+    column.type = Type::real;
+    return from_python(column, found).view().as_real();
+  }
+  template <class E>
+  E choice(const char* name, E otherwise) {
+    PyObject* found = at(name);
+    if (found == nullptr) return otherwise;
+    ColumnInfo column;
+    column.name = name;
+    column.type = Type::enumeration;
+    column.names = names<E>;
+    return static_cast<E>(from_python(column, found).view().as_integer());
+  }
+  Json json(const char* name) {
+    PyObject* found = at(name);
+    return found == nullptr ? Json() : json_from_python(found);
+  }
+  std::optional<Money> maybe_money(const char* name) {
+    const auto value = maybe_text(name);
+    if (!value) return std::nullopt;
+    return unwrap(Money::parse(*value));
+  }
+  /// `invalid` when something was given that nobody has asked for.
+  void done() const {
+    for (const auto& [key, value] : given_) {
+      const auto name = key.cast<std::string>();
+      bool known = false;
+      for (const auto one : known_) known = known || one == name;
+      if (known) continue;
+      raise(Code::invalid,
+            fmt::format("{}: there is no \"{}\"{}", what_, name, suggestion(name, known_)), name);
+    }
+  }
+
+ private:
+  const char* what_;
+  const py::dict& given_;
+  std::vector<std::string_view> known_;
+};
+
+template <class T>
+Id<T> id_of(const py::object& object, const char* name) {
+  return Id<T>(id_from_python(schema<T>.prefix, object.ptr(), name));
+}
+
+/// Calls `f(Domain&)` without the GIL.
+template <class Domain, class F>
+auto in_domain(const ScopePtr& scope, F&& f) {
+  return unwrap(scope->with_write([&](const Scope& in, Engine&) {
+    const Domain domain{in};
+    return f(domain);
+  }));
+}
+
+// Tickets --------------------------------------------------------------------------------------
+
+py::object ticket_open(const ScopePtr& scope, const py::dict& fields) {
+  Given given("tickets.open", fields);
+  NewTicket ticket;
+  ticket.subject = given.text("subject");
+  ticket.body = given.text("body");
+  ticket.customer = given.maybe_id<User>("customer").value_or(Id<User>());
+  ticket.source = given.choice("source", ticket.source);
+  ticket.priority = given.choice("priority", ticket.priority);
+  ticket.external_id = given.maybe_text("external_id");
+  ticket.custom = given.json("custom");
+  given.done();
+  if (!ticket.customer) raise(Code::invalid, "customer: it is required", "customer");
+  return row_of(in_domain<Tickets>(scope, [&](const Tickets& t) { return t.open(ticket); }));
+}
+
+py::object ticket_message(const ScopePtr& scope, const py::object& ticket, const py::dict& fields) {
+  Given given("tickets.add_message", fields);
+  NewMessage message;
+  message.sender = given.choice("sender", message.sender);
+  message.kind = given.choice("kind", message.kind);
+  message.body = given.text("body");
+  message.author = given.maybe_id<User>("author");
+  message.confidence = given.maybe_real("confidence");
+  message.external_id = given.maybe_text("external_id");
+  given.done();
+  const auto id = id_of<Ticket>(ticket, "ticket");
+  return row_of(
+      in_domain<Tickets>(scope, [&](const Tickets& t) { return t.add_message(id, message); }));
+}
+
+/// What changes one ticket, by its name.
+py::object ticket_change(const ScopePtr& scope, const std::string& verb, const py::object& ticket,
+                         const py::dict& fields) {
+  const auto id = id_of<Ticket>(ticket, "ticket");
+  Given given("tickets", fields);
+  std::function<Result<Ticket>(const Tickets&)> call;
+  if (verb == "move") {
+    call = [id, status = given.text("status")](const Tickets& t) { return t.move(id, status); };
+  } else if (verb == "assign") {
+    call = [id, team = given.maybe_id<Team>("team"), who = given.maybe_id<User>("assignee")](
+               const Tickets& t) { return t.assign(id, team, who); };
+  } else if (verb == "prioritize") {
+    call = [id, priority = given.choice("priority", Priority::normal)](const Tickets& t) {
+      return t.prioritize(id, priority);
+    };
+  } else if (verb == "classify") {
+    call = [id, category = given.text("category"),
+            confidence = given.maybe_real("confidence").value_or(0),
+            priority = given.choice("priority", Priority::normal)](const Tickets& t) {
+      return t.classify(id, category, confidence, priority);
+    };
+  } else if (verb == "route") {
+    call = [id](const Tickets& t) { return t.route(id); };
+  } else {
+    std::vector<std::string> tags;
+    if (PyObject* list = given.at("tags")) {
+      for (const py::handle one : py::iterable(py::reinterpret_borrow<py::object>(list))) {
+        tags.push_back(text_from_python(one.ptr(), "tags"));
+      }
+    }
+    call = [id, tags](const Tickets& t) { return t.tag(id, tags); };
+  }
+  given.done();
+  return row_of(in_domain<Tickets>(scope, call));
+}
+
+py::list conversation(const ScopePtr& scope, const py::object& ticket, std::int64_t after,
+                      std::uint64_t limit) {
+  const auto id = id_of<Ticket>(ticket, "ticket");
+  return rows_of(in_domain<Tickets>(
+      scope, [&](const Tickets& t) { return t.conversation(id, after, limit); }));
+}
+
+// Deals ----------------------------------------------------------------------------------------
+
+py::object deal_open(const ScopePtr& scope, const py::dict& fields) {
+  Given given("deals.open", fields);
+  NewDeal deal;
+  deal.title = given.text("title");
+  if (const auto value = given.maybe_money("value")) deal.value = *value;
+  deal.pipeline = given.text("pipeline");
+  deal.stage = given.text("stage");
+  deal.account = given.maybe_id<Account>("account");
+  deal.contact = given.maybe_id<Contact>("contact");
+  deal.product = given.maybe_id<Product>("product");
+  deal.owner = given.maybe_id<User>("owner");
+  deal.team = given.maybe_id<Team>("team");
+  deal.expected_close = given.maybe_time("expected_close");
+  deal.probability_bp = given.maybe_integer("probability_bp");
+  deal.external_id = given.maybe_text("external_id");
+  deal.custom = given.json("custom");
+  given.done();
+  return row_of(in_domain<Deals>(scope, [&](const Deals& d) { return d.open(deal); }));
+}
+
+py::object deal_change(const ScopePtr& scope, const std::string& verb, const py::object& deal,
+                       const py::dict& fields) {
+  const auto id = id_of<Deal>(deal, "deal");
+  Given given("deals", fields);
+  std::function<Result<Deal>(const Deals&)> call;
+  if (verb == "move") {
+    call = [id, stage = given.text("stage")](const Deals& d) { return d.move(id, stage); };
+  } else if (verb == "win") {
+    call = [id, value = given.maybe_money("value")](const Deals& d) { return d.win(id, value); };
+  } else if (verb == "lose") {
+    call = [id, reason = given.text("reason"), stage = given.text("stage")](const Deals& d) {
+      return d.lose(id, reason, stage);
+    };
+  } else if (verb == "reopen") {
+    call = [id, stage = given.text("stage")](const Deals& d) { return d.reopen(id, stage); };
+  } else if (verb == "assign") {
+    call = [id, team = given.maybe_id<Team>("team"), owner = given.maybe_id<User>("owner")](
+               const Deals& d) { return d.assign(id, team, owner); };
+  } else if (verb == "set_value") {
+    const auto value = given.maybe_money("value");
+    if (!value) raise(Code::invalid, "value: it is required", "value");
+    call = [id, value = *value](const Deals& d) { return d.set_value(id, value); };
+  } else if (verb == "expect") {
+    call = [id, close = given.maybe_time("close")](const Deals& d) { return d.expect(id, close); };
+  } else {
+    call = [id, bp = given.maybe_integer("probability_bp")](const Deals& d) {
+      return d.set_probability(id, bp);
+    };
+  }
+  given.done();
+  return row_of(in_domain<Deals>(scope, call));
+}
+
+py::tuple sum_of(const DealSum& sum) { return py::make_tuple(sum.count, sum.value.minor); }
+
+py::list forecast(const ScopePtr& scope, const std::string& by) {
+  ForecastQuery query;
+  if (by == "month") query.by = ForecastBy::month;
+  if (by == "stage") query.by = ForecastBy::stage;
+  if (by == "owner") query.by = ForecastBy::owner;
+  if (by != "" && query.by == ForecastBy::nothing) {
+    raise(Code::invalid, fmt::format("by: \"{}\" is none of month, stage, owner", by), "by");
+  }
+  const Forecast made = in_domain<Deals>(scope, [&](const Deals& d) { return d.forecast(query); });
+  py::list out;
+  for (const ForecastLine& line : by.empty() ? made.totals : made.lines) {
+    py::dict one;
+    one["month"] = line.month ? py::object(py::int_(*line.month)) : py::none();
+    one["stage"] = line.stage
+                       ? py::object(py::str(id::to_text(schema<Stage>.prefix, line.stage->value)))
+                       : py::none();
+    one["owner"] = line.owner
+                       ? py::object(py::str(id::to_text(schema<User>.prefix, line.owner->value)))
+                       : py::none();
+    one["currency"] = std::string(line.currency.code());
+    one["digits"] = line.currency.digits();
+    one["won"] = sum_of(line.won);
+    one["lost"] = sum_of(line.lost);
+    one["open"] = sum_of(line.open);
+    one["weighted"] = sum_of(line.weighted);
+    one["commit"] = sum_of(line.commit);
+    one["best_case"] = sum_of(line.best_case);
+    out.append(one);
+  }
+  return out;
+}
+
+void create_pipeline(const ScopePtr& scope, const std::string& name, const py::list& stages) {
+  std::vector<sales::NewStage> made;
+  for (const py::handle one : stages) {
+    const auto fields = one.cast<py::dict>();
+    Given given("stage", fields);
+    sales::NewStage& stage = made.emplace_back();
+    stage.name = given.text("name");
+    stage.category = given.choice("category", StageCategory::open);
+    stage.probability_bp = given.maybe_integer("probability_bp").value_or(0);
+    stage.rot_after = given.maybe_span("rot_after");
+    given.done();
+  }
+  unwrap(scope->with_write([&](const Scope& in, Engine&) -> Result<void> {
+    if (name.empty()) return sales::create_default_pipeline(in.session());
+    BUREAU_TRY_VOID(sales::create_pipeline(in.session(), name, made));
+    return {};
+  }));
+}
+
+// Tasks and runs -------------------------------------------------------------------------------
+
+EnqueueOptions enqueue_options(const py::dict& fields) {
+  Given given("enqueue", fields);
+  EnqueueOptions options;
+  options.priority = given.choice("priority", options.priority);
+  options.delay = given.maybe_span("delay").value_or(Duration(0));
+  options.run_at = given.maybe_time("run_at");
+  options.unique_key = given.maybe_text("unique_key");
+  const auto on_conflict = given.text("on_conflict");
+  if (on_conflict == "replace") {
+    options.on_conflict = OnConflict::replace;
+  } else if (!on_conflict.empty() && on_conflict != "ignore") {
+    raise(Code::invalid, "on_conflict: it is \"ignore\" or \"replace\"", "on_conflict");
+  }
+  options.unique_for = given.maybe_span("unique_for").value_or(Duration(0));
+  options.deadline = given.maybe_time("deadline");
+  options.flow_key = given.maybe_text("flow_key");
+  options.budget = given.maybe_id<Budget>("budget");
+  given.done();
+  return options;
+}
+
+/// The ids of the new tasks, in the order of their payloads.
+py::list enqueue(const ScopePtr& scope, const std::shared_ptr<Kind>& kind, const py::list& payloads,
+                 const py::dict& fields) {
+  const EnqueueOptions options = enqueue_options(fields);
+  std::vector<Json> texts;
+  texts.reserve(payloads.size());
+  for (const py::handle one : payloads) texts.push_back(json_from_python(one.ptr()));
+  const auto made = in_domain<Tasks>(scope, [&](const Tasks& tasks) {
+    return tasks.enqueue_json(kind->info, std::move(texts), options);
+  });
+  py::list out(made.size());
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    const std::string text = id::to_text(schema<Task>.prefix, made[i].id.value);
+    out[i] = py::str(text);
+  }
+  return out;
+}
+
+/// Waits a little; the caller looks after signals and calls again. None: it has not ended.
+py::object wait_task(const ScopePtr& scope, const py::object& task, double seconds) {
+  const auto id = id_of<Task>(task, "task");
+  auto made = scope->with([&](const Scope& in, Engine&) {
+    return Tasks(in).wait(id, Duration(static_cast<std::int64_t>(seconds * 1e6)));
+  });
+  if (!made && made.error().code == Code::deadline) return py::none();
+  return row_of(unwrap(std::move(made)));
+}
+
+py::object task_change(const ScopePtr& scope, const std::string& verb, const py::object& task,
+                       const py::dict& fields) {
+  const auto id = id_of<Task>(task, "task");
+  Given given("tasks", fields);
+  std::function<Result<Task>(const Tasks&)> call;
+  if (verb == "cancel") {
+    call = [id, reason = given.text("reason")](const Tasks& t) { return t.cancel(id, reason); };
+  } else if (verb == "snooze") {
+    const auto until = given.maybe_time("until");
+    if (!until) raise(Code::invalid, "until: it is required", "until");
+    call = [id, until = *until](const Tasks& t) { return t.snooze(id, until); };
+  } else if (verb == "prioritize") {
+    call = [id, priority = given.choice("priority", Priority::normal)](const Tasks& t) {
+      return t.set_priority(id, priority);
+    };
+  } else if (verb == "redrive") {
+    call = [id](const Tasks& t) { return t.redrive(id); };
+  } else {
+    call = [id, outcome = given.choice("outcome", TaskStatus::dead), reason = given.text("reason")](
+               const Tasks& t) { return t.resolve(id, outcome, reason); };
+  }
+  given.done();
+  return row_of(in_domain<Tasks>(scope, call));
+}
+
+bool signal(const ScopePtr& scope, const py::object& task, const std::string& name,
+            const py::object& payload, const std::optional<std::string>& key) {
+  const auto id = id_of<Task>(task, "task");
+  const Json json = json_from_python(payload.ptr());
+  return in_domain<Runs>(scope,
+                         [&](const Runs& runs) { return runs.signal_json(id, name, json, key); });
+}
+
+py::object decide(const ScopePtr& scope, const py::object& approval, bool approve,
+                  const std::string& comment) {
+  const auto id = id_of<Approval>(approval, "approval");
+  return row_of(in_domain<Approvals>(
+      scope, [&](const Approvals& a) { return a.decide(id, approve, comment); }));
+}
+
+void use_approval(const ScopePtr& scope, const py::object& approval, const py::object& subject) {
+  const auto id = id_of<Approval>(approval, "approval");
+  const Json json = json_from_python(subject.ptr());
+  unwrap(scope->with_write([&](const Scope& in, Engine&) -> Result<void> {
+    if (in.unit() == nullptr) {
+      return fail(Code::invalid, "approval: it is used in a unit, with the effect that it is for");
+    }
+    return Approvals::use(*in.unit(), id, json);
+  }));
+}
+
+/// What steps spend from: a budget of the tenant's.
+py::object create_budget(const ScopePtr& scope, const py::dict& fields) {
+  Given given("budget", fields);
+  NewBudget budget;
+  BudgetLimits& limits = budget.limits;
+  limits.tokens = given.maybe_integer("tokens");
+  limits.calls = given.maybe_integer("calls");
+  limits.time = given.maybe_span("time");
+  limits.money = given.maybe_money("money");
+  budget.name = given.text("name");
+  given.done();
+  return row_of(
+      in_domain<Budgets>(scope, [&](const Budgets& budgets) { return budgets.create(budget); }));
+}
+
+}  // namespace
+
+void init_verbs(py::class_<PyScope, ScopePtr>& scope) {
+  scope.def("ticket_open", ticket_open)
+      .def("ticket_message", ticket_message)
+      .def("ticket_change", ticket_change)
+      .def("conversation", conversation)
+      .def("ticket_review",
+           [](const ScopePtr& self, const py::object& message, const py::dict& fields) {
+             const auto id = id_of<Message>(message, "message");
+             Given given("tickets.review", fields);
+             const Review verdict = given.choice("verdict", Review::left_for_person);
+             given.done();
+             return row_of(
+                 in_domain<Tickets>(self, [&](const Tickets& t) { return t.review(id, verdict); }));
+           })
+      .def("deal_open", deal_open)
+      .def("deal_change", deal_change)
+      .def("forecast", forecast)
+      .def("create_pipeline", create_pipeline)
+      .def("enqueue", enqueue)
+      .def("wait_task", wait_task)
+      .def("task_change", task_change)
+      .def("task_remove",
+           [](const ScopePtr& self, const py::object& task) {
+             const auto id = id_of<Task>(task, "task");
+             unwrap(
+                 self->with_write([&](const Scope& in, Engine&) { return Tasks(in).remove(id); }));
+           })
+      .def("signal", signal)
+      .def("steps",
+           [](const ScopePtr& self, const py::object& task) {
+             const auto id = id_of<Task>(task, "task");
+             return rows_of(in_domain<Runs>(self, [&](const Runs& r) { return r.steps(id); }));
+           })
+      .def("children",
+           [](const ScopePtr& self, const py::object& task) {
+             const auto id = id_of<Task>(task, "task");
+             return rows_of(in_domain<Runs>(self, [&](const Runs& r) { return r.children(id); }));
+           })
+      .def(
+          "approvals",
+          [](const ScopePtr& self) {
+            return rows_of(in_domain<Approvals>(self, [](const Approvals& a) { return a.list(); }));
+          })
+      .def("decide", decide)
+      .def("use_approval", use_approval)
+      .def("create_budget", create_budget);
+}
+
+}  // namespace bureau_python

@@ -1,0 +1,14 @@
+import pytest
+
+import bureau
+
+
+@pytest.fixture
+def office(tmp_path):
+    with bureau.open(tmp_path / "office.db", tenant="Larkfield", durability="relaxed") as opened:
+        yield opened
+
+
+@pytest.fixture
+def ada(office):
+    return office[bureau.User].insert(bureau.User(email="ada@example.com", role="customer"))
