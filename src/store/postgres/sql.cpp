@@ -19,20 +19,6 @@ std::uint64_t hash_of(std::string_view text) {
   return hash;
 }
 
-std::string text_literal(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
-  return out + "'";
-}
-
-std::string bytes_literal(std::string_view bytes) {
-  std::string out = "'\\x";
-  for (const char c : bytes) {
-    out += fmt::format("{:02x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-  }
-  return out + "'::bytea";
-}
-
 }  // namespace
 
 ParameterType parameter_type(Value::Kind kind) {
@@ -61,32 +47,12 @@ std::string_view type_name(ParameterType type) {
   }
 }
 
-std::string quoted(std::string_view name) {
-  std::string text;
-  text.reserve(name.size() + 2);
-  text += '"';
-  text += name;
-  text += '"';
-  return text;
-}
-
-std::string column_list(const TableInfo& table) {
-  std::string list;
-  for (const ColumnInfo& column : table.columns) {
-    if (!list.empty()) list += ',';
-    list += quoted(column.name);
-  }
-  return list;
-}
-
 std::string index_name(const TableInfo& table, std::string_view index) {
   std::string whole = fmt::format("{}_{}", table.name, index);
   if (whole.size() <= name_max) return whole;
   const std::string hash = fmt::format("_{:016x}", hash_of(whole));
   return whole.substr(0, name_max - hash.size()) + hash;
 }
-
-void Sql::name(std::string_view column) { *this << "\"" << column << "\""; }
 
 void Sql::table(std::string_view name) {
   *this << schema << ".";
@@ -101,9 +67,7 @@ void Sql::literal(const Value& value) {
       *this << "NULL";
       break;
     case Value::Kind::integer:
-      // A minus before a number that is too large without it.
-      *this << (value.as_integer() == INT64_MIN ? std::string("(-9223372036854775807-1)")
-                                                : fmt::format("{}", value.as_integer()));
+      *this << integer_literal(value.as_integer());
       break;
     case Value::Kind::real:
       *this << fmt::format("{:.17e}::float8", value.as_real());
@@ -112,7 +76,7 @@ void Sql::literal(const Value& value) {
       *this << text_literal(value.as_text());
       break;
     case Value::Kind::bytes:
-      *this << bytes_literal(value.as_text());
+      *this << "'\\x" << hex_digits(value.as_text()) << "'::bytea";
       break;
   }
 }

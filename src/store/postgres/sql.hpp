@@ -1,11 +1,11 @@
 #pragma once
 
-#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "bureau/store/select.hpp"
+#include "store/sql_text.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
@@ -26,28 +26,18 @@ struct Parameter {
 /// As in "$1::bigint[]" and in CREATE TABLE.
 [[nodiscard]] std::string_view type_name(ParameterType type);
 
-/// A name as SQL has it. Names are checked when a table enters a catalog, so none needs an escape.
-[[nodiscard]] std::string quoted(std::string_view name);
-[[nodiscard]] std::string column_list(const TableInfo& table);
 /// The name of an index, which is one in its whole schema. A name too long for the server is cut,
 /// and ends in a hash of the whole.
 [[nodiscard]] std::string index_name(const TableInfo& table, std::string_view index);
 
 /// A statement in the making: its text, and its parameters in order. Their values point into the
 /// predicate (and so on) that it was made from, and into `made`.
-struct Sql {
+struct Sql : SqlText {
   explicit Sql(std::string_view in_schema) : schema(in_schema) {}
 
   std::string_view schema;  ///< in quotes: that of the tables
-  std::string text;
   std::vector<Parameter> parameters;
-  std::deque<std::string> made;
 
-  Sql& operator<<(std::string_view more) {
-    text += more;
-    return *this;
-  }
-  void name(std::string_view column);
   /// With its schema: no connection's search path is relied upon.
   void table(std::string_view name);
   /// A function of ours (functions.hpp).

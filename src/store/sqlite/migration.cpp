@@ -6,7 +6,6 @@
 #include "store/predicate_check.hpp"
 #include "store/sqlite/file_format.hpp"
 #include "store/sqlite/sql.hpp"
-#include "store/sqlite/table_plan.hpp"
 #include "store/table_definition.hpp"
 #include "store/value_rules.hpp"
 
@@ -118,7 +117,7 @@ class Migration {
   }
 
   static std::string index_name(const TableInfo& table, std::string_view index) {
-    return detail::sqlite::quoted(fmt::format("{}_{}", table.name, index));
+    return quoted(fmt::format("{}_{}", table.name, index));
   }
 
   Result<void> create(const TableInfo& table, const IndexInfo& index) {

@@ -1,33 +1,28 @@
 #pragma once
 
-#include <deque>
 #include <string>
 #include <vector>
 
 #include "bureau/store/select.hpp"
+#include "store/sql_text.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
 
 /// A statement in the making: its text, and the values of its parameters in order. The values point
 /// into the predicate (and so on) that it was made from, and into `made`.
-struct Sql {
-  std::string text;
+struct Sql : SqlText {
   std::vector<Value> values;
-  std::deque<std::string> made;
 
-  Sql& operator<<(std::string_view more) {
-    text += more;
-    return *this;
-  }
-  void name(std::string_view column);
+  void table(std::string_view name) { this->name(name); }
+  void literal(const Value& value);
   void parameter(const Value& value) {
     text += '?';
     values.push_back(value);
   }
 };
 
-/// Appends the predicate, with the meaning of PREDICATES.md. REQUIRES: check_predicate().
+/// Appends the predicate, with the meaning of docs/predicates.md. REQUIRES: check_predicate().
 void append_predicate(Sql& sql, const Predicate& predicate);
 /// The same with each operand as a literal in the text: for the condition of an index.
 [[nodiscard]] std::string predicate_literal(const Predicate& predicate);

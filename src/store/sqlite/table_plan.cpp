@@ -2,32 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "store/sql_text.hpp"
 #include "store/sqlite/connection.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
-
-std::string quoted(std::string_view name) {
-  std::string text;
-  text.reserve(name.size() + 2);
-  text += '"';
-  text += name;
-  text += '"';
-  return text;
-}
-
-std::string column_list(const TableInfo& table) {
-  std::size_t size = 0;
-  for (const ColumnInfo& column : table.columns) size += column.name.size() + 3;
-  std::string list;
-  list.reserve(size);
-  for (const ColumnInfo& column : table.columns) {
-    list += list.empty() ? "\"" : ",\"";
-    list += column.name;
-    list += '"';
-  }
-  return list;
-}
 
 TablePlan::~TablePlan() {
   sqlite3_finalize(find);

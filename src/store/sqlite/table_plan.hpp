@@ -13,10 +13,6 @@ namespace detail::sqlite {
 
 class Connection;
 
-/// A name as SQL has it. Names are checked when a table enters a catalog, so none needs an escape.
-[[nodiscard]] std::string quoted(std::string_view name);
-[[nodiscard]] std::string column_list(const TableInfo& table);
-
 /// What a connection keeps for a table: its names as SQL, and the statements so frequent that not
 /// even their text should be made again.
 struct TablePlan {
