@@ -1,3 +1,5 @@
+#include "store/statement_sql.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,7 +8,6 @@
 
 #include "store/keyset_sql.hpp"
 #include "store/postgres/sql.hpp"
-#include "store/statement.hpp"
 #include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -133,10 +134,6 @@ void append_changed(Sql& sql, const Select& which) {
   sql << "))";
 }
 
-void append_returning(Sql& sql, const TableInfo& table) {
-  sql << " RETURNING " << column_list(table);
-}
-
 void append_call(Sql& sql, std::string_view function, const ColumnInfo& column,
                  std::string_view end) {
   sql << function << "(";
@@ -202,6 +199,13 @@ void append_rows(Sql& sql, const TableInfo& table, std::span<const Value> rows) 
   sql << ")";
 }
 
+struct Parts {
+  static constexpr std::string_view nulls_first = " NULLS FIRST";
+  static void assignment(Sql& sql, const Assignment& one) { append_assignment(sql, one); }
+  static void changed(Sql& sql, const Select& which) { append_changed(sql, which); }
+  static void measure(Sql& sql, const Aggregate::Measure& one) { append_measure(sql, one); }
+};
+
 }  // namespace
 
 bool is_summed_as_text(const Aggregate::Measure& measure) {
@@ -235,53 +239,21 @@ void append_find(Sql& sql, const TableInfo& table, std::int64_t id) {
 }
 
 Result<void> append_aggregate(Sql& sql, const Aggregate& aggregate, Horizon horizon) {
-  BUREAU_TRY_VOID(check_aggregate(aggregate));
-  std::string groups, order;
-  for (const ColumnInfo* column : aggregate.group_by) {
-    const std::string_view comma = groups.empty() ? "" : ",";
-    groups.append(comma).append(quoted(column->name));
-    order.append(comma).append(quoted(column->name)).append(" NULLS FIRST");
-  }
-  sql << "SELECT " << groups;
-  bool first = groups.empty();
-  for (const auto& measure : aggregate.measures) {
-    if (!first) sql << ",";
-    first = false;
-    append_measure(sql, measure);
-  }
-  sql << " FROM ";
-  sql.table(aggregate.table->name);
-  Conditions conditions(sql);
-  append_horizon(sql, conditions, horizon);
-  if (!aggregate.where.is_always()) {
+  return StatementSql<Parts>::aggregate(sql, aggregate, [&] {
+    Conditions conditions(sql);
+    append_horizon(sql, conditions, horizon);
+    if (aggregate.where.is_always()) return;
     conditions.next();
     append_predicate(sql, aggregate.where);
-  }
-  if (!groups.empty()) sql << " GROUP BY " << groups << " ORDER BY " << order;
-  return {};
+  });
 }
 
 Result<void> append_update(Sql& sql, const Update& update, bool returning) {
-  BUREAU_TRY_VOID(check_update(update));
-  sql << "UPDATE ";
-  sql.table(update.which.table->name);
-  sql << " SET ";
-  for (std::size_t i = 0; i < update.set.size(); ++i) {
-    if (i > 0) sql << ",";
-    append_assignment(sql, update.set[i]);
-  }
-  append_changed(sql, update.which);
-  if (returning) append_returning(sql, *update.which.table);
-  return {};
+  return StatementSql<Parts>::update(sql, update, returning);
 }
 
 Result<void> append_remove(Sql& sql, const Select& which) {
-  BUREAU_TRY_VOID(check_select(which));
-  sql << "DELETE FROM ";
-  sql.table(which.table->name);
-  append_changed(sql, which);
-  append_returning(sql, *which.table);
-  return {};
+  return StatementSql<Parts>::remove(sql, which);
 }
 
 void append_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows) {

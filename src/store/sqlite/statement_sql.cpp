@@ -1,10 +1,10 @@
+#include "store/statement_sql.hpp"
+
 #include <algorithm>
 #include <limits>
 
 #include "store/keyset_sql.hpp"
 #include "store/sqlite/sql.hpp"
-#include "store/sqlite/table_plan.hpp"
-#include "store/statement.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
@@ -50,10 +50,6 @@ void append_changed(Sql& sql, const Select& which) {
   sql << ")";
 }
 
-void append_returning(Sql& sql, const TableInfo& table) {
-  sql << " RETURNING " << column_list(table);
-}
-
 void append_measure(Sql& sql, const Aggregate::Measure& measure) {
   using Function = Aggregate::Function;
   if (measure.function == Function::count) {
@@ -91,6 +87,13 @@ void append_assignment(Sql& sql, const Assignment& one) {
   sql << ",'" << one.column->name << "')";
 }
 
+struct Parts {
+  static constexpr std::string_view nulls_first = "";
+  static void assignment(Sql& sql, const Assignment& one) { append_assignment(sql, one); }
+  static void changed(Sql& sql, const Select& which) { append_changed(sql, which); }
+  static void measure(Sql& sql, const Aggregate::Measure& one) { append_measure(sql, one); }
+};
+
 }  // namespace
 
 Result<void> append_select(Sql& sql, const Select& select) {
@@ -102,50 +105,19 @@ Result<void> append_select(Sql& sql, const Select& select) {
 }
 
 Result<void> append_aggregate(Sql& sql, const Aggregate& aggregate) {
-  BUREAU_TRY_VOID(check_aggregate(aggregate));
-  std::string groups;
-  for (const ColumnInfo* column : aggregate.group_by) {
-    if (!groups.empty()) groups += ',';
-    groups += quoted(column->name);
-  }
-  sql << "SELECT " << groups;
-  bool first = groups.empty();
-  for (const auto& measure : aggregate.measures) {
-    if (!first) sql << ",";
-    first = false;
-    append_measure(sql, measure);
-  }
-  sql << " FROM ";
-  sql.name(aggregate.table->name);
-  if (!aggregate.where.is_always()) {
+  return StatementSql<Parts>::aggregate(sql, aggregate, [&] {
+    if (aggregate.where.is_always()) return;
     sql << " WHERE ";
     append_predicate(sql, aggregate.where);
-  }
-  if (!groups.empty()) sql << " GROUP BY " << groups << " ORDER BY " << groups;
-  return {};
+  });
 }
 
 Result<void> append_update(Sql& sql, const Update& update, bool returning) {
-  BUREAU_TRY_VOID(check_update(update));
-  sql << "UPDATE ";
-  sql.name(update.which.table->name);
-  sql << " SET ";
-  for (std::size_t i = 0; i < update.set.size(); ++i) {
-    if (i > 0) sql << ",";
-    append_assignment(sql, update.set[i]);
-  }
-  append_changed(sql, update.which);
-  if (returning) append_returning(sql, *update.which.table);
-  return {};
+  return StatementSql<Parts>::update(sql, update, returning);
 }
 
 Result<void> append_remove(Sql& sql, const Select& which) {
-  BUREAU_TRY_VOID(check_select(which));
-  sql << "DELETE FROM ";
-  sql.name(which.table->name);
-  append_changed(sql, which);
-  append_returning(sql, *which.table);
-  return {};
+  return StatementSql<Parts>::remove(sql, which);
 }
 
 }  // namespace detail::sqlite
