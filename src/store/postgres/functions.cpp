@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <string_view>
 
 #include "bureau/store/table.hpp"
@@ -26,51 +27,30 @@ BEGIN
   RETURN place;
 END $$)";
 
+/// A function for what a path leads to as a value of one type, null when it is of another.
+struct JsonGetter {
+  std::string_view name, returned, condition, value;
+};
+
 /// Canonical text tells an integer from a real: a real has a point or an exponent.
-constexpr std::string_view json_boolean_function = R"(
-CREATE OR REPLACE FUNCTION {0}.bureau_json_boolean(document text, path text[]) RETURNS int8
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-DECLARE
-  found json := {0}.bureau_json_at(document, path);
-BEGIN
-  IF json_typeof(found) = 'boolean' THEN
-    RETURN CASE found::text WHEN 'true' THEN 1 ELSE 0 END;
-  END IF;
-  RETURN NULL;
-END $$)";
+constexpr std::array<JsonGetter, 4> json_getters = {{
+    {"boolean", "int8", "json_typeof(found) = 'boolean'",
+     "CASE found::text WHEN 'true' THEN 1 ELSE 0 END"},
+    {"integer", "int8", "json_typeof(found) = 'number' AND found::text !~ '[.eE]'",
+     "found::text::int8"},
+    {"real", "float8", "json_typeof(found) = 'number' AND found::text ~ '[.eE]'",
+     "found::text::float8"},
+    {"text", "text", "json_typeof(found) = 'string'", "found #>> '{}'"},
+}};
 
-constexpr std::string_view json_integer_function = R"(
-CREATE OR REPLACE FUNCTION {0}.bureau_json_integer(document text, path text[]) RETURNS int8
+constexpr std::string_view json_getter_function = R"(
+CREATE OR REPLACE FUNCTION {0}.bureau_json_{1}(document text, path text[]) RETURNS {2}
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
   found json := {0}.bureau_json_at(document, path);
 BEGIN
-  IF json_typeof(found) = 'number' AND found::text !~ '[.eE]' THEN
-    RETURN found::text::int8;
-  END IF;
-  RETURN NULL;
-END $$)";
-
-constexpr std::string_view json_real_function = R"(
-CREATE OR REPLACE FUNCTION {0}.bureau_json_real(document text, path text[]) RETURNS float8
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-DECLARE
-  found json := {0}.bureau_json_at(document, path);
-BEGIN
-  IF json_typeof(found) = 'number' AND found::text ~ '[.eE]' THEN
-    RETURN found::text::float8;
-  END IF;
-  RETURN NULL;
-END $$)";
-
-constexpr std::string_view json_text_function = R"(
-CREATE OR REPLACE FUNCTION {0}.bureau_json_text(document text, path text[]) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-DECLARE
-  found json := {0}.bureau_json_at(document, path);
-BEGIN
-  IF json_typeof(found) = 'string' THEN
-    RETURN found #>> '{{}}';
+  IF {3} THEN
+    RETURN {4};
   END IF;
   RETURN NULL;
 END $$)";
@@ -153,11 +133,13 @@ std::string utf8_of(unsigned point) {
 }  // namespace
 
 std::vector<std::string> function_statements(const std::string& schema) {
-  std::vector<std::string> statements;
+  std::vector<std::string> statements = {fmt::format(json_at_function, schema)};
+  for (const JsonGetter& one : json_getters) {
+    statements.push_back(fmt::format(json_getter_function, schema, one.name, one.returned,
+                                     one.condition, one.value));
+  }
   for (const std::string_view text :
-       {json_at_function, json_boolean_function, json_integer_function, json_real_function,
-        json_text_function, json_exists_function, json_has_function, draw_function,
-        horizon_function}) {
+       {json_exists_function, json_has_function, draw_function, horizon_function}) {
     statements.push_back(fmt::format(fmt::runtime(text), schema));
   }
   return statements;
