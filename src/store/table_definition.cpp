@@ -141,6 +141,14 @@ Json definition_of(const TableInfo& table) {
       {{"columns", Json::array(std::move(columns))}, {"indexes", Json::array(std::move(indexes))}});
 }
 
+Result<Json> read_definition(std::string_view where, std::string_view table,
+                             std::string_view text) {
+  auto definition = Json::parse(text);
+  if (definition) return definition;
+  return fail(Code::corrupt, fmt::format("{}: the stored definition of table '{}': {}", where,
+                                         table, definition.error().message));
+}
+
 Result<TableChange> change_of(std::string_view where, const TableInfo& table, const Json& stored) {
   return Comparison(where, table, stored).run();
 }

@@ -14,6 +14,10 @@ namespace detail {
 /// frozen: it is in every file.
 [[nodiscard]] Json definition_of(const TableInfo& table);
 
+/// A description out of its text in the database. `corrupt` names database and table.
+[[nodiscard]] Result<Json> read_definition(std::string_view where, std::string_view table,
+                                           std::string_view text);
+
 /// What a migration has to do to a table that is there.
 struct TableChange {
   std::vector<const ColumnInfo*> columns;  ///< that are new, with the companions of folded ones

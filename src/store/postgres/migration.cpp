@@ -70,12 +70,9 @@ class Migration {
     const PGresult* const result = answers.results.back().get();
     for (int row = 0; row < PQntuples(result); ++row) {
       const std::string name(value_at(result, row, 0).as_text());
-      auto definition = Json::parse(value_at(result, row, 1).as_text());
-      if (!definition) {
-        return fail(Code::corrupt, fmt::format("{}: the stored definition of table '{}': {}",
-                                               where(), name, definition.error().message));
-      }
-      stored_.emplace(name, *std::move(definition));
+      BUREAU_TRY(Json definition,
+                 read_definition(where(), name, value_at(result, row, 1).as_text()));
+      stored_.emplace(name, std::move(definition));
     }
     return {};
   }

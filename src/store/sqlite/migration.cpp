@@ -61,13 +61,9 @@ class Migration {
     int code = statement.step();
     for (; code == SQLITE_ROW; code = statement.step()) {
       const std::string name(column_value(statement.get(), 0).as_text());
-      auto definition = Json::parse(column_value(statement.get(), 1).as_text());
-      if (!definition) {
-        return fail(Code::corrupt,
-                    fmt::format("{}: the stored definition of table '{}': {}", connection_.path(),
-                                name, definition.error().message));
-      }
-      stored_.emplace(name, *std::move(definition));
+      BUREAU_TRY(Json definition, read_definition(connection_.path(), name,
+                                                  column_value(statement.get(), 1).as_text()));
+      stored_.emplace(name, std::move(definition));
     }
     if (code != SQLITE_DONE) return fail(connection_.error(code, migrating));
     return {};
