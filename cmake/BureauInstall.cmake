@@ -1,6 +1,5 @@
 # Install rules: headers, libraries, the CMake package (bureau::bureau, bureau::testing, bureau::http,
-# bureau::postgres) and a
-# pkg-config file. tests/package proves that a host can use each.
+# bureau::postgres) and a pkg-config file. tests/package proves that a host can use each.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -12,36 +11,31 @@ foreach(target IN ITEMS bureau_testing bureau_sqlite)
   endif()
 endforeach()
 
-install(TARGETS ${bureau_installed} EXPORT bureauTargets
-        ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-        LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-        RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
-        INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-set(bureau_left_out "")
-if(TARGET bureau_http)
-  # An export of its own: whoever does not ask for it is not asked for libcurl.
-  install(TARGETS bureau_http EXPORT bureauHttpTargets
+# bureau_install_targets(export target...): with an export of that name.
+function(bureau_install_targets export)
+  install(TARGETS ${ARGN} EXPORT ${export}
           ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
           LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
           RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
           INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-  install(EXPORT bureauHttpTargets NAMESPACE bureau:: DESTINATION "${bureau_cmake_dir}")
+  install(EXPORT ${export} NAMESPACE bureau:: DESTINATION "${bureau_cmake_dir}")
+endfunction()
+
+bureau_install_targets(bureauTargets ${bureau_installed})
+set(bureau_left_out "")
+# An export of its own for each: whoever does not ask for it is not asked for its library.
+if(TARGET bureau_http)
+  bureau_install_targets(bureauHttpTargets bureau_http)
 else()
   list(APPEND bureau_left_out PATTERN "http" EXCLUDE)
 endif()
 if(TARGET bureau_postgres)
-  install(TARGETS bureau_postgres EXPORT bureauPostgresTargets
-          ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-          LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-          RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
-          INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-  install(EXPORT bureauPostgresTargets NAMESPACE bureau:: DESTINATION "${bureau_cmake_dir}")
+  bureau_install_targets(bureauPostgresTargets bureau_postgres)
 else()
   list(APPEND bureau_left_out PATTERN "postgres_storage.hpp" EXCLUDE)
 endif()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bureau"
         DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" ${bureau_left_out})
-install(EXPORT bureauTargets NAMESPACE bureau:: DESTINATION "${bureau_cmake_dir}")
 
 configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/bureauConfig.cmake.in"
                               "${PROJECT_BINARY_DIR}/package/bureauConfig.cmake"

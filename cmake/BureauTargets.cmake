@@ -17,6 +17,19 @@ function(bureau_find package)
   endif()
 endfunction()
 
+# bureau_find_optional(package target): the same for a component that can be left out: as a guest it is
+# where there is no such package.
+function(bureau_find_optional package target)
+  if(PROJECT_IS_TOP_LEVEL)
+    bureau_find(${package} ${target})
+  elseif(NOT TARGET ${target})
+    find_package(${package} QUIET)
+    if(TARGET ${target})
+      set_target_properties(${target} PROPERTIES IMPORTED_GLOBAL TRUE)
+    endif()
+  endif()
+endfunction()
+
 bureau_find(Threads Threads::Threads)
 bureau_find(tl-expected tl::expected)
 bureau_find(fmt fmt::fmt)

@@ -136,9 +136,9 @@ long milliseconds(Duration d) {
 }
 
 using Handle = std::unique_ptr<CURL, decltype(&curl_easy_cleanup)>;
-using Headers = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
+using HeaderLines = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
 
-bool append(Headers& headers, const std::string& line) {
+bool append(HeaderLines& headers, const std::string& line) {
   curl_slist* grown = curl_slist_append(headers.get(), line.c_str());
   if (grown == nullptr) return false;
   (void)headers.release();
@@ -277,7 +277,7 @@ auto perform(Transfer& transfer, Judge&& judge) -> decltype(judge(CURLE_OK, 0L, 
   const Request& request = transfer.request;
   const NoPipeSignal no_pipe_signal;
   const Handle handle(curl_easy_init(), &curl_easy_cleanup);
-  Headers headers(nullptr, &curl_slist_free_all);
+  HeaderLines headers(nullptr, &curl_slist_free_all);
   bool ready = handle != nullptr && append(headers, "Expect:");  // waits for nobody's consent
   for (const auto& [name, value] : request.headers) {
     ready = ready && append(headers, name + ": " + value);
