@@ -21,9 +21,11 @@ std::string Settings::place() const {
   if (!on_server()) return office;
   // scheme://user:password@host/database?password=...
   const std::size_t user = office.find("//") + 2;
-  const std::size_t query = std::min(office.find('?', user), office.size());
-  const std::size_t at = office.substr(0, query).rfind('@');
-  std::string shown = office.substr(0, query);
+  // To libpq what comes before an @ that no / precedes is user and password, whatever is in it.
+  const std::size_t stop = office.find_first_of("@/", user);
+  const bool has_user = stop != std::string::npos && office[stop] == '@';
+  std::string shown = office.substr(0, office.find('?', has_user ? stop : user));
+  const std::size_t at = shown.rfind('@');
   if (at == std::string::npos) return shown;
   const std::size_t colon = shown.find(':', user);
   if (colon < at) shown.erase(colon, at - colon);

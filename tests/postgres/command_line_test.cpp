@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <string>
 
+#include "postgres/client.hpp"
 #include "postgres/fixture.hpp"
 
 namespace {
@@ -31,15 +32,44 @@ Said bureau_says(const std::string& arguments) {
   return said;
 }
 
+std::string url_of(const postgres_test::Address& at) {
+  return fmt::format("postgresql://{}:{}@{}:{}/{}", at.user, at.password, at.host, at.port,
+                     at.database);
+}
+
 }  // namespace
+
+TEST_CASE("A password is not shown, not even one that looks like the end of the URL") {
+  BUREAU_NEED_POSTGRES(server);
+  const auto database = server.create_database();
+  postgres_test::Address at = database.address();
+  postgres_test::Client admin(database.admin());
+  at.user = "clerk";
+  at.password = "quince?medlar:sorb";
+  admin.ask(fmt::format("CREATE ROLE clerk LOGIN PASSWORD '{}'", at.password));
+  admin.ask("GRANT CREATE ON DATABASE " + at.database + " TO clerk");
+  const std::string shown =
+      fmt::format("postgresql://{}@{}:{}/{}:", at.user, at.host, at.port, at.database);
+  int tenants = 0;
+  for (const std::string query :
+       {"", "?password=quince%3Fmedlar%3Asorb", "?application_name=a@b"}) {
+    const Said made =
+        bureau_says(fmt::format("--office '{}{}' init --name t{}", url_of(at), query, ++tenants));
+    CAPTURE(query);
+    CAPTURE(made.text);
+    CHECK(made.text.find(shown) != std::string::npos);
+    for (const char* part : {"quince", "medlar", "sorb", "a@b"}) {
+      CHECK(made.text.find(part) == std::string::npos);
+    }
+  }
+  admin.ask("DROP OWNED BY clerk; DROP ROLE clerk");
+}
 
 TEST_CASE("An office on a server is made, filled and worked by the command line") {
   BUREAU_NEED_POSTGRES(server);
   const auto database = server.create_database();
   const postgres_test::Address& at = database.address();
-  const std::string url = fmt::format("postgresql://{}:{}@{}:{}/{}", at.user, at.password, at.host,
-                                      at.port, at.database);
-  ::setenv("BUREAU_OFFICE", url.c_str(), 1);
+  ::setenv("BUREAU_OFFICE", url_of(at).c_str(), 1);
 
   const Said early = bureau_says("tickets list");
   CHECK(early.code == 1);
