@@ -176,8 +176,7 @@ TEST_CASE("The proxy passes on, counts, and holds back") {
   BUREAU_NEED_POSTGRES(server);
   const Database database = server.create_database();
   Proxy proxy(server.admin().port);
-  Address address = database.address();
-  address.port = proxy.port();
+  const Address address = through(proxy, database.address());
   Client client(address);
   REQUIRE_MESSAGE(client.connected(), client.error());
   const auto sent = proxy.bytes(Proxy::From::client), got = proxy.bytes(Proxy::From::server);
@@ -208,8 +207,7 @@ TEST_CASE("The proxy cuts, and refuses") {
   BUREAU_NEED_POSTGRES(server);
   const Database database = server.create_database();
   Proxy proxy(server.admin().port);
-  Address address = database.address();
-  address.port = proxy.port();
+  const Address address = through(proxy, database.address());
   Client first(address);
   REQUIRE(first.connected());
   CHECK(proxy.open_connections() == 1);
@@ -229,8 +227,7 @@ TEST_CASE("The proxy lies for a server") {
   const std::string version = Client(server.admin()).ask("SHOW server_version");
   proxy.replace("server_version" + std::string(1, '\0') + version.substr(0, 2),
                 "server_version" + std::string(1, '\0') + "12");
-  Address address = server.admin();
-  address.port = proxy.port();
+  const Address address = through(proxy, server.admin());
   const Client client(address);
   REQUIRE_MESSAGE(client.connected(), client.error());
   CHECK(PQserverVersion(client.get()) / 10'000 == 12);
@@ -240,8 +237,7 @@ TEST_CASE("The proxy cuts at a COMMIT, before it or after it") {
   BUREAU_NEED_POSTGRES(server);
   const Database database = server.create_database();
   Proxy proxy(server.admin().port);
-  Address address = database.address();
-  address.port = proxy.port();
+  const Address address = through(proxy, database.address());
   Client direct(database.address());
   direct.ask("CREATE TABLE t(a int)");
   const auto commit = [&](Proxy::From side, Proxy::Cut when) {

@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "bureau/core/clock.hpp"
+#include "postgres/server.hpp"
 
 namespace postgres_test {
 
@@ -345,5 +346,12 @@ class Proxy {
   std::string replaced_, replacement_;
   std::thread thread_;
 };
+
+/// The same database, reached by the proxy.
+inline Address through(const Proxy& proxy, const Address& address) {
+  Address other = address;
+  other.port = proxy.port();
+  return other;
+}
 
 }  // namespace postgres_test
