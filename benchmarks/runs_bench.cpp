@@ -83,21 +83,12 @@ class StepLoop {
 void durable_steps(const bench::Arguments& arguments, int count, bool power_safe, double sync_us) {
   bench::ScratchFolder scratch;
   auto office = bench::open_office(scratch.file(), power_safe);
-  Orchestrator orchestrator(office.engine->database(), office.engine->access(), {});
-  auto stepper = std::make_shared<Stepper>();
-  must(orchestrator.add(stepper));
-  must(orchestrator.start());
-  const auto ours = [&] {
-    must(Tasks(office.system()).enqueue(steps_kind, {}));
-    stepper->count = count;
-    work_off(orchestrator);
-    return stepper->step_us;
-  };
-  ours();  // everything is prepared
+  StepRuns runs(office);
   must(Tasks(office.system()).enqueue(steps_kind, {}));
   StepLoop loop(scratch.file(), office, power_safe);
-  const auto p =
-      bench::measure_pairs(pairs, bench::Better::lower, ours, [&] { return loop.step_us(count); });
+  const auto p = bench::measure_pairs(
+      pairs, bench::Better::lower, [&] { return runs.step_us(count); },
+      [&] { return loop.step_us(count); });
   bench::print_metric(
       arguments, bench::with_pairs({.bench = "runs",
                                     .metric = "durable_step_us",
@@ -112,10 +103,7 @@ void durable_steps(const bench::Arguments& arguments, int count, bool power_safe
 void reserved_steps(const bench::Arguments& arguments, int count, bool power_safe, double sync_us) {
   bench::ScratchFolder scratch;
   auto office = bench::open_office(scratch.file(), power_safe);
-  Orchestrator orchestrator(office.engine->database(), office.engine->access(), {});
-  auto stepper = std::make_shared<Stepper>();
-  must(orchestrator.add(stepper));
-  must(orchestrator.start());
+  StepRuns runs(office);
   const Budgets budgets(office.system());
   const Budget top = must(budgets.create({.name = "top", .limits = {.tokens = 1'000'000'000'000}}));
   EnqueueOptions options;
@@ -123,13 +111,7 @@ void reserved_steps(const bench::Arguments& arguments, int count, bool power_saf
       must(budgets.create(
                {.name = "part", .limits = {.tokens = 1'000'000'000'000}, .parent = top.id}))
           .id;
-  const auto steps = [&](bool spends) {
-    must(Tasks(office.system()).enqueue(steps_kind, {}, options));
-    stepper->count = count;
-    stepper->spends = spends;
-    work_off(orchestrator);
-    return stepper->step_us;
-  };
+  const auto steps = [&](bool spends) { return runs.step_us(count, spends, options); };
   steps(true);
   steps(false);
   const auto p = bench::measure_pairs(

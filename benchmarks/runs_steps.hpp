@@ -4,6 +4,7 @@
 // must write.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "office.hpp"
@@ -79,5 +80,31 @@ inline void work_off(Orchestrator& orchestrator) {
   while (must(orchestrator.step())) {
   }
 }
+
+/// An office whose runs make steps.
+class StepRuns {
+ public:
+  /// There is a run, and everything is prepared.
+  explicit StepRuns(const bench::Office& office)
+      : office_(office), orchestrator_(office.engine->database(), office.engine->access(), {}) {
+    must(orchestrator_.add(stepper_));
+    must(orchestrator_.start());
+    step_us(50);
+  }
+
+  /// What each of so many steps of a run took.
+  double step_us(int count, bool spends = false, const EnqueueOptions& options = {}) {
+    must(Tasks(office_.system()).enqueue(steps_kind, {}, options));
+    stepper_->count = count;
+    stepper_->spends = spends;
+    work_off(orchestrator_);
+    return stepper_->step_us;
+  }
+
+ private:
+  const bench::Office& office_;
+  Orchestrator orchestrator_;
+  std::shared_ptr<Stepper> stepper_ = std::make_shared<Stepper>();
+};
 
 }  // namespace runs_bench
