@@ -1,4 +1,4 @@
-#include "store/statement.hpp"
+#include "bureau/store/statement.hpp"
 
 #include <fmt/format.h>
 
@@ -7,8 +7,6 @@
 #include "store/predicate_check.hpp"
 
 BUREAU_BEGIN_NAMESPACE
-
-namespace detail {
 
 namespace {
 
@@ -97,7 +95,7 @@ std::vector<Order> full_order(const Select& select) {
 
 Result<void> check_select(const Select& select) {
   if (select.table == nullptr) return fail(Code::invalid, "a select without a table");
-  BUREAU_TRY_VOID(check_predicate(*select.table, select.where));
+  BUREAU_TRY_VOID(detail::check_predicate(*select.table, select.where));
   BUREAU_TRY_VOID(check_order(select));
   return check_after(select);
 }
@@ -105,7 +103,7 @@ Result<void> check_select(const Select& select) {
 Result<void> check_aggregate(const Aggregate& aggregate) {
   if (aggregate.table == nullptr) return fail(Code::invalid, "an aggregate without a table");
   const TableInfo& table = *aggregate.table;
-  BUREAU_TRY_VOID(check_predicate(table, aggregate.where));
+  BUREAU_TRY_VOID(detail::check_predicate(table, aggregate.where));
   for (const ColumnInfo* column : aggregate.group_by) {
     BUREAU_TRY_VOID(check_column(table, column, "group by"));
     if (column->type == Type::json)
@@ -131,7 +129,5 @@ Result<void> check_update(const Update& update) {
   }
   return {};
 }
-
-}  // namespace detail
 
 BUREAU_END_NAMESPACE

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "bureau/store/statement.hpp"
 #include "store/sql_text.hpp"
-#include "store/statement.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {

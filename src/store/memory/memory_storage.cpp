@@ -10,8 +10,8 @@
 #include <thread>
 
 #include "bureau/core/id.hpp"
+#include "bureau/store/statement.hpp"
 #include "store/memory/query.hpp"
-#include "store/statement.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -141,7 +141,7 @@ class Transaction final : public Writer {
   Result<std::uint64_t> update(const Update& update, RowSink returning) override {
     Update fixed = update;
     fixed.which.where = update.which.where.at(moment_.clock.now());
-    BUREAU_TRY_VOID(detail::check_update(fixed));
+    BUREAU_TRY_VOID(check_update(fixed));
     BUREAU_TRY(Table * table, stored_table(database_, *fixed.which.table));
     BUREAU_TRY(auto rows, select_rows(database_, fixed.which, moment_));
     BUREAU_TRY_VOID(statement([&]() -> Result<void> {

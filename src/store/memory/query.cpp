@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "store/statement.hpp"
+#include "bureau/store/statement.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
