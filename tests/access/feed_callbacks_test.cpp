@@ -195,7 +195,7 @@ TEST_CASE("while each subscriber is being called, commits wake and read for nobo
     std::atomic<int> reads{0};
   };
   ManualClock clock;
-  const auto storage = std::make_shared<CountingReads>(make_memory_storage(clock));
+  const auto storage = std::make_shared<CountingReads>(tests::new_storage(clock));
   Office office({}, storage);
   std::atomic<int> wakes{0};
   Feed feed(*office.access, [&] { ++wakes; });

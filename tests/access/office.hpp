@@ -8,8 +8,8 @@
 #include "bureau/access/access.hpp"
 #include "bureau/access/feed.hpp"
 #include "bureau/access/repository.hpp"
-#include "bureau/store/memory_storage.hpp"
 #include "bureau/store/sqlite_storage.hpp"
+#include "storages.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace office {
@@ -104,11 +104,12 @@ Code code_of(const Result<T>& result) {
 }
 
 struct Office {
-  /// On the storage that is given; on a SQLite file when there is a path; else in memory.
+  /// On the storage that is given; on a SQLite file when there is a path; else where tests
+  /// keep their offices.
   explicit Office(Policies policies = {}, std::shared_ptr<Storage> given = {},
                   const std::string& path = {})
       : storage(given          ? std::move(given)
-                : path.empty() ? make_memory_storage(clock)
+                : path.empty() ? tests::new_storage(clock)
                                : must(open_sqlite(sqlite(path, clock)))) {
     Catalog catalog;
     must(Access::add_tables(catalog));

@@ -10,6 +10,7 @@
 #include "bureau/access/access.hpp"
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/work/agent_roster.hpp"
+#include "storages.hpp"
 
 using namespace bureau;
 
@@ -25,7 +26,7 @@ struct Office {
 
   Office() {
     DatabaseOptions options;
-    options.storage = make_memory_storage(clock);
+    options.storage = tests::new_storage(clock);
     options.clock = &clock;
     options.random = &random;
     must(Access::add_tables(options.catalog));

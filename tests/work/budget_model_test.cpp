@@ -29,7 +29,7 @@ namespace {
 const Currency eur = *Currency::parse("EUR");
 
 std::shared_ptr<Storage> storage_for(const std::string& path, Clock& clock) {
-  if (path.empty()) return std::make_shared<testing::RerunStorage>(make_memory_storage(clock));
+  if (path.empty()) return std::make_shared<testing::RerunStorage>(new_storage(clock));
   SqliteOptions options;
   options.path = path;
   options.durability = Durability::relaxed;

@@ -35,7 +35,7 @@ class Watched : public StorageWrapper {
 struct Home {
   ManualClock clock;
   SeededRandom random{7};
-  std::shared_ptr<Watched> storage = std::make_shared<Watched>(make_memory_storage(clock));
+  std::shared_ptr<Watched> storage = std::make_shared<Watched>(new_storage(clock));
   Process process{storage, clock, random};
   Tenant tenant = must(process.access->create_tenant("Larkfield"));
   Tenant other = must(process.access->create_tenant("Other"));

@@ -66,7 +66,7 @@ std::shared_ptr<const KeyRing> ring(std::initializer_list<std::pair<const char*,
 struct Surgery {
   ManualClock clock;
   SeededRandom random{7};
-  std::shared_ptr<Storage> storage = make_memory_storage(clock);
+  std::shared_ptr<Storage> storage = new_storage(clock);
   Id<Tenant> tenant;
 
   std::unique_ptr<Process> open(std::shared_ptr<const KeyRing> keys) {

@@ -24,7 +24,7 @@ inline constexpr auto send_mail =
     task_kind<Sum, Total>("send_mail", Effect::pure, retry::fixed(2, std::chrono::seconds(3)));
 
 std::shared_ptr<Storage> storage_for(const std::string& path, Clock& clock) {
-  if (path.empty()) return make_memory_storage(clock);
+  if (path.empty()) return new_storage(clock);
   SqliteOptions options;
   options.path = path;
   options.durability = Durability::relaxed;
@@ -322,12 +322,12 @@ void run_history(std::uint64_t seed, const std::string& path) {
 }  // namespace
 
 TEST_CASE("G11_live_leases_never_exceed_a_limit_and_why_says_what_a_claim_takes") {
-  const auto last = static_cast<std::uint64_t>(counts::cases(40, 400));
+  const auto last = static_cast<std::uint64_t>(tests::fewer(counts::cases(40, 400)));
   for (std::uint64_t seed = 1; seed <= last; ++seed) run_history(seed, {});
 }
 
 TEST_CASE("G11_the_same_on_sqlite") {
-  const auto end = static_cast<std::uint64_t>(100 + counts::cases(6, 60));
+  const auto end = static_cast<std::uint64_t>(100 + tests::fewer(counts::cases(6, 60)));
   for (std::uint64_t seed = 100; seed < end; ++seed) {
     const Folder folder;
     run_history(seed, folder.file());

@@ -30,7 +30,7 @@ std::uint64_t number(const char* name, std::uint64_t otherwise) {
 TEST_CASE("G3_G5_G6_simulated_offices_do_everything_once_and_lose_nothing") {
   // One thread and no memory of its own: the sanitizers have little to see here.
   const int few = counts::sanitized ? 40 : 1;
-  const auto seeds = static_cast<std::uint64_t>(counts::cases(500, 20'000) / few);
+  const auto seeds = static_cast<std::uint64_t>(tests::fewer(counts::cases(500, 20'000) / few));
   CHECK(first_broken(number("BUREAU_SIMULATE_SEED", 1), number("BUREAU_SIMULATE", seeds),
                      Canary::none) == "");
 }

@@ -8,13 +8,13 @@
 #include <utility>
 
 #include "bureau/core/key_ring.hpp"
-#include "bureau/store/memory_storage.hpp"
 #include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/housekeeping.hpp"
 #include "bureau/work/orchestrator.hpp"
 #include "bureau/work/task_policies.hpp"
 #include "bureau/work/tasks.hpp"
+#include "storages.hpp"
 
 namespace bureau::work_test {
 
@@ -33,6 +33,8 @@ Code code_of(const R& result) {
   REQUIRE_FALSE(result.has_value());
   return result.error().code;
 }
+
+using tests::new_storage;
 
 /// One process's view of a storage: what a program has after it opened an office.
 struct Process {
@@ -59,11 +61,11 @@ struct Process {
   std::unique_ptr<Access> access;
 };
 
-/// A tenant on a memory storage with a clock that stands still.
+/// A tenant on a storage of its own with a clock that stands still.
 struct Office {
   ManualClock clock;
   SeededRandom random{7};
-  std::shared_ptr<Storage> storage = make_memory_storage(clock);
+  std::shared_ptr<Storage> storage = new_storage(clock);
   Process process{storage, clock, random};
   Tenant tenant = must(process.access->create_tenant("Larkfield"));
 
