@@ -3,8 +3,13 @@
 #include <fmt/format.h>
 
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <set>
+
+#ifdef HELPDESK_POSTGRES
+#include "bureau/store/postgres_storage.hpp"
+#endif
 
 namespace helpdesk {
 
@@ -40,13 +45,33 @@ std::string address_of(const InboxMessage& message) {
   return fold_case(message.email.empty() ? "customer@example.com" : message.email);
 }
 
+Result<std::shared_ptr<Storage>> open_server([[maybe_unused]] const DeskOptions& options) {
+#ifdef HELPDESK_POSTGRES
+  PostgresOptions postgres;
+  postgres.connection = options.path;
+  postgres.schema = options.schema;
+  postgres.connections = 16;
+  postgres.log = options.log;
+  return open_postgres(std::move(postgres));
+#else
+  return fail(Code::invalid, "--office: this program was built without PostgreSQL", "office");
+#endif
+}
+
 }  // namespace
+
+bool is_url(std::string_view office) {
+  return office.starts_with("postgresql://") || office.starts_with("postgres://");
+}
 
 Result<std::unique_ptr<Desk>> Desk::open(const DeskOptions& options) {
   std::unique_ptr<Desk> desk(new Desk);
-  desk->path_ = options.path;
   EngineOptions engine;
-  engine.path = options.path;
+  if (is_url(options.path)) {
+    BUREAU_TRY(engine.storage, open_server(options));
+  } else {
+    desk->path_ = engine.path = options.path;
+  }
   engine.threads = options.threads;
   engine.log = options.log;
   BUREAU_TRY(desk->engine_, Engine::open(std::move(engine)));
@@ -214,6 +239,17 @@ Result<void> Desk::listen() {
   };
   BUREAU_TRY(subscription_, engine_->feed().subscribe<Ticket>(office, {}, heard));
   return {};
+}
+
+std::optional<std::uint64_t> Desk::file_bytes() const {
+  if (path_.empty()) return std::nullopt;
+  std::uint64_t bytes = 0;
+  for (const char* part : {"", "-wal"}) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(path_ + part, error);
+    if (!error) bytes += size;
+  }
+  return bytes;
 }
 
 Seen Desk::seen() const {

@@ -4,17 +4,23 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "setup.hpp"
 
 namespace helpdesk {
 
 struct DeskOptions {
-  std::string path;       ///< the office's file
+  std::string path;               ///< the office's file, or the URL of a PostgreSQL database
+  std::string schema = "bureau";  ///< there
   unsigned threads = 32;  // handlers wait for commits, and those who wait together share one
   bureau::LogSink log;
 };
+
+/// Whether the office is on a server.
+[[nodiscard]] bool is_url(std::string_view office);
 
 /// What was learnt, and from what.
 struct Learnt {
@@ -70,7 +76,8 @@ class Desk {
   [[nodiscard]] Seen seen() const;
   [[nodiscard]] bureau::Engine& engine() { return *engine_; }
   [[nodiscard]] bureau::Session session() { return engine_->system(tenant_); }
-  [[nodiscard]] const std::string& path() const { return path_; }
+  /// Of the office's file; nothing on a server.
+  [[nodiscard]] std::optional<std::uint64_t> file_bytes() const;
 
  private:
   Desk() = default;
@@ -79,7 +86,7 @@ class Desk {
       bureau::Unit& unit, std::span<const InboxMessage* const> messages,
       std::map<std::string, bureau::Id<bureau::User>>& newcomers);
 
-  std::string path_;
+  std::string path_;  ///< empty on a server
   std::unique_ptr<bureau::Engine> engine_;
   bureau::Id<bureau::Tenant> tenant_;
   std::map<std::string, bureau::Id<bureau::User>> customers_;  ///< by folded address

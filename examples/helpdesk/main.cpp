@@ -174,7 +174,11 @@ Result<void> run(const Options& options) {
   desk.reset();
 
   if (measure && handled > 0) {
-    desk_options.path = scratch->file("steady.db");
+    if (is_url(desk_options.path)) {
+      desk_options.schema = "steady";  // beside the office, and made anew
+    } else {
+      desk_options.path = scratch->file("steady.db");
+    }
     const double rate = summary.tickets_per_second / 2;
     const auto watch = [&](std::uint64_t n) {
       if (n % 64 == 0) line.show(fmt::format("{} of {} have arrived", n, latency_tickets));
@@ -206,7 +210,8 @@ int main(int argc, char** argv) {
                  "the sample inbox by default");
   app.add_option("train", options.train, "CSV with text and category to learn from");
   app.add_option("--office", options.office,
-                 "SQLite file to work in and to go on with; a temporary one by default");
+                 "SQLite file, or URL of a PostgreSQL database, to work in and to go on with; a "
+                 "temporary file by default");
   app.add_option("--threads", options.threads, "threads for the agents")
       ->check(CLI::Range(1U, 256U))
       ->capture_default_str();

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <unordered_map>
 
 namespace helpdesk {
@@ -95,16 +94,6 @@ Result<void> count_lines(View& view, const Cases& cases, Summary& out) {
   return {};
 }
 
-std::uint64_t bytes_of(const std::string& path) {
-  std::uint64_t bytes = 0;
-  for (const char* part : {"", "-wal"}) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(path + part, error);
-    if (!error) bytes += size;
-  }
-  return bytes;
-}
-
 std::string number_or_null(const std::optional<double>& value, int digits) {
   return value ? fmt::format("{:.{}f}", *value, digits) : "null";
 }
@@ -122,7 +111,7 @@ Result<Summary> summarize(Desk& desk, const std::vector<InboxMessage>& messages)
     BUREAU_TRY(summary.changes, desk.engine().database().journal_head(view.reader()));
     return {};
   }));
-  summary.file_bytes = bytes_of(desk.path());
+  summary.file_bytes = desk.file_bytes();
   return summary;
 }
 
@@ -154,8 +143,9 @@ std::string to_table(const Summary& s) {
     }
     out += '\n';
   }
-  out += fmt::format("{:.0f} tickets a second; {} changes in the journal; {:.1f} MB\n",
-                     s.tickets_per_second, s.changes, static_cast<double>(s.file_bytes) / 1e6);
+  out += fmt::format(
+      "{:.0f} tickets a second; {} changes in the journal{}\n", s.tickets_per_second, s.changes,
+      s.file_bytes ? fmt::format("; {:.1f} MB", static_cast<double>(*s.file_bytes) / 1e6) : "");
   return out;
 }
 
@@ -168,7 +158,7 @@ std::string to_json_line(const Summary& s) {
       s.tickets, s.triaged, s.drafted, s.accepted, s.left_for_people, number_or_null(s.accuracy, 4),
       s.coverage, number_or_null(s.accuracy_at_threshold, 4), s.tickets_per_second,
       number_or_null(s.routed_ms_p50, 3), number_or_null(s.routed_ms_p99, 3), s.changes,
-      s.file_bytes, s.training_seconds);
+      s.file_bytes ? std::to_string(*s.file_bytes) : "null", s.training_seconds);
 }
 
 }  // namespace helpdesk

@@ -11,7 +11,7 @@ struct Summary {
   double coverage = 0;             ///< the share that the classifier was sure of
   std::optional<double> accuracy_at_threshold;
   std::int64_t changes = 0;
-  std::uint64_t file_bytes = 0;
+  std::optional<std::uint64_t> file_bytes;  ///< none on a server
 
   struct Line {
     std::uint64_t tickets = 0, accepted = 0;
