@@ -30,6 +30,8 @@ struct Engine::Wake {
   std::atomic<std::uint64_t> commits{0};  ///< that were heard of
   /// The storage wants no maintenance before the next commit.
   std::atomic<bool> quiet{false};
+  /// A stop() has left something running: the next one goes on with it.
+  std::atomic<bool> unfinished{false};
 
   ~Wake() {
     if (fd >= 0) ::close(fd);
@@ -119,6 +121,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   engine->orchestrator_ =
       std::make_unique<Orchestrator>(*engine->database_, *engine->access_, o.work);
   engine->wake_->orchestrator = engine->orchestrator_.get();
+  engine->orchestrator_->on_outcome([wake = engine->wake_] { wake->ring(); });
   BUREAU_TRY(engine->commits_, o.storage->on_commit([wake = engine->wake_] { wake->committed(); }));
   return engine;
 }
@@ -138,7 +141,7 @@ Engine::~Engine() {
     static_cast<void>(database_.release());
     return;
   }
-  (void)stop();  // the scheduler's threads are in here until then
+  if (started_) (void)stop();  // the scheduler's threads are in here until then
   if (database_) database_->drop_async_writes();
   std::lock_guard lock(wake_->mutex);
   wake_->scheduler = nullptr;
@@ -281,7 +284,7 @@ PollResult Engine::poll(const PollLimit& limit) {
 }
 
 Result<void> Engine::stop(Duration timeout) {
-  if (!started_) return {};
+  if (!started_ && !wake_->unfinished.exchange(false)) return {};
   if (forks_ != detail::forks()) {
     return fail(Code::invalid, "engine: it is the parent's; this process was forked from it");
   }
@@ -297,7 +300,8 @@ Result<void> Engine::stop(Duration timeout) {
     if (stopped && !threads) stopped = std::move(threads);
   }
   auto written = database_->finish_async_writes(deadline);
-  if (stopped && !written) return written;
+  if (stopped && !written) stopped = std::move(written);
+  wake_->unfinished.store(!stopped && stopped.error().code == Code::deadline);
   return stopped;
 }
 

@@ -110,6 +110,10 @@ void Orchestrator::on_more(std::function<void()> callback) {
   impl_->more_callback = std::move(callback);
 }
 
+void Orchestrator::on_outcome(std::function<void()> callback) {
+  impl_->outcome_callback = std::move(callback);
+}
+
 void Orchestrator::on_stuck(std::function<void()> callback) {
   std::lock_guard lock(impl_->mutex);
   impl_->stuck_callback = std::move(callback);

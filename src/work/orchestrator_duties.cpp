@@ -20,6 +20,7 @@ constexpr std::size_t schedules_at_once = 64;
 
 void Orchestrator::Impl::expire_overdue(Monotonic now) {
   std::vector<std::pair<std::shared_ptr<Run>, KindInfo>> overdue;
+  std::size_t threads = 0;  // that are lost to them for now
   std::function<void()> callback;
   {
     std::lock_guard lock(mutex);
@@ -27,6 +28,7 @@ void Orchestrator::Impl::expire_overdue(Monotonic now) {
       if (entry.expired || entry.returned || entry.limit > now) continue;
       entry.expired = true;
       overdue.emplace_back(entry.run, by_kind.find(entry.run->task().kind)->second.info);
+      if (!entry.agent->agent->holds_no_thread()) ++threads;
     }
     callback = stuck_callback;
   }
@@ -42,8 +44,8 @@ void Orchestrator::Impl::expire_overdue(Monotonic now) {
         {{"task", run->task().id.value},
          {"kind", std::string_view(run->task().kind)},
          {"recorded", became.has_value()}});
-    if (callback) callback();
   }
+  while (callback && threads-- > 0) callback();
 }
 
 void Orchestrator::Impl::see_interrupts() {

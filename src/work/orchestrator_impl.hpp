@@ -117,7 +117,7 @@ struct Orchestrator::Impl {
   Monotonic next_try;
   bool started = false, stopping = false;
   std::function<void()> stuck_callback;
-  std::function<void()> more_callback;  // set before it starts
+  std::function<void()> more_callback, outcome_callback;  // set before it starts
 
   std::mutex claim_mutex;          // one thread claims at a time; the others wait for what it gets
   std::atomic<bool> works{false};  // some agent has started, and stop() has not
@@ -154,6 +154,9 @@ struct Orchestrator::Impl {
   Result<void> look();
   void execute(Task task);
   void call(const std::shared_ptr<Run>& run, const KindInfo& kind, AgentEntry& agent);
+  void begin(const std::shared_ptr<Run>& run, const KindInfo& kind, AgentEntry& agent);
+  void take_outcome(const std::shared_ptr<Run>& run, const KindInfo& kind,
+                    const Result<Json>& outcome, AgentEntry& agent);
   void end_unbegun(const Task& task);
   /// How long a leased task waits for a thread before it is handed back.
   [[nodiscard]] Duration waits_at_most() const { return options.ahead * 20; }

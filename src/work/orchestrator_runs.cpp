@@ -261,6 +261,8 @@ void Orchestrator::Impl::call(const std::shared_ptr<Run>& run, const KindInfo& k
       taken = false;
     } else if (auto valid = agent.agent->validate(run->task()); !valid) {
       outcome = bureau::fail(Error(Code::invalid, valid.error().message, valid.error().field));
+    } else if (agent.agent->holds_no_thread()) {
+      return begin(run, kind, agent);
     } else {
       outcome = agent.agent->execute(*run, run->task());
     }
@@ -270,6 +272,29 @@ void Orchestrator::Impl::call(const std::shared_ptr<Run>& run, const KindInfo& k
     outcome = bureau::fail(Code::internal, "the handler threw something that is no std::exception");
   }
   if (!taken) return hand_back(*run, agent, clock().monotonic(), refused_pause);
+  take_outcome(run, kind, outcome, agent);
+}
+
+/// A handler that holds no thread.
+void Orchestrator::Impl::begin(const std::shared_ptr<Run>& run, const KindInfo& kind,
+                               AgentEntry& agent) {
+  const auto told = std::make_shared<std::atomic<bool>>(false);
+  const auto done = [this, run, kind, &agent, told](const Result<Json>& outcome) {
+    if (told->exchange(true)) return;
+    take_outcome(run, kind, outcome, agent);
+    if (outcome_callback) outcome_callback();  // it waits for a commit, or others waited for room
+  };
+  try {
+    agent.agent->begin(run, done);
+  } catch (const std::exception& e) {
+    done(bureau::fail(Code::internal, fmt::format("the handler threw: {}", e.what())));
+  } catch (...) {
+    done(bureau::fail(Code::internal, "the handler threw something that is no std::exception"));
+  }
+}
+
+void Orchestrator::Impl::take_outcome(const std::shared_ptr<Run>& run, const KindInfo& kind,
+                                      const Result<Json>& outcome, AgentEntry& agent) {
   const bool refused = !outcome && outcome.error().code == Code::forbidden;
   if (refused && is_suspended(run->task())) {
     return hand_back(*run, agent, clock().monotonic(), detail::suspended_pause);

@@ -24,16 +24,19 @@ from .errors import (
     Busy, Cancelled, Conflict, Corrupt, Deadline, Error, Exhausted, Exists, Forbidden, Gone, Internal,
     Invalid, NotFound, Suspended, Unavailable, UnknownOutcome, Upgraded,
 )
+from .agents import Agent, Child, Retry, Run, TaskKind, Verdict, task
+from .entities import column, entity
+from .models import Conversed, LanguageModel, Notifier, Tool
 from .rows import Choice, Column, Predicate, Row, class_named as _class_named, names as _names
 from .office import Office, Page, Repository, Scope, Session, Unit, open
 
 __version__: str = _bureau.__version__
 
 __all__ = [
-    "Busy", "Cancelled", "Choice", "Column", "Conflict", "Corrupt", "Deadline", "Error", "Exhausted",
-    "Exists", "Forbidden", "Gone", "Internal", "Invalid", "NotFound", "Office", "Page", "Predicate",
-    "Repository", "Row", "Scope", "Session", "Suspended", "Unavailable", "Unit", "UnknownOutcome",
-    "Upgraded", "open",
+    "Agent", "Busy", "Cancelled", "Child", "Choice", "Column", "Conflict", "Conversed", "Corrupt", "Deadline", "Error", "Exhausted",
+    "Exists", "Forbidden", "Gone", "Internal", "Invalid", "LanguageModel", "NotFound", "Notifier", "Office", "Page", "Predicate",
+    "Repository", "Retry", "Row", "Run", "Scope", "Session", "Suspended", "TaskKind", "Tool", "Unavailable", "Unit",
+    "UnknownOutcome", "Upgraded", "Verdict", "column", "entity", "open", "task",
 ]
 
 

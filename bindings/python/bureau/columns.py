@@ -61,6 +61,8 @@ def frame(columns: dict[str, Any]) -> Any:
     import numpy
     import pandas
 
+    masked: Any = numpy.ma
+
     out: dict[str, Any] = {}
     for name, (type, data, nulls, names) in columns.items():
         if type == "enumeration":
@@ -76,7 +78,7 @@ def frame(columns: dict[str, Any]) -> Any:
             out[name] = pandas.TimedeltaIndex(array)
         elif type in ("integer", "boolean") and nulls is not None:
             kind = pandas.arrays.IntegerArray if type == "integer" else pandas.arrays.BooleanArray
-            out[name] = kind(numpy.ma.getdata(array).copy(), numpy.frombuffer(nulls, dtype=bool).copy())
+            out[name] = kind(masked.getdata(array).copy(), numpy.frombuffer(nulls, dtype=bool).copy())
         elif type == "real" and nulls is not None:
             out[name] = array.filled(numpy.nan)
         else:

@@ -6,10 +6,14 @@ import atexit
 from typing import Any, Callable, Iterable, Iterator, TypeVar
 
 from . import _bureau, errors
+from .agents import Agent, Handler, kind_of, span, _options
 from .domains import Approvals, Deals, Tasks, Tickets
+from .payloads import encode
 from .rows import Row, row_class
 
 R = TypeVar("R")
+Rows = list[Any]
+Dicts = list[dict[str, Any]]
 PAGE = 1000
 
 atexit.register(_bureau._end_all)
@@ -54,7 +58,7 @@ class Repository:
         rows, _ = self._scope.list(self.table, where, values, order, 1, "")
         return rows[0] if rows else None
 
-    def list(self, where: Any = None, *, order: Any = None, limit: int = 100, **values: Any) -> list[Any]:
+    def list(self, where: Any = None, *, order: Any = None, limit: int = 100, **values: Any) -> Rows:
         """Rows in an order, at most `limit`."""
         rows, _ = self._scope.list(self.table, where, values, order, _limit(limit), "")
         return rows
@@ -83,7 +87,7 @@ class Repository:
         """How many rows are in sight for which the condition holds."""
         return self._scope.count(self.table, where, values)
 
-    def dicts(self, where: Any = None, *, order: Any = None, limit: int = 100, **values: Any) -> list[dict[str, Any]]:
+    def dicts(self, where: Any = None, *, order: Any = None, limit: int = 100, **values: Any) -> Dicts:
         """The same as list(), as dicts."""
         return [row.to_dict() for row in self.list(where, order=order, limit=limit, **values)]
 
@@ -106,7 +110,7 @@ class Repository:
         return frame(self._scope.columns(self.table, only, where, values, order, limit))
 
     def aggregate(self, where: Any = None, *, by: Any = (), values: dict[str, Any] | None = None,
-                  **measures: Any) -> list[dict[str, Any]]:
+                  **measures: Any) -> Dicts:
         """Figures over groups: `aggregate(by=Ticket.state, number="count", last=("max", Ticket.created_at))`."""
         groups = [by] if isinstance(by, (str, _bureau.Column)) else list(by)
         wanted = [(m, None) if isinstance(m, str) else tuple(m) for m in measures.values()]
@@ -121,7 +125,7 @@ class Repository:
         self._scope.insert(self.table, [row])
         return row
 
-    def insert_all(self, rows: Iterable[Any]) -> list[Any]:
+    def insert_all(self, rows: Iterable[Any]) -> Rows:
         """Inserts all or none."""
         made = list(rows)
         self._scope.insert(self.table, made)
@@ -188,6 +192,33 @@ class Scope:
         table = _bureau._table_of_id(id)
         return self._scope.find(table, id)
 
+    def enqueue(self, payload: Any, *, kind: Any = None, **options: Any) -> str:
+        """Enqueues a task and gives its id. `payload` is a dataclass that was declared as a kind's,
+        or anything that JSON has beside `kind=`.
+
+        Options: priority, delay, run_at, unique_key, unique_for, on_conflict, deadline, flow_key,
+        budget.
+        """
+        made = kind_of(payload if kind is None else kind)
+        return self._scope.enqueue(made._core, [encode(payload)], _options(options))[0]
+
+    def enqueue_all(self, payloads: Iterable[Any], *, kind: Any = None, **options: Any) -> list[str]:
+        """Many tasks of one kind, in one statement."""
+        listed = list(payloads)
+        if not listed:
+            return []
+        made = kind_of(listed[0] if kind is None else kind)
+        for one in listed:
+            if kind is None and kind_of(one) is not made:
+                raise errors.Invalid("kind: the payloads are of several kinds", "kind")
+        return self._scope.enqueue(made._core, [encode(one) for one in listed], _options(options))
+
+    def budget(self, name: str, **limits: Any) -> Any:
+        """A new budget: tokens, calls, time, money as "12.50 EUR"."""
+        if limits.get("time") is not None:
+            limits["time"] = span(limits["time"], "time")
+        return self._scope.create_budget({"name": name, **limits})
+
     def why(self, task: Any) -> dict[str, Any]:
         """Why a task is not running."""
         return self._scope.why(task)
@@ -219,6 +250,19 @@ class Session(Scope):
         """
         return UnitBlock(self._scope)
 
+    def feed(self, table: Any, where: Any = None, *, after: int | None = None, **values: Any) -> Any:
+        """Changes of a table from now on, or after a number: `for event in office.feed(Ticket):`."""
+        from .feed import Feed
+
+        return Feed(self._scope, self[table].table, where, values, after)
+
+    def subscribe(self, table: Any, callback: Callable[[Any], Any], where: Any = None, *,
+                  after: int | None = None, **values: Any) -> Any:
+        """Calls back with each change, while what this returns is held and the office is started."""
+        from .feed import Subscription
+
+        return Subscription(self._scope, self[table].table, callback, where, values, after)
+
     def user(self, user: Any) -> Session:
         """The view of one of the tenant's users: his rights, his rows."""
         return Session(_bureau._user_session(self._scope, user))
@@ -243,6 +287,9 @@ class Office(Session):
     def __init__(self, core: _bureau.Office, scope: _bureau.Scope | None) -> None:
         self._core = core
         self._default = scope
+        self._handlers: list[Handler] = []
+        self._attempts: Any = None  # where coroutines run
+        self._kept: list[Any] = []
 
     @property
     def _scope(self) -> _bureau.Scope:  # type: ignore[override]
@@ -261,10 +308,7 @@ class Office(Session):
     def __del__(self) -> None:
         core = getattr(self, "_core", None)
         if core is not None and not core.closed:
-            try:
-                core.close(10.0)
-            except errors.Error:
-                pass
+            core.abandon(10.0)
 
     def __repr__(self) -> str:
         return f"<Office {'closed' if self.closed else 'open'}>"
@@ -277,6 +321,115 @@ class Office(Session):
     def close(self, timeout: float = 10.0) -> None:
         """Stops what runs and closes. Deadline, and open still, when handlers run on."""
         self._core.close(timeout)
+
+    # Agents
+
+    def agent(self, kind: Any, *, name: str | None = None, role: str = "agent", **options: Any) -> Callable[[R], R]:
+        """Makes a function the handler of a kind of task: `handler(run, payload)`.
+
+        `kind` is a TaskKind, the dataclass of its payload, or a name; the options of a kind that is
+        made here are those of `TaskKind`: effect, retry, queue, timeout. A coroutine function runs
+        on the loop in which the office is started.
+        """
+        made = kind_of(kind, **options)
+
+        def register(work: R) -> R:
+            self._register(Handler(self, made, work, name or made.name, None), role)  # type: ignore[arg-type]
+            return work
+
+        return register
+
+    def add(self, agent: Agent) -> None:
+        """Registers an agent that is an object."""
+        kind = kind_of(agent.kind)
+        self._register(Handler(self, kind, agent.execute, agent.name, agent), agent.role)
+
+    def add_notifiers(self, *notifiers: Any) -> None:
+        """Registers who carries messages over channels."""
+        _bureau._add_notifiers(self._core, list(notifiers))
+        self._kept.extend(notifiers)
+
+    def _register(self, handler: Handler, role: str) -> None:
+        _bureau._add_agent(self._core, handler.name, role, handler.kind._core, handler, handler.is_async)
+        self._handlers.append(handler)
+
+    def agents(self) -> list[dict[str, Any]]:
+        """What each agent does and has done in this process."""
+        return self._core.agents()
+
+    def start(self) -> None:
+        """Starts the agents on the engine's threads; coroutines run on the loop that runs here."""
+        if any(handler.is_async for handler in self._handlers):
+            import asyncio
+
+            from .loop import Attempts
+
+            try:
+                self._attempts = Attempts(asyncio.get_running_loop())
+            except RuntimeError:
+                raise errors.Invalid("start: some handlers are coroutines: start the office in their loop") from None
+        self._core.start(False)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Takes no new work and waits for what runs. Deadline names what still ran then."""
+        self._core.stop(timeout)
+
+    def start_polled(self) -> None:
+        """Starts the agents for a program that calls poll() itself: there are no threads."""
+        self._core.start(True)
+
+    def poll(self, tasks: int = 1, seconds: float = -1.0) -> tuple[int, float | None]:
+        """Runs what is due on this thread: (how much, seconds until the next is due, or None)."""
+        return self._core.poll(tasks, seconds)
+
+    def wake_handle(self) -> int:
+        """A file descriptor that is readable when something is due earlier than poll() said."""
+        return self._core.wake_handle()
+
+    def work(self) -> int:
+        """Starts polled unless it has, and runs all that is due now; how much that was."""
+        try:
+            self._core.start(True)
+        except errors.Conflict:
+            pass
+        total = 0
+        while True:
+            ran, _ = self._core.poll(256, -1.0)
+            if not ran:
+                return total
+            total += ran
+
+    def run(self) -> None:
+        """Starts, works until Ctrl-C, and stops."""
+        import threading
+
+        self.start()
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self.stop()
+
+    async def serve(self) -> None:
+        """Lives on the loop that runs here, without another thread, until it is cancelled."""
+        from .loop import serve
+
+        await serve(self)
+
+    async def aclose(self, timeout: float = 10.0) -> None:
+        """close() while the loop goes on, so that its coroutines can end."""
+        import asyncio
+
+        await asyncio.get_running_loop().run_in_executor(None, self.close, timeout)
+        if self._attempts is not None:
+            self._attempts.end()
+
+    async def __aenter__(self) -> Office:
+        return self
+
+    async def __aexit__(self, kind: Any, value: Any, trace: Any) -> None:
+        await self.aclose()
 
     def tenant(self, name: str, *, create: bool = False) -> Session:
         """A tenant seen with the system's rights, by its name or id."""

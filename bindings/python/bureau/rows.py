@@ -26,19 +26,19 @@ class Choice(enum.StrEnum):
             return self._place() - type(self)(other)._place()
         return None
 
-    def __lt__(self, other: object) -> bool:
+    def __lt__(self, other: object) -> Any:  # type: ignore[override]
         found = self._compared(other)
         return NotImplemented if found is None else found < 0
 
-    def __le__(self, other: object) -> bool:
+    def __le__(self, other: object) -> Any:  # type: ignore[override]
         found = self._compared(other)
         return NotImplemented if found is None else found <= 0
 
-    def __gt__(self, other: object) -> bool:
+    def __gt__(self, other: object) -> Any:  # type: ignore[override]
         found = self._compared(other)
         return NotImplemented if found is None else found > 0
 
-    def __ge__(self, other: object) -> bool:
+    def __ge__(self, other: object) -> Any:  # type: ignore[override]
         found = self._compared(other)
         return NotImplemented if found is None else found >= 0
 
@@ -50,7 +50,8 @@ _own: dict[str, dict[str, Any]] = {}  # descriptions of the host's own tables, b
 
 def _make_enum(name: str, names: list[str]) -> type[Choice]:
     members = {text.upper() if text.isidentifier() else f"_{text.upper()}": text for text in names}
-    made = Choice(name, members, module="bureau")  # type: ignore[call-overload]
+    functional: Any = Choice
+    made: type[Choice] = functional(name, members, module="bureau")
     made.__doc__ = "One of " + ", ".join(names) + "."
     _enums.setdefault(name, made)
     return made
@@ -95,7 +96,7 @@ def _build(described: dict[str, Any]) -> type[Row]:
     columns: dict[str, Any] = described["columns"]
     body: dict[str, Any] = {
         "__slots__": (), "__module__": "bureau", "_table": described["capsule"],
-        "__table__": described["table"], "__columns__": tuple(columns),
+        "__table__": described["table"], "_prefix": described["prefix"], "__columns__": tuple(columns),
         "__doc__": f"A row of the table {described['table']}: {', '.join(columns)}.",
     }
     body.update(columns)

@@ -109,6 +109,8 @@ Duration duration_from_python(PyObject* object, std::string_view name);
 std::string text_from_python(PyObject* object, std::string_view name);
 /// The class of an enumeration: made once.
 PyObject* enum_class(std::span<const std::string_view> names, std::string_view column);
+/// Has a host's own class stand for an enumeration.
+void adopt_enum(std::span<const std::string_view> names, PyObject* type);
 void init_values();
 
 /// The name of the C++ enumeration whose names these are; empty when no entity has it.
@@ -236,6 +238,10 @@ class PyScope {
 
 /// The table of that name; raises `not_found`.
 const TableInfo& find_table(Engine& engine, std::string_view name);
+
+/// A table of the host's own. It lives as long as the process.
+py::capsule make_table(const std::string& name, const std::string& prefix, const py::list& columns,
+                       const py::list& indexes);
 
 void init_office(py::module_& module);
 void init_scope(py::module_& module);

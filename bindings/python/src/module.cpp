@@ -32,4 +32,7 @@ PYBIND11_MODULE(_bureau, module) {
   init_predicates(module);
   init_office(module);
   init_scope(module);
+  init_agents(module);
+  init_feed(module);
+  init_testing(module);
 }

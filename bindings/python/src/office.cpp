@@ -386,6 +386,11 @@ void init_office(py::module_& module) {
     return describe(*table);
   });
   module.def("_enum", find_enum);
+  module.def("_make_table", make_table);
+  module.def("_describe_table", [](const py::capsule& table) {
+    return describe(
+        *static_cast<const TableInfo*>(PyCapsule_GetPointer(table.ptr(), "bureau.table")));
+  });
   module.def("_entities", [] {
     py::list out;
     for (const TableInfo* table : library_catalog().tables()) {
@@ -422,6 +427,11 @@ void init_office(py::module_& module) {
            [](const std::shared_ptr<Office>& office, double seconds) {
              const Duration timeout = seconds_of(seconds);
              unwrap(unlocked([&] { return office->close(timeout); }));
+           })
+      .def("abandon",
+           [](const std::shared_ptr<Office>& office, double seconds) {
+             const Duration timeout = seconds_of(seconds);
+             unlocked([&] { office->abandon(timeout); });
            })
       .def("tenants", list_tenants)
       .def("system", system_session)

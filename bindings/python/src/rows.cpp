@@ -2,12 +2,15 @@
 // makes Python's objects of them when they are asked for: reading a hundred thousand rows does not
 // make millions of objects.
 
-#include <fmt/format.h>
+// Python.h comes before the rest of Python's headers.
+// clang-format off
+#include "bridge.hpp"
 #include <structmember.h>
+// clang-format on
+
+#include <fmt/format.h>
 
 #include <cstring>
-
-#include "bridge.hpp"  // before the rest of Python's headers
 
 namespace bureau_python {
 

@@ -1,13 +1,16 @@
 // Values between Python and a storage: one function each way, by the column's type.
 
+// Python.h comes before the rest of Python's headers.
+// clang-format off
+#include "bridge.hpp"
 #include <datetime.h>
+// clang-format on
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
-
-#include "bridge.hpp"  // before the rest of Python's headers
 
 namespace bureau_python {
 
@@ -159,6 +162,15 @@ void init_values() {
 
 PyObject* enum_class(std::span<const std::string_view> names, std::string_view column) {
   return enum_of(names, column).type;
+}
+
+void adopt_enum(std::span<const std::string_view> names, PyObject* type) {
+  EnumClass made;
+  for (const auto text : names) {
+    made.members.push_back(py::handle(type)(py::str(text.data(), text.size())).release().ptr());
+  }
+  made.type = Py_NewRef(type);
+  enum_classes().emplace(names.data(), std::move(made));
 }
 
 PyObject* timestamp_to_python(Timestamp time) {

@@ -8,7 +8,9 @@
 #include "bureau/support/tickets.hpp"
 #include "bureau/work/approval.hpp"
 #include "bureau/work/runs.hpp"
+#include "given.hpp"
 #include "kinds.hpp"
+#include "runs.hpp"
 
 namespace bureau_python {
 
@@ -29,97 +31,6 @@ py::list rows_of(const std::vector<T>& rows) {
   py::list out;
   for (const T& row : rows) out.append(row_of(row));
   return out;
-}
-
-/// What is given by name: each is taken once, and what is left is unknown.
-class Given {
- public:
-  Given(const char* what, const py::dict& given) : what_(what), given_(given) {}
-  [[nodiscard]] PyObject* at(const char* name) {
-    known_.emplace_back(name);
-    PyObject* found = PyDict_GetItemString(given_.ptr(), name);
-    return found == Py_None ? nullptr : found;
-  }
-  std::string text(const char* name) {
-    PyObject* found = at(name);
-    return found == nullptr ? std::string() : text_from_python(found, name);
-  }
-  std::optional<std::string> maybe_text(const char* name) {
-    PyObject* found = at(name);
-    if (found == nullptr) return std::nullopt;
-    return text_from_python(found, name);
-  }
-  template <class T>
-  std::optional<Id<T>> maybe_id(const char* name) {
-    PyObject* found = at(name);
-    if (found == nullptr) return std::nullopt;
-    return Id<T>(id_from_python(schema<T>.prefix, found, name));
-  }
-  std::optional<Timestamp> maybe_time(const char* name) {
-    PyObject* found = at(name);
-    if (found == nullptr) return std::nullopt;
-    return timestamp_from_python(found, name);
-  }
-  std::optional<Duration> maybe_span(const char* name) {
-    PyObject* found = at(name);
-    if (found == nullptr) return std::nullopt;
-    return duration_from_python(found, name);
-  }
-  std::optional<std::int64_t> maybe_integer(const char* name) {
-    PyObject* found = at(name);
-    if (found == nullptr) return std::nullopt;
-    ColumnInfo column;
-    column.name = name;
-    return from_python(column, found).view().as_integer();
-  }
-  std::optional<double> maybe_real(const char* name) {
-    PyObject* found = at(name);
-    if (found == nullptr) return std::nullopt;
-    ColumnInfo column;
-    column.name = name;
-    column.type = Type::real;
-    return from_python(column, found).view().as_real();
-  }
-  template <class E>
-  E choice(const char* name, E otherwise) {
-    PyObject* found = at(name);
-    if (found == nullptr) return otherwise;
-    ColumnInfo column;
-    column.name = name;
-    column.type = Type::enumeration;
-    column.names = names<E>;
-    return static_cast<E>(from_python(column, found).view().as_integer());
-  }
-  Json json(const char* name) {
-    PyObject* found = at(name);
-    return found == nullptr ? Json() : json_from_python(found);
-  }
-  std::optional<Money> maybe_money(const char* name) {
-    const auto value = maybe_text(name);
-    if (!value) return std::nullopt;
-    return unwrap(Money::parse(*value));
-  }
-  /// `invalid` when something was given that nobody has asked for.
-  void done() const {
-    for (const auto& [key, value] : given_) {
-      const auto name = key.cast<std::string>();
-      bool known = false;
-      for (const auto one : known_) known = known || one == name;
-      if (known) continue;
-      raise(Code::invalid,
-            fmt::format("{}: there is no \"{}\"{}", what_, name, suggestion(name, known_)), name);
-    }
-  }
-
- private:
-  const char* what_;
-  const py::dict& given_;
-  std::vector<std::string_view> known_;
-};
-
-template <class T>
-Id<T> id_of(const py::object& object, const char* name) {
-  return Id<T>(id_from_python(schema<T>.prefix, object.ptr(), name));
 }
 
 /// Calls `f(Domain&)` without the GIL.
@@ -316,27 +227,6 @@ void create_pipeline(const ScopePtr& scope, const std::string& name, const py::l
 
 // Tasks and runs -------------------------------------------------------------------------------
 
-EnqueueOptions enqueue_options(const py::dict& fields) {
-  Given given("enqueue", fields);
-  EnqueueOptions options;
-  options.priority = given.choice("priority", options.priority);
-  options.delay = given.maybe_span("delay").value_or(Duration(0));
-  options.run_at = given.maybe_time("run_at");
-  options.unique_key = given.maybe_text("unique_key");
-  const auto on_conflict = given.text("on_conflict");
-  if (on_conflict == "replace") {
-    options.on_conflict = OnConflict::replace;
-  } else if (!on_conflict.empty() && on_conflict != "ignore") {
-    raise(Code::invalid, "on_conflict: it is \"ignore\" or \"replace\"", "on_conflict");
-  }
-  options.unique_for = given.maybe_span("unique_for").value_or(Duration(0));
-  options.deadline = given.maybe_time("deadline");
-  options.flow_key = given.maybe_text("flow_key");
-  options.budget = given.maybe_id<Budget>("budget");
-  given.done();
-  return options;
-}
-
 /// The ids of the new tasks, in the order of their payloads.
 py::list enqueue(const ScopePtr& scope, const std::shared_ptr<Kind>& kind, const py::list& payloads,
                  const py::dict& fields) {
@@ -391,11 +281,13 @@ py::object task_change(const ScopePtr& scope, const std::string& verb, const py:
 }
 
 bool signal(const ScopePtr& scope, const py::object& task, const std::string& name,
-            const py::object& payload, const std::optional<std::string>& key) {
+            const py::object& payload, const py::object& key) {
   const auto id = id_of<Task>(task, "task");
   const Json json = json_from_python(payload.ptr());
+  std::optional<std::string> once;
+  if (!key.is_none()) once = text_from_python(key.ptr(), "key");
   return in_domain<Runs>(scope,
-                         [&](const Runs& runs) { return runs.signal_json(id, name, json, key); });
+                         [&](const Runs& runs) { return runs.signal_json(id, name, json, once); });
 }
 
 py::object decide(const ScopePtr& scope, const py::object& approval, bool approve,

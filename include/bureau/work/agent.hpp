@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -25,6 +27,18 @@ class Agent {
   /// Whether the payload is good; a task for which it is not goes straight to the dead letters.
   [[nodiscard]] virtual Result<void> validate(const Task& task) const = 0;
   virtual Result<Json> execute(Run& run, const Task& task) = 0;
+
+  /// Whether its handlers hold no thread while they wait: begin() is called instead of execute().
+  /// For hosts with an event loop; OrchestratorOptions::max_running says how many there may be.
+  [[nodiscard]] virtual bool holds_no_thread() const { return false; }
+  using Done = std::function<void(Result<Json>)>;
+  /// Begins the work and returns; must not wait. `done` is called once, from any thread, perhaps
+  /// inside this call, with what execute() would have returned; a second call does nothing. Until
+  /// then the run is the handler's. REQUIRES: it is called before the engine is destroyed: stop()
+  /// waits for it. This default executes it at once.
+  virtual void begin(const std::shared_ptr<Run>& run, Done done) {
+    done(execute(*run, run->task()));
+  }
 
   // Its life. An error keeps the agent from working, and is logged.
   virtual Result<void> on_initialize() { return {}; }  ///< once, when it is registered

@@ -90,6 +90,8 @@ class Orchestrator {
   [[nodiscard]] std::vector<std::string> stuck() const;
   /// Called when a handler got stuck and its thread is lost for now.
   void on_stuck(std::function<void()> callback);
+  /// Called when a handler that held no thread has ended, from its thread; must not block.
+  void on_outcome(std::function<void()> callback);
   /// Called when a task was begun and there are more that another thread could begin; must not
   /// block.
   void on_more(std::function<void()> callback);
