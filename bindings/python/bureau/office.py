@@ -19,6 +19,33 @@ PAGE = 1000
 atexit.register(_bureau._end_all)
 
 
+_paths: dict[str, int] = {}  # of the files that are open as offices, and how often
+_hooked = False
+
+
+def _watch_sqlite() -> None:
+    """Python's own SQLite, when it is another copy than the engine's, would undo the engine's locks
+    as it closes the file: whoever opens an office by it is warned."""
+    global _hooked
+    if _hooked:
+        return
+    _hooked = True
+    import sys
+
+    def hook(event: str, args: Any) -> None:
+        if event != "sqlite3.connect" or not _paths:
+            return
+        import os
+        import warnings
+
+        path = args[0]
+        if isinstance(path, (str, bytes, os.PathLike)) and os.path.realpath(os.fsdecode(path)) in _paths:
+            warnings.warn(f"{os.fsdecode(path)} is open as an office in this process: read it by office.sql() "
+                          "instead of sqlite3, which may undo the office's locks", RuntimeWarning, stacklevel=3)
+
+    sys.addaudithook(hook)
+
+
 def _log(level: int, source: str, message: str, fields: dict[str, Any]) -> None:
     import logging
 
@@ -284,8 +311,12 @@ class UnitBlock:
 class Office(Session):
     """An open office, and its default tenant seen with the system's rights."""
 
-    def __init__(self, core: _bureau.Office, scope: _bureau.Scope | None) -> None:
+    def __init__(self, core: _bureau.Office, scope: _bureau.Scope | None, path: str = "") -> None:
         self._core = core
+        self._path = path
+        if path:
+            _watch_sqlite()
+            _paths[path] = _paths.get(path, 0) + 1
         self._default = scope
         self._handlers: list[Handler] = []
         self._attempts: Any = None  # where coroutines run
@@ -309,6 +340,8 @@ class Office(Session):
         core = getattr(self, "_core", None)
         if core is not None and not core.closed:
             core.abandon(10.0)
+        if core is not None:
+            self._forget_path()
 
     def __repr__(self) -> str:
         return f"<Office {'closed' if self.closed else 'open'}>"
@@ -321,6 +354,14 @@ class Office(Session):
     def close(self, timeout: float = 10.0) -> None:
         """Stops what runs and closes. Deadline, and open still, when handlers run on."""
         self._core.close(timeout)
+        self._forget_path()
+
+    def _forget_path(self) -> None:
+        path, self._path = self._path, ""
+        if path:
+            _paths[path] -= 1
+            if not _paths[path]:
+                del _paths[path]
 
     # Agents
 
@@ -487,7 +528,8 @@ def open(path: Any = "office.db", *, tenant: str | None = None, threads: int = 4
     if own:
         options["tables"] = own
     core = _bureau.Office.open(os.fspath(path), options)
-    return Office(core, core.system(tenant, True) if tenant else None)
+    place = "" if path == ":memory:" else os.path.realpath(os.fspath(path))
+    return Office(core, core.system(tenant, True) if tenant else None, place)
 
 
 __all__ = ["Office", "Page", "Repository", "Scope", "Session", "Unit", "UnitBlock", "open", "row_class"]

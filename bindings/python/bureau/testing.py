@@ -101,7 +101,7 @@ def _wrap(core: _bureau.Office) -> Office:
         def __del__(self) -> None:  # its engine is somebody else's
             pass
 
-    return Lent(core, None)
+    return Lent(core, None)  # of no file
 
 
 def office(tenant: str = "Test", **options: Any) -> Office:

@@ -323,6 +323,8 @@ PyObject* to_python(const ColumnInfo& column, const Value& value) {
       return Py_NewRef(members[at]);
     }
     case Type::json: {
+      if (value.as_text() == "{}") return PyDict_New();
+      if (value.as_text() == "[]") return PyList_New(0);
       const auto json = Json::parse(value.as_text());
       if (!json) Py_RETURN_NONE;
       return json_to_python(*json);

@@ -373,6 +373,17 @@ def test_the_interpreter_ends_with_an_office_open(tmp_path):
     assert done.stdout == "T\n" and done.stderr == ""
 
 
+def test_whoever_opens_an_office_by_sqlite3_is_warned(tmp_path):
+    import sqlite3
+
+    path = tmp_path / "o.db"
+    with bureau.open(path, tenant="T"):
+        with pytest.warns(RuntimeWarning, match="open as an office"):
+            sqlite3.connect(path).close()
+        sqlite3.connect(tmp_path / "other.db").close()
+    sqlite3.connect(path).close()
+
+
 def test_log_records_go_to_logging(tmp_path, caplog):
     seen = []
     path = tmp_path / "o.db"
