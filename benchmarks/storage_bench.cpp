@@ -8,6 +8,7 @@
 
 #include "bench.hpp"
 #include "bureau/store/memory_storage.hpp"
+#include "copy_figures.hpp"
 #include "policies_office.hpp"
 #include "postgres_office.hpp"
 #include "queue_latency.hpp"
@@ -482,6 +483,18 @@ void memory_drain(const bench::Arguments& arguments, int count) {
   }
 }
 
+/// An office as it is after some work: tasks that have ended, with their journal.
+void move_to_server(const bench::Arguments& arguments, Server& server, int count, double sync_us) {
+  bench::ScratchFolder scratch;
+  const auto office = bench::open_office(scratch.file(), false);
+  queue_bench::enqueue(office, count);
+  TaskQueue queue(office.engine->database());
+  if (queue_bench::drain(queue) != count) bench::give_up("move", "not all were drained");
+  const auto database = server.create_database();
+  copy_bench::move(arguments, office.engine->database().storage(),
+                   must(open_postgres(options_for(database, true))), "postgres", sync_us);
+}
+
 void on_a_server(const bench::Arguments& arguments, int count, double sync_us) {
   // As durable as it comes; the memory and log of a small machine, as the peers had them.
   Server server(
@@ -498,6 +511,7 @@ void on_a_server(const bench::Arguments& arguments, int count, double sync_us) {
   query_policies(arguments, server);
   feed(arguments, server, sync_us);
   feed_commit_ratio(arguments, server, sync_us);
+  move_to_server(arguments, server, count * 2, sync_us);
 }
 
 }  // namespace
@@ -507,6 +521,7 @@ int main(int argc, char** argv) {
   const int count = arguments.quick ? 1000 : arguments.long_run ? 100'000 : 20'000;
   const double sync_us = bench::measure_sync_us();
   memory_drain(arguments, count);
+  copy_bench::backups(arguments);
   if (!Server::programs()) {
     bench::print_skip("postgres", "no PostgreSQL server is installed");
     return 0;

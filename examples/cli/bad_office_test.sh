@@ -22,7 +22,7 @@ refused() {
   beside=$(ls "$office"* 2>/dev/null || true)
   for command in "init" "tickets list" "tickets import inbox.csv" "train train.csv" "agents list" \
     "work --until-idle" "watch tickets --once" "tasks list" "tasks show tsk_1" "tasks retry tsk_1" \
-    "tasks cancel tsk_1" "deals list" "deals forecast" "deals funnel" "stats" "ps" "doctor" "top --count 1"; do
+    "tasks cancel tsk_1" "deals list" "deals forecast" "deals funnel" "stats" "ps" "doctor" "verify" "journal trim" "top --count 1"; do
     status=0
     # shellcheck disable=SC2086
     "$@" "$bureau" --office "$office" $command >out 2>err || status=$?

@@ -93,6 +93,9 @@ void add_flow_commands(CLI::App& app, CLI::App& tasks, const InOffice& in_office
 void add_budgets_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau inbox`, `notifications`, `preferences` and `webhooks`.
 void add_notify_commands(CLI::App& app, const InOffice& in_office);
+/// `bureau backup`, `restore`, `verify`, `move` and `journal`. `act` takes what the command does.
+void add_backup_commands(CLI::App& app, const InOffice& in_office, const Settings& settings,
+                         const std::function<void(std::function<bureau::Result<void>()>)>& act);
 /// `bureau tables|list|show|create|change|delete|export|import`: what every entity has.
 void add_rows_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau completion|manual`: made of the commands that `app` has; the last to be added.

@@ -377,6 +377,7 @@ int run(int argc, char** argv, const Program& program) {
   stats->callback(
       for_whole_office(in_office)([&](Office& office) { return print_stats(office, format); }));
 
+  add_backup_commands(app, in_office, settings, [&](auto f) { action = f; });
   add_help_commands(app, [&](auto f) { action = f; });
 
   try {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "bureau/store/sqlite_storage.hpp"
+
 #ifdef BUREAU_WITH_POSTGRES
 #include "bureau/store/postgres_storage.hpp"
 #endif
@@ -42,6 +44,16 @@ Result<std::shared_ptr<Storage>> open_server([[maybe_unused]] const Settings& se
 #else
   return fail(Code::invalid, "--office: this program was built without PostgreSQL", "office");
 #endif
+}
+
+Result<void> check_is_there(const Settings& settings) {
+  std::error_code ignored;
+  if (settings.on_server() || std::filesystem::exists(settings.office, ignored)) return {};
+  return fail(Code::not_found,
+              fmt::format("{}: there is no such office; make one with `bureau init`, or name "
+                          "another with --office FILE or BUREAU_OFFICE",
+                          settings.office),
+              "office");
 }
 
 Result<std::unique_ptr<Engine>> open_engine(const Settings& settings, std::size_t threads) {
@@ -104,15 +116,16 @@ Result<Id<User>> find_user(const Office& office, const std::string& who) {
 
 }  // namespace
 
+Result<std::shared_ptr<Storage>> open_storage(const Settings& settings, bool make) {
+  if (settings.on_server()) return open_server(settings);
+  if (!make) BUREAU_TRY_VOID(check_is_there(settings));
+  SqliteOptions options;
+  options.path = settings.office;
+  return open_sqlite(std::move(options));
+}
+
 Result<Office> open_office(const Settings& settings, std::size_t threads) {
-  std::error_code ignored;
-  if (!settings.on_server() && !std::filesystem::exists(settings.office, ignored)) {
-    return fail(Code::not_found,
-                fmt::format("{}: there is no such office; make one with `bureau init`, or name "
-                            "another with --office FILE or BUREAU_OFFICE",
-                            settings.office),
-                "office");
-  }
+  BUREAU_TRY_VOID(check_is_there(settings));
   Office office;
   BUREAU_TRY(office.engine, open_engine(settings, threads));
   BUREAU_TRY(auto tenants, office.engine->access().tenants());

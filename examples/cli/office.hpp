@@ -50,6 +50,10 @@ struct Office {
   [[nodiscard]] bureau::Session session() const { return as ? *as : system(); }
 };
 
+/// What holds an office's rows, without what is above: for whole copies. `make`: a file that is not
+/// there is made; otherwise that is `not_found`.
+[[nodiscard]] bureau::Result<std::shared_ptr<bureau::Storage>> open_storage(
+    const Settings& settings, bool make);
 /// Opens an office that is there.
 [[nodiscard]] bureau::Result<Office> open_office(const Settings& settings, std::size_t threads = 4);
 /// Makes a new one: the file or schema, a tenant, its roles and ticket statuses.

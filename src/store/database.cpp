@@ -83,6 +83,13 @@ Result<void> Database::Impl::prepare() {
     BUREAU_TRY(bool found, find_row(reader, detail::cursor_key_setting, setting));
     complete = found;
     if (found) cursor_key = setting.value.data;
+    detail::SettingRow moving;
+    BUREAU_TRY(const bool half_there, find_row(reader, detail::moving_setting, moving));
+    if (half_there) {
+      return fail(Code::unavailable,
+                  "a move into this office has not come to its end; call it again, or make the "
+                  "place empty");
+    }
     for (const auto& [table, id] : shape_ids) {
       detail::ShapeRow row;
       BUREAU_TRY(bool known, find_row(reader, id, row));

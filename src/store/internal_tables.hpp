@@ -49,6 +49,8 @@ struct SettingRow {
   Bytes value;
 };
 inline constexpr std::int64_t cursor_key_setting = 1;
+/// There while an office is being moved in (bureau/store/move.hpp): it is no office yet.
+inline constexpr std::int64_t moving_setting = 2;
 
 /// Counts changes of what rights depend on; the id is the tenant's, or 1 for no tenant.
 struct RightsRow {

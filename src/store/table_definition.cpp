@@ -30,19 +30,6 @@ Json definition_of(const TableInfo& table, const IndexInfo& index) {
                        {"where", index.where}});
 }
 
-std::string text_member(const Json& json, std::string_view key) {
-  const Json* found = json.find(key);
-  const std::string* text = found == nullptr ? nullptr : found->as_string();
-  return text == nullptr ? std::string() : *text;
-}
-
-const Json::Array& list_member(const Json& json, std::string_view key) {
-  static const Json::Array none;
-  const Json* found = json.find(key);
-  const Json::Array* items = found == nullptr ? nullptr : found->as_array();
-  return items == nullptr ? none : *items;
-}
-
 /// Compares one table's description with its stored definition.
 class Comparison {
  public:
@@ -131,6 +118,19 @@ class Comparison {
 };
 
 }  // namespace
+
+std::string text_member(const Json& json, std::string_view key) {
+  const Json* found = json.find(key);
+  const std::string* text = found == nullptr ? nullptr : found->as_string();
+  return text == nullptr ? std::string() : *text;
+}
+
+const Json::Array& list_member(const Json& json, std::string_view key) {
+  static const Json::Array none;
+  const Json* found = json.find(key);
+  const Json::Array* items = found == nullptr ? nullptr : found->as_array();
+  return items == nullptr ? none : *items;
+}
 
 Json definition_of(const TableInfo& table) {
   Json::Array columns;

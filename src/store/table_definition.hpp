@@ -18,6 +18,10 @@ namespace detail {
 [[nodiscard]] Result<Json> read_definition(std::string_view where, std::string_view table,
                                            std::string_view text);
 
+/// Members of such a description; empty where there is none of that kind.
+[[nodiscard]] std::string text_member(const Json& json, std::string_view key);
+[[nodiscard]] const Json::Array& list_member(const Json& json, std::string_view key);
+
 /// What a migration has to do to a table that is there.
 struct TableChange {
   std::vector<const ColumnInfo*> columns;  ///< that are new, with the companions of folded ones

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "bureau/core/clock.hpp"
 #include "bureau/core/function_ref.hpp"
@@ -102,6 +103,10 @@ struct StorageState {
   std::int64_t log_file_bytes = 0;  ///< of the log's file
 };
 
+struct BackupOptions;  // bureau/store/backup.hpp
+struct BackupReport;
+struct StoredTable;  // bureau/store/stored_catalog.hpp
+
 /// Ends with the object.
 class Subscription {
  public:
@@ -152,6 +157,10 @@ class Storage {
   /// field "format" when it was written by a newer bureau. Atomic.
   virtual Result<void> migrate(const Catalog& catalog) = 0;
 
+  /// The tables that are there, as migrate() left them: those of other programs too, and by name.
+  /// This default is `invalid` with field "storage".
+  virtual Result<std::vector<StoredTable>> stored_tables();
+
   /// `hint` is called soon after every commit, by whichever thread; it may be called too often. It
   /// must not block or call back into the storage.
   virtual Result<Subscription> on_commit(std::function<void()> hint) = 0;
@@ -161,6 +170,13 @@ class Storage {
   /// read. Errors: `invalid` (no SQL statement, or a storage without SQL, field "storage"),
   /// `forbidden` (it would write, or read what is secret), `deadline`, those of the sink.
   virtual Result<SqlSummary> sql(const Catalog& catalog, const SqlQuery& query, SqlSink sink);
+
+  /// Writes a copy of one moment into a file of its own, while others read and write on: see
+  /// bureau/store/backup.hpp. This default is `invalid` with field "storage".
+  virtual Result<BackupReport> back_up(const std::string& path, const BackupOptions& options);
+  /// Looks through all that holds the rows for damage: `corrupt`, and what it found. May take long;
+  /// nobody waits for it. This default finds nothing.
+  virtual Result<void> check_integrity();
 
   /// What the storage does at this moment. Costs some system calls.
   [[nodiscard]] virtual Result<StorageState> state() { return StorageState{}; }
@@ -208,6 +224,9 @@ class StorageWrapper : public Storage {
     return inner_->write(options, closure);
   }
   Result<void> migrate(const Catalog& catalog) override { return inner_->migrate(catalog); }
+  Result<std::vector<StoredTable>> stored_tables() override;
+  Result<BackupReport> back_up(const std::string& path, const BackupOptions& options) override;
+  Result<void> check_integrity() override;
   Result<Subscription> on_commit(std::function<void()> hint) override {
     return inner_->on_commit(std::move(hint));
   }

@@ -261,6 +261,12 @@ class MemoryStorage final : public Storage {
     return done;
   }
 
+  Result<std::vector<StoredTable>> stored_tables() override {
+    BUREAU_TRY_VOID(lock_.begin_read(Monotonic::never()));
+    auto all = database_.stored();
+    lock_.end_read();
+    return all;
+  }
   Result<Subscription> on_commit(std::function<void()> hint) override {
     const auto entry = hints_->add(std::move(hint));
     return Subscription(

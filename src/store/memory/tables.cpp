@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "store/predicate_parse.hpp"
+#include "store/table_definition.hpp"
 #include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -169,6 +170,12 @@ Result<RowPtr> Table::put(std::int64_t id, RowPtr row) {
 Table* Database::find(std::string_view name) {
   const auto found = tables_.find(name);
   return found == tables_.end() ? nullptr : found->second.get();
+}
+
+std::vector<StoredTable> Database::stored() const {
+  std::vector<StoredTable> all;
+  for (const auto& [name, table] : tables_) all.push_back({name, definition_of(table->info())});
+  return all;
 }
 
 Result<void> Database::migrate(const Catalog& catalog) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bureau/store/predicate.hpp"
+#include "bureau/store/stored_catalog.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -62,6 +63,7 @@ class Table {
 class Database {
  public:
   [[nodiscard]] Table* find(std::string_view name);
+  [[nodiscard]] std::vector<StoredTable> stored() const;
   /// Brings the tables to what the catalog says; changes nothing when it fails.
   Result<void> migrate(const Catalog& catalog);
 

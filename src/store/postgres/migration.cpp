@@ -57,22 +57,15 @@ class Migration {
   }
 
   Result<void> bring_all_up() {
-    BUREAU_TRY_VOID(read_definitions());
+    BUREAU_TRY_VOID(read_stored());
     for (const TableInfo* table : catalog_.tables()) BUREAU_TRY_VOID(bring_up(*table));
     return {};
   }
 
-  Result<void> read_definitions() {
-    connection_.add_once(fmt::format("SELECT name,definition FROM {}.bureau_catalog",
-                                     connection_.settings().schema));
-    const Answers answers = connection_.exchange(deadline_);
-    if (!answers.good()) return fail(to_error(*answers.failure, where(), {migrating}));
-    const PGresult* const result = answers.results.back().get();
-    for (int row = 0; row < PQntuples(result); ++row) {
-      const std::string name(value_at(result, row, 0).as_text());
-      BUREAU_TRY(Json definition,
-                 read_definition(where(), name, value_at(result, row, 1).as_text()));
-      stored_.emplace(name, std::move(definition));
+  Result<void> read_stored() {
+    BUREAU_TRY(auto tables, read_definitions(connection_, deadline_));
+    for (StoredTable& one : tables) {
+      stored_.emplace(std::move(one.name), std::move(one.definition));
     }
     return {};
   }
@@ -175,6 +168,24 @@ class Migration {
 };
 
 }  // namespace
+
+Result<std::vector<StoredTable>> read_definitions(Connection& connection, Monotonic deadline) {
+  connection.add_once(fmt::format("SELECT name,definition FROM {}.bureau_catalog ORDER BY name",
+                                  connection.settings().schema));
+  const Answers answers = connection.exchange(deadline);
+  if (!answers.good()) {
+    return fail(to_error(*answers.failure, connection.where(), {"reading what it holds"}));
+  }
+  std::vector<StoredTable> tables;
+  const PGresult* const result = answers.results.back().get();
+  for (int row = 0; row < PQntuples(result); ++row) {
+    const std::string name(value_at(result, row, 0).as_text());
+    BUREAU_TRY(Json definition, detail::read_definition(connection.where(), name,
+                                                        value_at(result, row, 1).as_text()));
+    tables.push_back({name, std::move(definition)});
+  }
+  return tables;
+}
 
 Result<bool> migrate_tables(Connection& connection, const Catalog& catalog, Monotonic deadline) {
   return Migration(connection, catalog, deadline).run();

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "bureau/store/table.hpp"
+#include "bureau/store/stored_catalog.hpp"
 #include "store/postgres/connection.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -20,6 +20,10 @@ struct Office {
 /// That the schema is empty or a bureau's (`corrupt` otherwise), and of a format we know
 /// (`upgraded`); makes an empty or missing one ours, and brings its functions up to date.
 [[nodiscard]] Result<Office> prepare_office(Connection& connection, Monotonic deadline);
+
+/// The tables that are stored there, by name.
+[[nodiscard]] Result<std::vector<StoredTable>> read_definitions(Connection& connection,
+                                                                Monotonic deadline);
 
 /// Storage::migrate() on a connection with no transaction open. True: something was changed.
 [[nodiscard]] Result<bool> migrate_tables(Connection& connection, const Catalog& catalog,

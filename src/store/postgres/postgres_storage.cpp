@@ -35,6 +35,7 @@ class PostgresStorage final : public Storage {
   Result<void> read(Monotonic deadline, ReadClosure closure) override;
   Result<void> write(const WriteOptions& options, WriteClosure closure) override;
   Result<void> migrate(const Catalog& catalog) override;
+  Result<std::vector<StoredTable>> stored_tables() override;
   Result<Subscription> on_commit(std::function<void()> hint) override {
     return hints_->subscribe(std::move(hint));
   }
@@ -163,6 +164,12 @@ Result<void> PostgresStorage::migrate(const Catalog& catalog) {
   BUREAU_TRY(const bool changed, migrate_tables(lease.connection(), catalog, Monotonic::never()));
   if (changed) announce();
   return {};
+}
+
+Result<std::vector<StoredTable>> PostgresStorage::stored_tables() {
+  BUREAU_TRY_VOID(check_process());
+  BUREAU_TRY(auto lease, pool_->take(Pool::Use::read, Monotonic::never()));
+  return read_definitions(lease.connection(), Monotonic::never());
 }
 
 Result<StorageState> PostgresStorage::state() {

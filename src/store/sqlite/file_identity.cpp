@@ -66,6 +66,8 @@ Result<FileIdentity> settle_identity(Connection& connection, bool first) {
   BUREAU_TRY(const std::int64_t has_nodes,
              connection.query_integer(
                  "SELECT COUNT(*) FROM sqlite_schema WHERE name='bureau_nodes'", opening));
+  // From now on it changes, and is no backup any more.
+  sql += "DELETE FROM bureau_meta WHERE key IN ('backup_sequence','backup_at');";
   if (identity.copied && has_nodes != 0) {
     sql += "UPDATE bureau_nodes SET generation=generation+1;";
   }

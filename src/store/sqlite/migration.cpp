@@ -3,7 +3,9 @@
 #include <map>
 
 #include "bureau/store/predicate.hpp"
+#include "bureau/store/stored_catalog.hpp"
 #include "store/predicate_check.hpp"
+#include "store/sqlite/backup_file.hpp"
 #include "store/sqlite/file_format.hpp"
 #include "store/sqlite/sql.hpp"
 #include "store/table_definition.hpp"
@@ -49,23 +51,17 @@ class Migration {
       : connection_(connection), catalog_(catalog) {}
 
   Result<void> run() {
-    BUREAU_TRY_VOID(read_definitions());
+    BUREAU_TRY_VOID(read_stored());
     for (const TableInfo* table : catalog_.tables()) BUREAU_TRY_VOID(bring_up(*table));
     return {};
   }
 
  private:
-  Result<void> read_definitions() {
-    BUREAU_TRY(const Statement statement,
-               connection_.prepare("SELECT name,definition FROM bureau_catalog"));
-    int code = statement.step();
-    for (; code == SQLITE_ROW; code = statement.step()) {
-      const std::string name(column_value(statement.get(), 0).as_text());
-      BUREAU_TRY(Json definition, read_definition(connection_.path(), name,
-                                                  column_value(statement.get(), 1).as_text()));
-      stored_.emplace(name, std::move(definition));
+  Result<void> read_stored() {
+    BUREAU_TRY(auto tables, read_definitions(connection_));
+    for (StoredTable& one : tables) {
+      stored_.emplace(std::move(one.name), std::move(one.definition));
     }
-    if (code != SQLITE_DONE) return fail(connection_.error(code, migrating));
     return {};
   }
 
@@ -113,7 +109,7 @@ class Migration {
   }
 
   static std::string index_name(const TableInfo& table, std::string_view index) {
-    return quoted(fmt::format("{}_{}", table.name, index));
+    return detail::quoted(fmt::format("{}_{}", table.name, index));
   }
 
   Result<void> create(const TableInfo& table, const IndexInfo& index) {

@@ -9,7 +9,10 @@
 #include <atomic>
 
 #include "bureau/core/random.hpp"
+#include "bureau/store/backup.hpp"
+#include "bureau/store/stored_catalog.hpp"
 #include "store/commit_hints.hpp"
+#include "store/sqlite/backup_file.hpp"
 #include "store/sqlite/checkpointer.hpp"
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/file_format.hpp"
@@ -96,6 +99,9 @@ class SqliteStorage final : public Storage {
     queue_->write_all(writes);
   }
   Result<void> migrate(const Catalog& catalog) override;
+  Result<std::vector<StoredTable>> stored_tables() override;
+  Result<BackupReport> back_up(const std::string& path, const BackupOptions& options) override;
+  Result<void> check_integrity() override;
   Result<Subscription> on_commit(std::function<void()> hint) override {
     return hints_->subscribe(std::move(hint));
   }
@@ -124,6 +130,8 @@ class SqliteStorage final : public Storage {
   void abandon();
   void leave_to_parent();
   Result<void> prepare();
+  Result<void> settle(Monotonic deadline);
+  Result<std::unique_ptr<Connection>> open_apart();
 
   SqliteOptions options_;
   NodeRange range_;
@@ -252,13 +260,39 @@ void SqliteStorage::leave_to_parent() {
   static_cast<void>(wake_.release());
 }
 
-Result<void> SqliteStorage::read(Monotonic deadline, ReadClosure closure) {
+/// What a snapshot shows might be undone by a restart: finds out first.
+Result<void> SqliteStorage::settle(Monotonic deadline) {
   BUREAU_TRY_VOID(guard_->check());
-  if (queue_->is_unsettled()) {
-    // What this snapshot shows might be undone by a restart: find out first.
-    BUREAU_TRY_VOID(queue_->run_alone(deadline, []() -> Result<void> { return {}; }));
-  }
+  if (!queue_->is_unsettled()) return {};
+  return queue_->run_alone(deadline, []() -> Result<void> { return {}; });
+}
+
+Result<void> SqliteStorage::read(Monotonic deadline, ReadClosure closure) {
+  BUREAU_TRY_VOID(settle(deadline));
   return readers_->read(deadline, closure);
+}
+
+/// For what reads for long, so that it takes no reader of the pool.
+Result<std::unique_ptr<Connection>> SqliteStorage::open_apart() {
+  BUREAU_TRY_VOID(settle(Monotonic::never()));
+  SqliteOptions options = options_;
+  options.cache_kib = 1024;
+  return Connection::open(options, Connection::Role::reader);
+}
+
+Result<std::vector<StoredTable>> SqliteStorage::stored_tables() {
+  BUREAU_TRY(const auto connection, open_apart());
+  return read_definitions(*connection);
+}
+
+Result<void> SqliteStorage::check_integrity() {
+  BUREAU_TRY(const auto connection, open_apart());
+  return look_for_damage(*connection);
+}
+
+Result<BackupReport> SqliteStorage::back_up(const std::string& path, const BackupOptions& options) {
+  BUREAU_TRY(const auto connection, open_apart());
+  return make_backup(*connection, path, options);
 }
 
 Result<void> SqliteStorage::migrate(const Catalog& catalog) {
