@@ -127,7 +127,7 @@ TEST_CASE("G6_a_run_that_dies_at_any_commit_repeats_at_most_the_step_in_flight")
   int repeated = 0;
   for (const Fault::At how :
        {Fault::At::before, Fault::At::commit, Fault::At::unknown_kept, Fault::At::unknown_undone}) {
-    const std::uint64_t stride = counts::sanitized ? 7 : 1;
+    const std::uint64_t stride = counts::sanitized || tests::slowness > 1 ? 7 : 1;
     for (std::uint64_t at = 1; at <= whole.writes; at += stride) {
       CAPTURE(at);
       CAPTURE(static_cast<int>(how));

@@ -414,7 +414,7 @@ class RowChore final : public AgentOf<chore> {
 
 TEST_CASE("G6_a_workflow_that_dies_at_any_commit_does_each_node_once") {
   if (counts::sanitized) return;  // to open an office at each commit takes minutes there
-  const int cases = counts::cases(4, 100);
+  const int cases = tests::fewer(counts::cases(4, 100));
   std::uint64_t crashes = 0;
   for (int seed = 1; seed <= cases; ++seed) {
     const Json document = Maker(static_cast<std::uint64_t>(seed) + 1000, false, 8).document();
