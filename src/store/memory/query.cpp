@@ -34,21 +34,55 @@ class Matcher {
   /// Calls `visit` with each matching row, by id.
   Result<void> each(const TableInfo& info, const Predicate& where,
                     FunctionRef<void(const RowPtr&)> visit) {
-    BUREAU_TRY(Table * table, stored_table(database_, info));
+    BUREAU_TRY(const Table* table, stored_table(database_, info));
     BUREAU_TRY_VOID(moment_.check());
     if (const auto id = only_id(where.root())) {
       const RowPtr row = table->find(*id);
-      return row == nullptr ? Result<void>() : one(where, row, visit);
+      if (row == nullptr) return {};
+      BUREAU_TRY(const bool matches, matches_row(where, row));
+      if (matches) visit(row);
+      return {};
     }
+    const auto range = table->range(where, {}, {});
+    if (!range) return each_of_all(*table, where, visit);
+    std::vector<RowPtr> rows;
+    BUREAU_TRY_VOID(each_of_range(*range, where, [&](const RowPtr& row) {
+      rows.push_back(row);
+      return true;
+    }));
+    std::sort(rows.begin(), rows.end(),
+              [](const RowPtr& a, const RowPtr& b) { return a->id() < b->id(); });
+    for (const RowPtr& row : rows) visit(row);
+    return {};
+  }
+
+  /// The matching rows of a part of an index, as they come there. `visit` returns false to stop.
+  Result<void> each_of_range(const Index::Range& range, const Predicate& where,
+                             FunctionRef<bool(const RowPtr&)> visit) {
+    Result<void> done;
     std::size_t seen = 0;
-    for (const auto& [id, row] : table->rows()) {
+    range.index->each(range, [&](const RowPtr& row) {
+      if (++seen % 1024 == 0) done = moment_.check();
+      if (!done) return false;
+      const auto matches = matches_row(where, row);
+      if (!matches) done = fail(matches.error());
+      return done && (!*matches || visit(row));
+    });
+    return done;
+  }
+
+ private:
+  Result<void> each_of_all(const Table& table, const Predicate& where,
+                           FunctionRef<void(const RowPtr&)> visit) {
+    std::size_t seen = 0;
+    for (const auto& [id, row] : table.rows()) {
       if (++seen % 1024 == 0) BUREAU_TRY_VOID(moment_.check());
-      BUREAU_TRY_VOID(one(where, row, visit));
+      BUREAU_TRY(const bool matches, matches_row(where, row));
+      if (matches) visit(row);
     }
     return {};
   }
 
- private:
   /// The id when the predicate can only be true of that one.
   static std::optional<std::int64_t> only_id(const Predicate::Node* node) {
     if (node == nullptr) return std::nullopt;
@@ -60,14 +94,12 @@ class Matcher {
     return std::nullopt;
   }
 
-  Result<void> one(const Predicate& where, const RowPtr& row,
-                   FunctionRef<void(const RowPtr&)> visit) {
+  Result<bool> matches_row(const Predicate& where, const RowPtr& row) {
     const auto oracle = [this](const Predicate::SubSelect& select, const Value& value) {
       return answer(select, value);
     };
     BUREAU_TRY(const Truth truth, evaluate(where, row->values, oracle));
-    if (truth == Truth::yes) visit(row);
-    return {};
+    return truth == Truth::yes;
   }
 
   Result<SelectAnswer> answer(const Predicate::SubSelect& select, const Value& value) {
@@ -189,10 +221,24 @@ Result<std::vector<RowPtr>> select_rows(Database& database, const Select& select
     return [&order, &row](std::size_t i) { return row->values[order[i].column->index]; };
   };
   const auto key = [&](std::size_t i) { return fixed.after[i].view(); };
+  const auto follows = [&](const RowPtr& row) {
+    return fixed.after.empty() || compare_in(order, value_of(row), key) > 0;
+  };
   std::vector<RowPtr> rows;
   Matcher matcher(database, moment);
+  BUREAU_TRY(const Table* table, stored_table(database, *fixed.table));
+  const auto range = table->range(fixed.where, order, fixed.after);
+  if (range && range->ordered && fixed.limit) {
+    BUREAU_TRY_VOID(moment.check());
+    if (*fixed.limit == 0) return rows;
+    BUREAU_TRY_VOID(matcher.each_of_range(*range, fixed.where, [&](const RowPtr& row) {
+      if (follows(row)) rows.push_back(row);
+      return rows.size() < *fixed.limit;
+    }));
+    return rows;
+  }
   BUREAU_TRY_VOID(matcher.each(*fixed.table, fixed.where, [&](const RowPtr& row) {
-    if (fixed.after.empty() || compare_in(order, value_of(row), key) > 0) rows.push_back(row);
+    if (follows(row)) rows.push_back(row);
   }));
   if (!select.order.empty())
     std::sort(rows.begin(), rows.end(), [&](const RowPtr& a, const RowPtr& b) {

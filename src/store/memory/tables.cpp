@@ -112,14 +112,7 @@ bool KeyLess::operator()(const std::vector<Value>& a, const std::vector<Value>& 
 }
 
 Table::Table(const TableInfo& info) : info_(&info) {
-  for (const IndexInfo& index : info.indexes) {
-    if (!index.unique) continue;
-    Predicate condition;
-    // The catalog has parsed it before.
-    if (!index.where.empty())
-      condition = parse_index_condition(info, index.where).value_or(Predicate());
-    uniques_.push_back({&index, std::move(condition), {}});
-  }
+  for (const IndexInfo& index : info.indexes) indexes_.emplace_back(info, index);
 }
 
 RowPtr Table::find(std::int64_t id) const {
@@ -127,37 +120,35 @@ RowPtr Table::find(std::int64_t id) const {
   return found == rows_.end() ? nullptr : found->second;
 }
 
-std::optional<std::vector<Value>> Table::key_of(const Unique& unique, const Row& row) {
-  std::vector<Value> key;
-  for (const std::uint16_t column : unique.index->columns) {
-    if (row.values[column].is_null()) return std::nullopt;  // as in SQL, nulls are never equal
-    key.push_back(row.values[column]);
+std::optional<Index::Range> Table::range(const Predicate& where, const std::vector<Order>& order,
+                                         const std::vector<OwnedValue>& after) const {
+  const std::vector<Predicate> conditions = conditions_of(where);
+  std::optional<Index::Range> best;
+  const auto is_better = [](const Index::Range& a, const Index::Range& b) {
+    return std::pair(a.fixed(), a.ordered) > std::pair(b.fixed(), b.ordered);
+  };
+  for (const Index& index : indexes_) {
+    auto range = index.range(conditions, order, after);
+    if (range && (!best || is_better(*range, *best))) best = std::move(range);
   }
-  const auto covered = evaluate(unique.condition, row.values);
-  if (!covered || *covered != Truth::yes) return std::nullopt;
-  return key;
+  return best;
 }
 
 Result<RowPtr> Table::put(std::int64_t id, RowPtr row) {
-  for (const Unique& unique : uniques_) {
+  for (const Index& index : indexes_) {
     if (row == nullptr) break;
-    const auto key = key_of(unique, *row);
-    if (!key) continue;
-    const auto holder = unique.keys.find(*key);
-    if (holder == unique.keys.end() || holder->second == id) continue;
-    const ColumnInfo& last = info_->columns[unique.index->columns.back()];
+    const auto holder = index.info().unique ? index.holder(*row) : std::nullopt;
+    if (!holder) continue;
+    const ColumnInfo& last = info_->columns[index.info().columns.back()];
     return fail(Code::exists,
                 fmt::format("{}.{}: a row with this value is there already (unique index '{}')",
-                            info_->name, detail::without_companions(last.name), unique.index->name),
+                            info_->name, detail::without_companions(last.name), index.info().name),
                 detail::without_companions(last.name));
   }
   RowPtr before = find(id);
-  for (Unique& unique : uniques_) {
-    // A key points into its row, so the old one goes before its row may.
-    if (before != nullptr)
-      if (const auto key = key_of(unique, *before)) unique.keys.erase(*key);
-    if (row != nullptr)
-      if (const auto key = key_of(unique, *row)) unique.keys.emplace(*key, id);
+  for (Index& index : indexes_) {
+    if (before != nullptr) index.remove(*before);
+    if (row != nullptr) index.add(row);
   }
   if (row == nullptr) {
     rows_.erase(id);

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "bureau/store/predicate.hpp"
+#include "bureau/core/function_ref.hpp"
+#include "bureau/store/select.hpp"
 #include "bureau/store/stored_catalog.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -30,8 +31,51 @@ struct KeyLess {
   bool operator()(const std::vector<Value>& a, const std::vector<Value>& b) const;
 };
 
-/// The rows of one table and the keys of its unique indexes. Keeps nothing of what it was told to
-/// refuse.
+/// The rows that an index covers, by the values of its columns and then their ids.
+class Index {
+ public:
+  /// REQUIRES: an index of a table that a catalog took.
+  Index(const TableInfo& table, const IndexInfo& info);
+
+  [[nodiscard]] const IndexInfo& info() const { return *info_; }
+  /// The id of another row that has the same values, none of them null, as an index has it that is
+  /// unique.
+  [[nodiscard]] std::optional<std::int64_t> holder(const Row& row) const;
+  void add(const RowPtr& row);
+  void remove(const Row& row);
+
+  /// Rows one after the other: at least all of which some predicate can be true.
+  struct Range {
+    const Index* index = nullptr;
+    std::vector<Value> from;    ///< the first is not less than this, as far as it goes
+    std::vector<Value> prefix;  ///< all begin with these
+    std::optional<Value> last;  ///< and go no further than this behind them
+    bool ordered = false;       ///< they come in the order that was asked for
+    [[nodiscard]] std::size_t fixed() const { return prefix.size() * 2 + (last ? 1U : 0U); }
+  };
+  /// Nothing when the predicate, of which these must all be true, may be true of rows that are not
+  /// covered. `after` is a position in `order`, or empty.
+  [[nodiscard]] std::optional<Range> range(const std::vector<Predicate>& conditions,
+                                           const std::vector<Order>& order,
+                                           const std::vector<OwnedValue>& after) const;
+  /// `visit` returns false to stop.
+  void each(const Range& range, FunctionRef<bool(const RowPtr&)> visit) const;
+
+ private:
+  [[nodiscard]] bool covers(const Row& row) const;
+  [[nodiscard]] std::vector<Value> key_of(const Row& row) const;
+
+  const TableInfo* table_;
+  const IndexInfo* info_;
+  Predicate condition_;
+  std::vector<Predicate> conditions_;                   ///< which together are `condition_`
+  std::map<std::vector<Value>, RowPtr, KeyLess> rows_;  // a key points into its row
+};
+
+/// What must all be true for the predicate to be.
+[[nodiscard]] std::vector<Predicate> conditions_of(const Predicate& where);
+
+/// The rows of one table and its indexes. Keeps nothing of what it was told to refuse.
 class Table {
  public:
   /// REQUIRES: a table that a catalog took.
@@ -40,23 +84,19 @@ class Table {
   [[nodiscard]] const TableInfo& info() const { return *info_; }
   [[nodiscard]] const std::map<std::int64_t, RowPtr>& rows() const { return rows_; }
   [[nodiscard]] RowPtr find(std::int64_t id) const;
+  /// The shortest way to all rows of which the predicate can be true; nothing: to look at each.
+  [[nodiscard]] std::optional<Index::Range> range(const Predicate& where,
+                                                  const std::vector<Order>& order,
+                                                  const std::vector<OwnedValue>& after) const;
 
   /// Puts `row` (null: nothing) in the place of the row with that id and returns what was there.
   /// `exists` when a unique index has its value already.
   Result<RowPtr> put(std::int64_t id, RowPtr row);
 
  private:
-  struct Unique {
-    const IndexInfo* index;
-    Predicate condition;
-    std::map<std::vector<Value>, std::int64_t, KeyLess> keys;
-  };
-  [[nodiscard]] static std::optional<std::vector<Value>> key_of(const Unique& unique,
-                                                                const Row& row);
-
   const TableInfo* info_;
   std::map<std::int64_t, RowPtr> rows_;
-  std::vector<Unique> uniques_;
+  std::vector<Index> indexes_;
 };
 
 /// All tables, the journal's counter, and how to undo what a transaction did to them.
