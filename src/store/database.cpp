@@ -348,22 +348,36 @@ Result<std::uint64_t> Transaction::update(const Update& update, RowSink returnin
 
 Result<void> Transaction::replace(const TableInfo& table, std::span<const Value> before,
                                   std::span<const Value> after) {
-  Update update;
-  update.which.table = &table;
-  update.which.where =
-      detail::compare_column(table.columns[0], Predicate::Op::equal, {OwnedValue(before[0])});
+  return replace_all(table, before, after);
+}
+
+Result<void> Transaction::replace_all(const TableInfo& table, std::span<const Value> before,
+                                      std::span<const Value> after) {
+  const std::size_t width = table.width();
+  std::vector<const ColumnInfo*> columns;
   for (const ColumnInfo& column : table.columns) {
-    if (!(before[column.index] == after[column.index])) {
-      update.set.push_back({&column, after[column.index]});
+    for (std::size_t at = column.index; at < before.size(); at += width) {
+      if (before[at] == after[at]) continue;
+      columns.push_back(&column);
+      break;
     }
   }
-  if (update.set.empty()) return {};
-  BUREAU_TRY(auto changed, writer_.update(update));
-  if (changed != 1) {
-    return fail(Code::not_found, fmt::format("{}: the row is gone", table.name), "id");
+  if (columns.empty()) return {};
+  std::vector<Value> rows;
+  rows.reserve(before.size() / width * (columns.size() + 1));
+  for (std::size_t at = 0; at < after.size(); at += width) {
+    rows.push_back(after[at]);
+    for (const ColumnInfo* column : columns) rows.push_back(after[at + column->index]);
+  }
+  BUREAU_TRY(const auto changed, writer_.update_rows(table, columns, rows));
+  if (changed != before.size() / width) {
+    return fail(Code::not_found, fmt::format("{}: a row is gone", table.name), "id");
   }
   if (table.journal == journal::Mode::none) return {};
-  return recorder_.updated(table, before, after);
+  for (std::size_t at = 0; at < after.size(); at += width) {
+    BUREAU_TRY_VOID(recorder_.updated(table, before.subspan(at, width), after.subspan(at, width)));
+  }
+  return {};
 }
 
 Result<std::uint64_t> Transaction::remove(const Select& which) {

@@ -211,8 +211,7 @@ Result<void> Recorder::flush() {
   std::int64_t total = 0;
   for (const Pending& p : pending_) total += p.count;
   Writer& writer = transaction_.unjournalled();
-  BUREAU_TRY(std::int64_t last, writer.draw_sequence(total));
-  std::int64_t next = last - total;
+  std::int64_t next = 0;
   const TableInfo& journal_table = table_of<JournalRow>();
   std::vector<Value> values;
   values.reserve(pending_.size() * journal_table.width());
@@ -231,7 +230,7 @@ Result<void> Recorder::flush() {
     }
     values.push_back(Value::bytes(p.body));
   }
-  BUREAU_TRY_VOID(writer.insert(journal_table, values));
+  BUREAU_TRY_VOID(writer.insert_numbered(journal_table, values, total));
   return bump_rights();
 }
 

@@ -130,4 +130,40 @@ Result<void> check_update(const Update& update) {
   return {};
 }
 
+Result<void> check_row_updates(const TableInfo& table, std::span<const ColumnInfo* const> columns,
+                               std::span<const Value> rows) {
+  if (columns.empty()) return refuse(table, "an update that assigns nothing");
+  for (auto at = columns.begin(); at != columns.end(); ++at) {
+    BUREAU_TRY_VOID(check_column(table, *at, "update"));
+    if ((*at)->index == 0) return refuse(table, "the id cannot be assigned", *at);
+    if (std::find(columns.begin(), at, *at) != at) {
+      return refuse(table, fmt::format("'{}' is assigned twice", (*at)->name), *at);
+    }
+  }
+  const std::size_t width = columns.size() + 1;
+  if (rows.size() % width != 0) {
+    return refuse(table, fmt::format("{} values are not rows of an id and {} columns", rows.size(),
+                                     columns.size()));
+  }
+  return {};
+}
+
+Result<void> check_numbered(const TableInfo& table, std::span<const Value> rows,
+                            std::int64_t count) {
+  const std::size_t width = table.width();
+  if (width == 0 || rows.size() % width != 0) {
+    return refuse(table, fmt::format("{} values are not rows of {} columns", rows.size(), width));
+  }
+  for (std::size_t at = 0; at < rows.size(); at += width) {
+    const Value& place = rows[at];
+    const bool fits = place.kind() == Value::Kind::integer && place.as_integer() >= 1 &&
+                      place.as_integer() <= count;
+    if (!fits) {
+      return refuse(table, fmt::format("a number is not within 1 and {}", count),
+                    &table.columns[0]);
+    }
+  }
+  return {};
+}
+
 BUREAU_END_NAMESPACE

@@ -1,6 +1,9 @@
 #include "bureau/store/storage.hpp"
 
+#include <algorithm>
+
 #include "bureau/store/backup.hpp"
+#include "bureau/store/statement.hpp"
 #include "bureau/store/stored_catalog.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -17,6 +20,52 @@ Result<bool> Reader::find(const TableInfo& table, std::int64_t id, RowSink sink)
     return sink(row);
   }));
   return found;
+}
+
+Result<void> Reader::find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                              RowSink sink) {
+  std::vector<std::int64_t> each(ids.begin(), ids.end());
+  std::sort(each.begin(), each.end());
+  each.erase(std::unique(each.begin(), each.end()), each.end());
+  bool more = true;
+  for (std::size_t i = 0; i < each.size() && more; ++i) {
+    BUREAU_TRY_VOID(find(table, each[i], [&](std::span<const Value> row) -> Result<bool> {
+      BUREAU_TRY(more, sink(row));
+      return more;
+    }));
+  }
+  return {};
+}
+
+Result<std::uint64_t> Writer::update_rows(const TableInfo& table,
+                                          std::span<const ColumnInfo* const> columns,
+                                          std::span<const Value> rows) {
+  BUREAU_TRY_VOID(check_row_updates(table, columns, rows));
+  std::uint64_t changed = 0;
+  Update update;
+  update.which.table = &table;
+  for (std::size_t at = 0; at < rows.size(); at += columns.size() + 1) {
+    update.which.where =
+        detail::compare_column(table.columns[0], Predicate::Op::equal, {OwnedValue(rows[at])});
+    update.set.clear();
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      update.set.push_back({columns[i], rows[at + 1 + i], false});
+    }
+    BUREAU_TRY(const std::uint64_t one, this->update(update));
+    changed += one;
+  }
+  return changed;
+}
+
+Result<void> Writer::insert_numbered(const TableInfo& table, std::span<const Value> rows,
+                                     std::int64_t count) {
+  BUREAU_TRY_VOID(check_numbered(table, rows, count));
+  BUREAU_TRY(const std::int64_t last, draw_sequence(count));
+  std::vector<Value> numbered(rows.begin(), rows.end());
+  for (std::size_t at = 0; at < numbered.size(); at += table.width()) {
+    numbered[at] = Value::integer(last - count + numbered[at].as_integer());
+  }
+  return insert(table, numbered);
 }
 
 Result<SqlSummary> Storage::sql(const Catalog&, const SqlQuery&, SqlSink) {

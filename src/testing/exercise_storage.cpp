@@ -17,8 +17,8 @@ std::vector<exercise::CheckEntry> all_checks() {
   for (const auto& group :
        {exercise::migration_checks(), exercise::row_checks(), exercise::query_checks(),
         exercise::page_checks(), exercise::write_checks(), exercise::transaction_checks(),
-        exercise::batch_checks(), exercise::thread_checks(), exercise::life_checks(),
-        exercise::generated_checks()})
+        exercise::together_checks(), exercise::batch_checks(), exercise::thread_checks(),
+        exercise::life_checks(), exercise::generated_checks()})
     all.insert(all.end(), group.begin(), group.end());
   return all;
 }

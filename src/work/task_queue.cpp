@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <unordered_map>
 
 #include "bureau/work/tasks.hpp"
 #include "core/text.hpp"
@@ -93,6 +95,11 @@ Update due_now(Timestamp now, std::uint64_t limit) {
           {set(columns().status, TaskStatus::ready), set(columns().gate, Gate::open)}};
 }
 
+/// All claims of a queue want the same tasks.
+std::uint32_t claim_lane(std::string_view queue) {
+  return static_cast<std::uint32_t>(std::hash<std::string_view>()(queue) | 1U);
+}
+
 /// What a power cut may take of a lease is that there was one. Of an effect that must not be made
 /// twice it is all that is known afterwards.
 bool must_keep(const std::vector<Task>& leased) {
@@ -162,13 +169,16 @@ Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options,
     if (first && !before.empty()) {
       std::vector<Database::Write> writes(before.begin(), before.end());
       writes.push_back({portable(), by_system, lease, {}});
+      writes.back().options.lane = claim_lane(options.queue);
       database_.write_all(writes);
       for (std::size_t i = 0; i < before.size(); ++i) {
         before[i].result = std::move(writes[i].result);
       }
       BUREAU_TRY_VOID(std::move(writes.back().result));
     } else {
-      auto leased = database_.write(keep ? portable() : detail::liveness(), by_system, lease);
+      WriteOptions how = keep ? portable() : detail::liveness();
+      how.lane = claim_lane(options.queue);
+      auto leased = database_.write(how, by_system, lease);
       if (again) {
         keep = true;
         tasks.clear();
@@ -231,51 +241,92 @@ Result<std::uint64_t> TaskQueue::promote(std::uint64_t limit) {
 
 namespace {
 
-/// Completes one task if its lease holds; false when it does not. Reads and replaces: an update
-/// that gives back what it made costs SQLite a table of its own.
-Result<bool> complete_one(Transaction& tx, Id<Task> id, std::int64_t attempt,
-                          const Database::Node& node, std::string_view result) {
-  const Columns& c = columns();
-  std::vector<OwnedValue> stored;
-  BUREAU_TRY_VOID(
-      tx.reader().find(c.table, id.value, [&](std::span<const Value> row) -> Result<bool> {
-        const auto is = [&](const ColumnInfo* column, std::int64_t value) {
-          return !row[column->index].is_null() && row[column->index].as_integer() == value;
-        };
-        if (is(c.status, static_cast<std::int64_t>(TaskStatus::running)) &&
-            is(c.attempt, attempt) && is(c.node, node.number) &&
-            is(c.generation, node.generation) && is(c.cancel_requested, 0)) {
-          for (const Value& value : row) stored.emplace_back(value);
-        }
-        return true;
-      }));
-  if (stored.empty()) return false;
-  std::vector<Value> before;
-  before.reserve(stored.size());
-  for (const OwnedValue& value : stored) before.push_back(value.view());
-  std::vector<Value> after = before;
-  const auto set = [&](const ColumnInfo* column, Value value) { after[column->index] = value; };
-  const Value now = Value::integer(tx.now().micros());
-  set(c.status, Value::integer(static_cast<std::int64_t>(TaskStatus::completed)));
-  set(c.result, Value::text(result));
-  set(c.finished_at, now);
-  set(c.updated_at, now);
-  set(c.version, Value::integer(before[c.version->index].as_integer() + 1));
-  set(c.error, Value());
-  set(c.error_code, Value());
-  set(c.progress, Value::real(1));
-  BUREAU_TRY_VOID(tx.replace(c.table, before, after));
-  if (before[c.awaited->index].as_integer() != 0) {
-    BUREAU_TRY_VOID(detail::after_end(tx, id, Id<Task>(before[c.parent->index].as_integer()), true,
-                                      TaskStatus::completed));
+/// Rows as they were read, and as they will be.
+class Completing {
+ public:
+  Completing(Transaction& tx, const Database::Node& node) : tx_(tx), node_(node) {}
+
+  /// Reads the tasks of those completions whose lease holds, whole: an update that gives back what
+  /// it made costs SQLite a table of its own.
+  Result<void> read(std::span<const TaskQueue::Completion> completions) {
+    std::vector<std::int64_t> ids;
+    ids.reserve(completions.size());
+    for (const auto& one : completions) ids.push_back(one.task.value);
+    return tx_.reader().find_all(columns().table, ids,
+                                 [&](std::span<const Value> row) -> Result<bool> {
+                                   if (is_held(row)) {
+                                     places_.emplace(row[0].as_integer(), stored_.size());
+                                     for (const Value& value : row) stored_.emplace_back(value);
+                                   }
+                                   return true;
+                                 });
   }
-  if (before[c.gate->index].as_integer() == static_cast<std::int64_t>(Gate::admitted)) {
-    BUREAU_TRY_VOID(detail::admit_next(tx.unjournalled(),
-                                       Id<Tenant>(before[c.tenant->index].as_integer()),
-                                       std::string(before[c.flow_key->index].as_text())));
+
+  /// False when the lease of that attempt does not hold, or ended with a completion before.
+  bool add(const TaskQueue::Completion& one) {
+    const Columns& c = columns();
+    const auto place = places_.find(one.task.value);
+    if (place == places_.end()) return false;
+    const std::size_t at = place->second;
+    if (stored_[at + c.attempt->index].view().as_integer() != one.attempt) return false;
+    places_.erase(place);
+    results_.push_back(one.result.dump());
+    const Value now = Value::integer(tx_.now().micros());
+    const std::size_t begin = before_.size();
+    for (std::size_t i = 0; i < c.table.width(); ++i) before_.push_back(stored_[at + i].view());
+    for (std::size_t i = 0; i < c.table.width(); ++i) after_.push_back(before_[begin + i]);
+    const auto set = [&](const ColumnInfo* column, Value value) {
+      after_[begin + column->index] = value;
+    };
+    set(c.status, Value::integer(static_cast<std::int64_t>(TaskStatus::completed)));
+    set(c.result, Value::text(results_.back()));
+    set(c.finished_at, now);
+    set(c.updated_at, now);
+    set(c.version, Value::integer(before_[begin + c.version->index].as_integer() + 1));
+    set(c.error, Value());
+    set(c.error_code, Value());
+    set(c.progress, Value::real(1));
+    return true;
   }
-  return true;
-}
+
+  /// Writes all, and lets go on whoever waited for them.
+  Result<void> write() {
+    const Columns& c = columns();
+    BUREAU_TRY_VOID(tx_.replace_all(c.table, before_, after_));
+    for (std::size_t at = 0; at < before_.size(); at += c.table.width()) {
+      const auto was = [&](const ColumnInfo* column) { return before_[at + column->index]; };
+      if (was(c.awaited).as_integer() != 0) {
+        BUREAU_TRY_VOID(detail::after_end(tx_, Id<Task>(before_[at].as_integer()),
+                                          Id<Task>(was(c.parent).as_integer()), true,
+                                          TaskStatus::completed));
+      }
+      if (was(c.gate).as_integer() == static_cast<std::int64_t>(Gate::admitted)) {
+        BUREAU_TRY_VOID(detail::admit_next(tx_.unjournalled(),
+                                           Id<Tenant>(was(c.tenant).as_integer()),
+                                           std::string(was(c.flow_key).as_text())));
+      }
+    }
+    return {};
+  }
+
+ private:
+  [[nodiscard]] bool is_held(std::span<const Value> row) const {
+    const Columns& c = columns();
+    const auto is = [&](const ColumnInfo* column, std::int64_t value) {
+      return !row[column->index].is_null() && row[column->index].as_integer() == value;
+    };
+    return is(c.status, static_cast<std::int64_t>(TaskStatus::running)) &&
+           is(c.node, node_.number) && is(c.generation, node_.generation) &&
+           is(c.cancel_requested, 0);
+  }
+
+  Transaction& tx_;
+  const Database::Node& node_;
+  std::vector<OwnedValue> stored_;                        // what was read: its values are viewed
+  std::unordered_map<std::int64_t, std::size_t> places_;  // in it, by id
+  std::deque<std::string> results_;
+  std::vector<Value> before_, after_;
+};
 
 }  // namespace
 
@@ -299,20 +350,21 @@ Result<Json> TaskQueue::sealed(const Task& task, const Json& result) const {
 Result<std::vector<Id<Task>>> TaskQueue::complete(Transaction& transaction,
                                                   std::span<const Completion> completions) {
   BUREAU_TRY(auto node, database_.node());
+  Completing completing(transaction, node);
+  BUREAU_TRY_VOID(completing.read(completions));
   std::vector<Id<Task>> lost;
-  for (const Completion& c : completions) {
-    BUREAU_TRY(const bool done,
-               complete_one(transaction, c.task, c.attempt, node, c.result.dump()));
-    if (!done) lost.push_back(c.task);
+  for (const Completion& one : completions) {
+    if (!completing.add(one)) lost.push_back(one.task);
   }
+  BUREAU_TRY_VOID(completing.write());
   return lost;
 }
 
 Result<void> TaskQueue::complete(Transaction& transaction, const Task& task, const Json& result) {
-  BUREAU_TRY(auto node, database_.node());
-  BUREAU_TRY(const Json stored, sealed(task, result));
-  BUREAU_TRY(bool done, complete_one(transaction, task.id, task.attempt, node, stored.dump()));
-  if (done) return {};
+  BUREAU_TRY(Json stored, sealed(task, result));
+  const Completion one{task.id, task.attempt, std::move(stored)};
+  BUREAU_TRY(const auto lost, complete(transaction, {&one, 1}));
+  if (lost.empty()) return {};
   bool cancelled = false;
   BUREAU_TRY_VOID(transaction.reader().find(
       table_of<Task>(), task.id.value, [&](std::span<const Value> row) -> Result<bool> {

@@ -247,6 +247,37 @@ struct SameSequenceWriter final : WriterWrapper {
     return last += count;
   }
 };
+/// Each row once for each time that it was asked for.
+struct RepeatingLookUpWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<void> find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                        RowSink sink) override {
+    for (const std::int64_t id : ids) BUREAU_TRY_VOID(find(table, id, sink));
+    return {};
+  }
+};
+/// The first row's values for all.
+struct OneValueWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<std::uint64_t> update_rows(const TableInfo& table,
+                                    std::span<const bureau::ColumnInfo* const> columns,
+                                    std::span<const Value> rows) override {
+    std::vector<Value> same(rows.begin(), rows.end());
+    const std::size_t width = columns.size() + 1;
+    for (std::size_t at = 0; at < same.size(); ++at) {
+      if (at % width != 0) same[at] = same[at % width];
+    }
+    return WriterWrapper::update_rows(table, columns, same);
+  }
+};
+/// A number too many for each insert.
+struct LateNumberWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<void> insert_numbered(const TableInfo& table, std::span<const Value> rows,
+                               std::int64_t count) override {
+    return WriterWrapper::insert_numbered(table, rows, count + 1);
+  }
+};
 struct UnlimitedUpdateWriter final : WriterWrapper {
   using WriterWrapper::WriterWrapper;
   Result<std::uint64_t> update(const Update& update, RowSink returning) override {

@@ -110,6 +110,9 @@ TEST_CASE("each broken storage fails the check that is about its fault") {
   must_fail<broken::BackToFront>("batched_writes_are_in_order");
   must_fail<broken::WithWriter<broken::HalfInsertWriter>>("insert_is_one_statement");
   must_fail<broken::WithWriter<broken::SameSequenceWriter>>("sequence_is_consecutive");
+  must_fail<broken::WithWriter<broken::RepeatingLookUpWriter>>("rows_are_found_by_ids");
+  must_fail<broken::WithWriter<broken::OneValueWriter>>("rows_get_values_of_their_own");
+  must_fail<broken::WithWriter<broken::LateNumberWriter>>("numbered_inserts");
   must_fail<broken::WithWriter<broken::UnlimitedUpdateWriter>>("update_with_order_and_limit");
   must_fail<broken::WithWriter<broken::SilentOverflowWriter>>("update_overflow_changes_nothing");
   must_fail<broken::WithWriter<broken::NamelessOverflowWriter>>("update_overflow_changes_nothing");

@@ -52,6 +52,9 @@ class Transaction {
   /// transaction. REQUIRES: the same id.
   Result<void> replace(const TableInfo& table, std::span<const Value> before,
                        std::span<const Value> after);
+  /// The same for several rows, one after the other in either.
+  Result<void> replace_all(const TableInfo& table, std::span<const Value> before,
+                           std::span<const Value> after);
   Result<std::uint64_t> remove(const Select& which);
 
   [[nodiscard]] Attribution& attribution() { return attribution_; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "bureau/core/result.hpp"
@@ -14,6 +15,13 @@ BUREAU_BEGIN_NAMESPACE
 [[nodiscard]] Result<void> check_select(const Select& select);
 [[nodiscard]] Result<void> check_aggregate(const Aggregate& aggregate);
 [[nodiscard]] Result<void> check_update(const Update& update);
+/// Of Writer::update_rows(), but for the values.
+[[nodiscard]] Result<void> check_row_updates(const TableInfo& table,
+                                             std::span<const ColumnInfo* const> columns,
+                                             std::span<const Value> rows);
+/// Of Writer::insert_numbered(), but for what check_row() looks at.
+[[nodiscard]] Result<void> check_numbered(const TableInfo& table, std::span<const Value> rows,
+                                          std::int64_t count);
 
 /// The order that a select asks for, ending in the id. REQUIRES: check_select.
 [[nodiscard]] std::vector<Order> full_order(const Select& select);

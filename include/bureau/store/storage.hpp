@@ -28,6 +28,10 @@ class Reader {
   /// The row with that id. True when there was one (the sink has seen it). A storage may answer it
   /// faster than the scan that this default makes.
   virtual Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink);
+  /// The rows with these ids, each once and in any order. A storage that each question costs a turn
+  /// of a network asks once; this default calls find() for each.
+  virtual Result<void> find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                                RowSink sink);
 };
 
 /// A reader that sees its own writes, and writes. Each call is one statement: it succeeds wholly or
@@ -43,6 +47,13 @@ class Writer : public Reader {
   /// one that fails undoes it, and what the sink wrote.
   virtual Result<std::uint64_t> update(const Update& update, RowSink returning) = 0;
   virtual Result<std::uint64_t> update(const Update& update) = 0;
+  /// Gives several rows values of their own: `rows` has for each its id and then a value for each
+  /// of `columns`. How many of them there were. A storage may make one statement of it; this
+  /// default calls update() for each. So, other than the rest, it may have changed some when it
+  /// fails: the closure must then fail too. REQUIRES: no id twice.
+  virtual Result<std::uint64_t> update_rows(const TableInfo& table,
+                                            std::span<const ColumnInfo* const> columns,
+                                            std::span<const Value> rows);
   /// How many rows were removed; `removed` sees each as it was.
   virtual Result<std::uint64_t> remove(const Select& which, RowSink removed) = 0;
   /// Draws `count` consecutive journal numbers and returns the last. They are ids for rows of the
@@ -51,6 +62,11 @@ class Writer : public Reader {
   /// hints of on_commit() when more can be seen. The first number ever drawn is 1; numbers of a
   /// write that fails may be drawn again, or never.
   virtual Result<std::int64_t> draw_sequence(std::int64_t count) = 0;
+  /// Draws `count` journal numbers and inserts rows under them: the ids in `rows` count from one,
+  /// within them. As draw_sequence() and insert(), which this default calls; a storage may do both
+  /// in one turn.
+  virtual Result<void> insert_numbered(const TableInfo& table, std::span<const Value> rows,
+                                       std::int64_t count);
 };
 
 struct Capabilities {
@@ -81,6 +97,9 @@ struct WriteOptions {
   /// one: for liveness, such as leases, which a dead machine does not hold. The end of the process
   /// takes nothing. What draws journal numbers is kept as any other write.
   bool may_be_lost = false;
+  /// Of the writes with the same number, which is not 0, a storage that lets several run at a time
+  /// runs one at a time, in all processes: for those that would only get in each other's way.
+  std::uint32_t lane = 0;
   CodeLocation where = CodeLocation::current();
 };
 

@@ -162,6 +162,12 @@ void Connection::add_once(std::string_view text, std::span<const Parameter> para
 
 void Connection::separate() { queue(Item::sync, PQpipelineSync(handle_)); }
 
+std::size_t Connection::waiting() const {
+  return static_cast<std::size_t>(
+      std::count_if(queued_.begin(), queued_.end(),
+                    [](const Queued& one) { return one.wanted && one.item == Item::statement; }));
+}
+
 void Connection::send_off() {
   separate();
   for (Queued& one : queued_) one.wanted = false;

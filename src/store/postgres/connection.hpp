@@ -21,7 +21,7 @@ namespace detail::postgres {
 /// failed there are no more.
 struct Answers {
   std::vector<ResultPtr> results;
-  std::optional<Failure> failure;
+  std::optional<Failure> failure;  ///< of the statement after those that have results
   [[nodiscard]] bool good() const { return !failure; }
   /// One value of the last statement's first row. REQUIRES: good(), and there is one.
   [[nodiscard]] Value value(int column = 0) const {
@@ -46,6 +46,8 @@ class Connection {
   void add_once(std::string_view text, std::span<const Parameter> parameters = {});
   /// What comes after is not undone or left out because of what came before.
   void separate();
+  /// How many statements were added since the last exchange: the place of the next one's answer.
+  [[nodiscard]] std::size_t waiting() const;
   enum class AtDeadline {
     cancel,   ///< the server is told to stop, and the connection goes on
     abandon,  ///< the connection is given up: what the server makes of it is not known

@@ -125,6 +125,8 @@ BEGIN
   horizon := least(newest, coalesce(horizon, newest));
 END $$)";
 
+constexpr std::uint32_t lane_tables = 8;
+
 std::string utf8_of(unsigned point) {
   if (point < 0x80) return {static_cast<char>(point)};
   return {static_cast<char>(0xC0U | (point >> 6U)), static_cast<char>(0x80U | (point & 0x3FU))};
@@ -142,7 +144,15 @@ std::vector<std::string> function_statements(const std::string& schema) {
        {json_exists_function, json_has_function, draw_function, horizon_function}) {
     statements.push_back(fmt::format(fmt::runtime(text), schema));
   }
+  for (std::uint32_t lane = 0; lane < lane_tables; ++lane) {
+    statements.push_back(
+        fmt::format("CREATE TABLE IF NOT EXISTS {}.{}()", schema, lane_table(lane)));
+  }
   return statements;
+}
+
+std::string lane_table(std::uint32_t lane) {
+  return fmt::format("bureau_lane_{}", lane % lane_tables);
 }
 
 std::string folded_sql(const std::string& text) {

@@ -10,7 +10,7 @@ BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
 
 /// Raised when a function changes: whoever finds an older number in the office replaces them all.
-inline constexpr std::int64_t functions_version = 1;
+inline constexpr std::int64_t functions_version = 2;
 
 /// The statements that make the functions which generated SQL uses, so that they mean here what the
 /// library's own code means. `schema` is in quotes.
@@ -20,7 +20,12 @@ inline constexpr std::int64_t functions_version = 1;
 ///   bureau_json_has(text, element, path) whether the array there has that text
 ///   bureau_draw(office, count, first)    journal numbers (journal_order.hpp)
 ///   bureau_horizon(office)
+/// And the empty tables whose locks are those of lanes.
 [[nodiscard]] std::vector<std::string> function_statements(const std::string& schema);
+
+/// The table whose lock is that lane's (WriteOptions::lane), without its schema. A few stand for
+/// all.
+[[nodiscard]] std::string lane_table(std::uint32_t lane);
 
 /// An expression over a text that gives its folded form (fold_case).
 [[nodiscard]] std::string folded_sql(const std::string& text);

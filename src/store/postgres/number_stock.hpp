@@ -48,7 +48,9 @@ class NumberStock {
     next_ = mark.at < mark.ranges ? mark.next : at_ < ranges_.size() ? ranges_[at_].first : 0;
   }
   /// Whether the transaction holds the lock of one that drew.
-  [[nodiscard]] bool holds_lock() const { return !ranges_.empty(); }
+  [[nodiscard]] bool holds_lock() const { return locked_ || !ranges_.empty(); }
+  /// The transaction draws numbers that nobody here will know, and holds the lock from then on.
+  void note_lock() { locked_ = drew_ = true; }
   /// Whether it ever drew.
   [[nodiscard]] bool drew() const { return drew_; }
   void note_draw() { drew_ = true; }
@@ -61,6 +63,7 @@ class NumberStock {
   std::size_t at_ = 0;     ///< the range that is given out of; all before are used up
   std::int64_t next_ = 0;  ///< in it
   bool drew_ = false;
+  bool locked_ = false;
 };
 
 }  // namespace detail::postgres

@@ -109,6 +109,19 @@ Result<bool> SnapshotReader::find(const TableInfo& table, std::int64_t id, RowSi
   return PQntuples(result.get()) > 0;
 }
 
+Result<void> SnapshotReader::find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                                      RowSink sink) {
+  if (ids.empty()) return failed_ ? fail(*failed_) : Result<void>();
+  BUREAU_TRY(const ResultPtr result,
+             run(&table, {"a look-up by ids"}, [&](Sql& sql, Horizon horizon) -> Result<void> {
+               std::vector<std::int64_t> seen;
+               for (const std::int64_t id : ids) seen.push_back(id > horizon ? 0 : id);
+               append_find_all(sql, table, seen);
+               return {};
+             }));
+  return give_rows(result.get(), sink);
+}
+
 void SnapshotReader::end() {
   if (!begun_ || connection().is_broken()) return;
   connection().add("COMMIT");

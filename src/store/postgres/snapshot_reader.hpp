@@ -19,6 +19,8 @@ class SnapshotReader final : public Reader {
   Result<void> scan(const Select& select, RowSink sink) override;
   Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override;
   Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink) override;
+  Result<void> find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                        RowSink sink) override;
 
   /// Ends the transaction, if there is one. Does not wait.
   void end();

@@ -70,6 +70,14 @@ inline constexpr Horizon no_horizon = INT64_MAX;
 [[nodiscard]] Result<void> append_update(Sql& sql, const Update& update, bool returning);
 [[nodiscard]] Result<void> append_remove(Sql& sql, const Select& which);
 void append_find(Sql& sql, const TableInfo& table, std::int64_t id);
+/// REQUIRES: one at least.
+void append_find_all(Sql& sql, const TableInfo& table, std::span<const std::int64_t> ids);
+/// Writer::update_rows(). REQUIRES: two rows at least, whose values were checked.
+void append_row_updates(Sql& sql, const TableInfo& table,
+                        std::span<const ColumnInfo* const> columns, std::span<const Value> rows);
+/// Writer::insert_numbered(); `draw` is the statement that draws. REQUIRES: as append_insert().
+void append_numbered_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows,
+                            std::int64_t count, const Sql& draw);
 /// REQUIRES: whole rows that check_row() let through, one at least.
 void append_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows);
 

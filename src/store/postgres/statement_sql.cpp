@@ -184,17 +184,16 @@ void append_assignment(Sql& sql, const Assignment& one) {
   sql.parameter(one.value, one.column->type);
 }
 
-/// One array a column: the text is the same for any number of rows.
-void append_rows(Sql& sql, const TableInfo& table, std::span<const Value> rows) {
-  sql << " SELECT * FROM unnest(";
-  for (const ColumnInfo& column : table.columns) {
+/// "unnest($1,$2,...)": one array a column, so that the text is the same for any number of rows.
+void append_arrays(Sql& sql, std::span<const ColumnInfo* const> columns,
+                   std::span<const Value> rows) {
+  sql << "unnest(";
+  for (std::size_t i = 0; i < columns.size(); ++i) {
     std::vector<Value> values;
-    values.reserve(rows.size() / table.width());
-    for (std::size_t at = column.index; at < rows.size(); at += table.width()) {
-      values.push_back(rows[at]);
-    }
-    if (column.index > 0) sql << ",";
-    sql.parameter(std::move(values), parameter_type(kind_of(column.type)));
+    values.reserve(rows.size() / columns.size());
+    for (std::size_t at = i; at < rows.size(); at += columns.size()) values.push_back(rows[at]);
+    if (i > 0) sql << ",";
+    sql.parameter(std::move(values), parameter_type(kind_of(columns[i]->type)));
   }
   sql << ")";
 }
@@ -205,6 +204,12 @@ struct Parts {
   static void changed(Sql& sql, const Select& which) { append_changed(sql, which); }
   static void measure(Sql& sql, const Aggregate::Measure& one) { append_measure(sql, one); }
 };
+
+std::vector<const ColumnInfo*> all_columns(const TableInfo& table) {
+  std::vector<const ColumnInfo*> columns;
+  for (const ColumnInfo& column : table.columns) columns.push_back(&column);
+  return columns;
+}
 
 }  // namespace
 
@@ -238,6 +243,61 @@ void append_find(Sql& sql, const TableInfo& table, std::int64_t id) {
   sql.parameter(Value::integer(id));
 }
 
+void append_find_all(Sql& sql, const TableInfo& table, std::span<const std::int64_t> ids) {
+  sql << "SELECT " << column_list(table) << " FROM ";
+  sql.table(table.name);
+  sql << " WHERE \"id\"=ANY(";
+  std::vector<Value> values;
+  values.reserve(ids.size());
+  for (const std::int64_t id : ids) values.push_back(Value::integer(id));
+  sql.parameter(std::move(values), ParameterType::integer);
+  sql << ")";
+}
+
+void append_row_updates(Sql& sql, const TableInfo& table,
+                        std::span<const ColumnInfo* const> columns, std::span<const Value> rows) {
+  std::vector<const ColumnInfo*> given{&table.columns[0]};
+  given.insert(given.end(), columns.begin(), columns.end());
+  sql << "UPDATE ";
+  sql.table(table.name);
+  sql << " AS was SET ";
+  for (const ColumnInfo* column : columns) {
+    if (column != columns.front()) sql << ",";
+    sql.name(column->name);
+    sql << "=given.";
+    sql.name(column->name);
+  }
+  sql << " FROM ";
+  append_arrays(sql, given, rows);
+  sql << " AS given(";
+  for (const ColumnInfo* column : given) {
+    if (column != given.front()) sql << ",";
+    sql.name(column->name);
+  }
+  sql << ") WHERE was.\"id\"=given.\"id\"";
+}
+
+void append_numbered_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows,
+                            std::int64_t count, const Sql& draw) {
+  sql << "INSERT INTO ";
+  sql.table(table.name);
+  sql << "(" << column_list(table) << ") WITH drawn AS MATERIALIZED(";
+  // Its parameters come first, so their places are right.
+  sql << draw.text;
+  sql.parameters.insert(sql.parameters.end(), draw.parameters.begin(), draw.parameters.end());
+  sql << " AS last) SELECT drawn.last-";
+  sql.parameter(Value::integer(count));
+  sql << "+given.\"id\"";
+  for (const ColumnInfo& column : table.columns) {
+    if (column.index == 0) continue;
+    sql << ",given.";
+    sql.name(column.name);
+  }
+  sql << " FROM drawn,";
+  append_arrays(sql, all_columns(table), rows);
+  sql << " AS given(" << column_list(table) << ")";
+}
+
 Result<void> append_aggregate(Sql& sql, const Aggregate& aggregate, Horizon horizon) {
   return StatementSql<Parts>::aggregate(sql, aggregate, [&] {
     Conditions conditions(sql);
@@ -260,7 +320,10 @@ void append_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows
   sql << "INSERT INTO ";
   sql.table(table.name);
   sql << "(" << column_list(table) << ")";
-  if (rows.size() > table.width()) return append_rows(sql, table, rows);
+  if (rows.size() > table.width()) {
+    sql << " SELECT * FROM ";
+    return append_arrays(sql, all_columns(table), rows);
+  }
   sql << " VALUES(";
   for (const ColumnInfo& column : table.columns) {
     if (column.index > 0) sql << ",";

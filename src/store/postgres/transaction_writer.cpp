@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "bureau/store/statement.hpp"
+#include "store/postgres/functions.hpp"
 #include "store/with_now.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -14,6 +16,13 @@ namespace {
 
 /// More numbers than any transaction changes rows.
 constexpr std::int64_t draw_max = std::int64_t{1} << 40;
+/// Statements that are not waited for at a time: what the server answers must be read some time.
+constexpr std::size_t deferred_max = 64;
+
+Result<void> check_draw(std::int64_t count) {
+  if (count >= 1 && count <= draw_max) return {};
+  return fail(Code::invalid, fmt::format("{} numbers cannot be drawn", count));
+}
 
 std::uint64_t changed_rows(PGresult* result) {
   const std::string_view text = PQcmdTuples(result);
@@ -31,6 +40,11 @@ void TransactionWriter::begin() {
   connection_.add("BEGIN ISOLATION LEVEL SERIALIZABLE");
   if (!mode_.commits.empty()) {
     connection_.add(fmt::format("SET LOCAL synchronous_commit={}", mode_.commits));
+  }
+  if (mode_.lane != 0) {
+    // A lock on a table is waited for before the snapshot is taken, one of a function's is not.
+    connection_.add(fmt::format("LOCK TABLE {}.{} IN EXCLUSIVE MODE", connection_.settings().schema,
+                                lane_table(mode_.lane)));
   }
   if (mode_.locked.empty()) return;
   // In one order, and before the snapshot: what the others wrote is seen, and nobody writes more.
@@ -98,22 +112,64 @@ Result<ResultPtr> TransactionWriter::run(const Sql& sql, const Doing& doing, Sav
                                          bool writes) {
   BUREAU_TRY_VOID(check_usable());
   if (!begun_) begin();
-  // Asked before anything can be lost: it tells later whether a commit was made.
-  const bool asks_xid = writes && !xid_;
-  if (asks_xid) connection_.add("SELECT pg_current_xact_id()");
+  if (writes) ask_xid();
   const bool saves = mode_.careful && savepoint != Savepoint::none;
-  const bool releases = saves && savepoint == Savepoint::released;
   if (saves) connection_.add("SAVEPOINT bureau");
+  const std::size_t at = connection_.waiting();
   connection_.add(sql);
-  if (releases) release();
+  if (saves && savepoint == Savepoint::released) release();
   Answers answers = connection_.exchange(deadline_);
+  if (!take_in(answers)) return fail(*spoilt_by_);
   if (!answers.good()) return failed(*answers.failure, doing);
-  // Counted from the end: a release of before may stand in front.
-  const std::size_t at = answers.results.size() - (releases ? 2 : 1);
-  if (asks_xid) {
-    xid_ = value_at(answers.results[at - (saves ? 2 : 1)].get(), 0, 0).as_integer();
-  }
   return std::move(answers.results[at]);
+}
+
+/// One that draws numbers, and only succeeds or is undone with all else: nobody waits for it.
+/// REQUIRES: no savepoints.
+Result<void> TransactionWriter::defer(const Sql& sql) {
+  BUREAU_TRY_VOID(check_usable());
+  if (!begun_) begin();
+  ask_xid();
+  draws_at_.push_back(connection_.waiting());
+  connection_.add(sql);
+  deferred_end_ = connection_.waiting();
+  return deferred_end_ < deferred_max ? Result<void>() : flush();
+}
+
+Result<void> TransactionWriter::flush() {
+  if (deferred_end_ == 0) return {};
+  const Answers answers = connection_.exchange(deadline_);
+  if (!take_in(answers)) return fail(*spoilt_by_);
+  if (!answers.good()) return failed(*answers.failure, {"an insert"});
+  return {};
+}
+
+/// The transaction's number, asked before anything can be lost: it tells later whether a commit was
+/// made.
+void TransactionWriter::ask_xid() {
+  if (xid_ || xid_at_) return;
+  xid_at_ = connection_.waiting();
+  connection_.add("SELECT pg_current_xact_id()");
+}
+
+/// False: one that was not waited for was refused, and the closure is to run again.
+bool TransactionWriter::take_in(const Answers& answers) {
+  if (xid_at_ && answers.results.size() > *xid_at_) {
+    xid_ = value_at(answers.results[*xid_at_].get(), 0, 0).as_integer();
+  }
+  xid_at_.reset();
+  const bool stopped = !answers.good() && !answers.failure->is_conflict() &&
+                       std::count(draws_at_.begin(), draws_at_.end(), answers.results.size()) > 0;
+  // It may have been in the door to the sequence, which the session holds.
+  if (stopped) connection_.mark_broken();
+  draws_at_.clear();
+  const bool refused = !answers.good() && answers.failure->kind == Failure::Kind::server &&
+                       !answers.failure->is_conflict() && answers.results.size() < deferred_end_;
+  deferred_end_ = 0;
+  if (!refused) return true;
+  spoilt_by_ = to_error(*answers.failure, connection_.where(), {"an insert"});
+  used_since_ = true;
+  return false;
 }
 
 void TransactionWriter::touch(const TableInfo& table, const Predicate* where) {
@@ -158,6 +214,16 @@ Result<bool> TransactionWriter::find(const TableInfo& table, std::int64_t id, Ro
   return PQntuples(result.get()) > 0;
 }
 
+Result<void> TransactionWriter::find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                                         RowSink sink) {
+  if (ids.empty()) return check_usable();
+  Sql sql = new_sql();
+  append_find_all(sql, table, ids);
+  touch(table);
+  BUREAU_TRY(const ResultPtr result, run(sql, {"a look-up by ids"}, Savepoint::released, false));
+  return watch(give_rows(result.get(), sink));
+}
+
 // Writing ---------------------------------------------------------------------------------------
 
 Result<void> TransactionWriter::insert(const TableInfo& table, std::span<const Value> rows) {
@@ -176,6 +242,42 @@ Result<void> TransactionWriter::insert(const TableInfo& table, std::span<const V
   touch(table);
   BUREAU_TRY_VOID(run(sql, {"an insert", &table}, Savepoint::released, true));
   return {};
+}
+
+Result<void> TransactionWriter::insert_numbered(const TableInfo& table, std::span<const Value> rows,
+                                                std::int64_t count) {
+  // Numbers of what was undone are given out again: they are to be known here.
+  if (mode_.careful) return Writer::insert_numbered(table, rows, count);
+  BUREAU_TRY_VOID(check_draw(count));
+  BUREAU_TRY_VOID(check_numbered(table, rows, count));
+  BUREAU_TRY_VOID(check_usable());
+  for (std::size_t at = 0; at < rows.size(); at += table.width()) {
+    BUREAU_TRY_VOID(check_row(table, rows.subspan(at, table.width())));
+  }
+  if (rows.empty()) return {};
+  Sql sql = new_sql();
+  append_numbered_insert(sql, table, rows, count, order_.draw(count, !stock_.holds_lock()));
+  stock_.note_lock();
+  touch(table);
+  return defer(sql);
+}
+
+Result<std::uint64_t> TransactionWriter::update_rows(const TableInfo& table,
+                                                     std::span<const ColumnInfo* const> columns,
+                                                     std::span<const Value> rows) {
+  BUREAU_TRY_VOID(check_row_updates(table, columns, rows));
+  const std::size_t width = columns.size() + 1;
+  for (std::size_t at = 0; at < rows.size(); ++at) {
+    if (at % width == 0) continue;
+    BUREAU_TRY_VOID(check_value(table, *columns[at % width - 1], rows[at]));
+  }
+  if (rows.empty()) return 0;
+  if (rows.size() == width) return Writer::update_rows(table, columns, rows);
+  Sql sql = new_sql();
+  append_row_updates(sql, table, columns, rows);
+  touch(table);
+  BUREAU_TRY(const ResultPtr result, run(sql, {"an update", &table}, Savepoint::released, true));
+  return changed_rows(result.get());
 }
 
 /// A change is made before its sink sees a row. When the sink fails it must be undone, alone; but a
@@ -231,9 +333,7 @@ Result<std::uint64_t> TransactionWriter::remove(const Select& which, RowSink rem
 }
 
 Result<std::int64_t> TransactionWriter::draw_sequence(std::int64_t count) {
-  if (count < 1 || count > draw_max) {
-    return fail(Code::invalid, fmt::format("{} numbers cannot be drawn", count));
-  }
+  BUREAU_TRY_VOID(check_draw(count));
   BUREAU_TRY_VOID(check_usable());
   if (const auto last = stock_.take(count)) return *last;
   stock_.note_draw();

@@ -15,11 +15,15 @@ struct WriteMode {
   std::string_view commits;  ///< what synchronous_commit is to be; empty: as it is
   /// Each statement has a savepoint. Without, an error of the server's ends the transaction.
   bool careful = false;
+  std::uint32_t lane = 0;                     ///< WriteOptions::lane
   std::vector<const TableInfo*> locked = {};  ///< nobody else is to write these meanwhile
 };
 
 /// What one closure writes through. The transaction begins with the first statement, in one round
 /// trip. Results are whole and in memory, so a sink may write: it does not meet its own changes.
+///
+/// Journal records are not waited for, as only another transaction can be in their way: they travel
+/// with the next statement, or with the commit.
 class TransactionWriter final : public Writer {
  public:
   TransactionWriter(Connection& connection, const JournalOrder& order, Monotonic deadline,
@@ -34,6 +38,18 @@ class TransactionWriter final : public Writer {
   Result<std::uint64_t> update(const Update& update) override;
   Result<std::uint64_t> remove(const Select& which, RowSink removed) override;
   Result<std::int64_t> draw_sequence(std::int64_t count) override;
+  Result<void> find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                        RowSink sink) override;
+  Result<std::uint64_t> update_rows(const TableInfo& table,
+                                    std::span<const ColumnInfo* const> columns,
+                                    std::span<const Value> rows) override;
+  Result<void> insert_numbered(const TableInfo& table, std::span<const Value> rows,
+                               std::int64_t count) override;
+
+  /// Waits for what was not waited for.
+  Result<void> flush();
+  /// Takes in what the exchange with the commit has answered.
+  void end(const Answers& answers) { static_cast<void>(take_in(answers)); }
 
   [[nodiscard]] bool has_begun() const { return begun_; }
   [[nodiscard]] bool drew() const { return stock_.drew(); }
@@ -53,7 +69,10 @@ class TransactionWriter final : public Writer {
   /// One statement's place between a savepoint and its release.
   enum class Savepoint { none, released, open };
   Result<ResultPtr> run(const Sql& sql, const Doing& doing, Savepoint savepoint, bool writes);
+  Result<void> defer(const Sql& sql);
   void begin();
+  void ask_xid();
+  bool take_in(const Answers& answers);
   void undo_statement();
   void release();
   Result<ResultPtr> read(const Sql& sql, const TableInfo& table, const Doing& doing);
@@ -73,6 +92,9 @@ class TransactionWriter final : public Writer {
   NumberStock stock_;
   std::vector<const TableInfo*> touched_;
   std::optional<std::int64_t> xid_;
+  std::optional<std::size_t> xid_at_;  ///< the place of its answer in the next exchange
+  std::vector<std::size_t> draws_at_;  ///< the places of those that draw in it
+  std::size_t deferred_end_ = 0;  ///< behind the last of the next exchange that was not waited for
   std::optional<Error> doom_;
   std::optional<Error> spoilt_by_;  ///< the error that calls for care
   bool used_since_ = false;         ///< something was asked for after it

@@ -54,7 +54,7 @@ class Writes::Lane {
 
 Result<void> Writes::run(const WriteOptions& options, WriteClosure closure) {
   Lane lane(*this);
-  WriteMode mode{settings_.commits};
+  WriteMode mode{.commits = settings_.commits, .lane = options.lane};
   int conflicts = 0, losses = 0;
   for (;;) {
     Attempt done = attempt(options, closure, mode);
@@ -89,6 +89,8 @@ Writes::Attempt Writes::attempt(const WriteOptions& options, WriteClosure closur
   TransactionWriter writer(lease->connection(), order_, options.deadline, std::move(mode));
   const Monotonic begun = clock_.monotonic();
   Result<void> answer = guarded([&] { return closure(writer); });
+  // Without the transaction's number nobody could tell what became of the commit.
+  if (answer && !writer.xid()) answer = writer.flush();
   Attempt done = end(*lease, writer, options, std::move(answer));
   note_slow(options, begun);
   return done;
@@ -120,6 +122,7 @@ Writes::Attempt Writes::end(Pool::Lease& lease, TransactionWriter& writer,
 
 void Writes::roll_back(Connection& connection, const TransactionWriter& writer) {
   if (!connection.is_broken()) {
+    connection.separate();  // from what may not have been waited for, and fail
     connection.add("ROLLBACK");
     // Whoever is told that numbers were given up must not find their lock.
     if (writer.drew()) {
@@ -131,7 +134,7 @@ void Writes::roll_back(Connection& connection, const TransactionWriter& writer) 
   if (writer.drew()) settings_.ended(false, true);
 }
 
-Writes::Attempt Writes::commit(Connection& connection, const TransactionWriter& writer,
+Writes::Attempt Writes::commit(Connection& connection, TransactionWriter& writer,
                                const WriteOptions& options) {
   const Monotonic now = clock_.monotonic();
   const Monotonic until =
@@ -141,6 +144,7 @@ Writes::Attempt Writes::commit(Connection& connection, const TransactionWriter& 
   }
   connection.add_once("COMMIT");
   const Answers answers = connection.exchange(until, Connection::AtDeadline::abandon);
+  writer.end(answers);
   if (answers.good()) {
     if (std::string_view(PQcmdStatus(answers.results.back().get())) != "COMMIT") {
       return {Next::done,
@@ -152,8 +156,12 @@ Writes::Attempt Writes::commit(Connection& connection, const TransactionWriter& 
     return {Next::done, {}, {}};
   }
   if (answers.failure->is_conflict()) {
-    if (writer.drew()) settings_.ended(false, true);
+    roll_back(connection, writer);
     return {Next::run_after_conflict, {}, writer.touched()};
+  }
+  if (writer.wants_care({})) {
+    roll_back(connection, writer);
+    return {Next::run_carefully, {}, {}};
   }
   Error error = to_error(*answers.failure, connection.where(), {"a commit"});
   if (!connection.is_broken()) {

@@ -47,8 +47,7 @@ class Writes {
   Attempt attempt(const WriteOptions& options, WriteClosure closure, WriteMode mode);
   Attempt end(Pool::Lease& lease, TransactionWriter& writer, const WriteOptions& options,
               Result<void> answer);
-  Attempt commit(Connection& connection, const TransactionWriter& writer,
-                 const WriteOptions& options);
+  Attempt commit(Connection& connection, TransactionWriter& writer, const WriteOptions& options);
   void roll_back(Connection& connection, const TransactionWriter& writer);
   /// A commit that was not answered.
   struct Unanswered {

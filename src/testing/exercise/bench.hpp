@@ -43,6 +43,7 @@ struct CheckEntry {
 [[nodiscard]] std::vector<CheckEntry> page_checks();
 [[nodiscard]] std::vector<CheckEntry> write_checks();
 [[nodiscard]] std::vector<CheckEntry> transaction_checks();
+[[nodiscard]] std::vector<CheckEntry> together_checks();
 [[nodiscard]] std::vector<CheckEntry> batch_checks();
 [[nodiscard]] std::vector<CheckEntry> thread_checks();
 [[nodiscard]] std::vector<CheckEntry> life_checks();
