@@ -208,7 +208,9 @@ class Doer final : public AgentOf<job> {
 Result<std::unique_ptr<Engine>> open(const std::string& path) {
   EngineOptions options;
 #ifdef BUREAU_KILL_POSTGRES
-  BUREAU_TRY(options.storage, open_postgres({.connection = path}));
+  PostgresOptions server;
+  server.connection = path;
+  BUREAU_TRY(options.storage, open_postgres(server));
 #else
   options.path = path;
   options.durability = Durability::relaxed;  // a kill is no power cut

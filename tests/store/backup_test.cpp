@@ -196,7 +196,9 @@ TEST_CASE("a process that is killed in a backup or a restore leaves nothing that
     CHECK(WIFSIGNALED(status));
   };
   killed([&](const ProgressSink& progress) {
-    auto storage = open_sqlite({.path = folder.file()});
+    SqliteOptions options;
+    options.path = folder.file();
+    auto storage = open_sqlite(options);
     (void)(*storage)->back_up(backup, {.replace = true, .progress = progress});
   });
   CHECK(is_file(backup + "-partial"));

@@ -16,7 +16,9 @@ using small_office::Stamp;
 namespace {
 
 std::shared_ptr<Storage> open_file(const std::string& path) {
-  return must(open_sqlite({.path = path}));
+  SqliteOptions options;
+  options.path = path;
+  return must(open_sqlite(options));
 }
 
 Result<std::unique_ptr<Database>> try_open(std::shared_ptr<Storage> storage) {

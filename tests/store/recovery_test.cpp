@@ -13,9 +13,9 @@ using namespace bureau;
 using small_office::Glance;
 using small_office::Office;
 using small_office::Parcel;
-using small_office::Rows;
 using small_office::rows_of;
 using small_office::Stamp;
+using small_office::Texts;
 
 namespace {
 
@@ -23,7 +23,7 @@ namespace {
 struct State {
   std::int64_t sequence = 0;
   Timestamp at;
-  Rows parcels, stamps;
+  Texts parcels, stamps;
 };
 
 State state_of(Office& office) {
@@ -37,7 +37,10 @@ void check_is(Storage& storage, const State& state) {
 }
 
 std::shared_ptr<Storage> open_file(const std::string& path) {
-  return must(open_sqlite({.path = path, .durability = Durability::relaxed}));
+  SqliteOptions options;
+  options.path = path;
+  options.durability = Durability::relaxed;
+  return must(open_sqlite(options));
 }
 
 /// An office and its model, with the state after each write.
@@ -85,7 +88,7 @@ TEST_CASE("G13_from a backup at any point, every later state comes back as memor
     twins.go_on(*rc::gen::inRange(0, 10));
     must(twins.office.storage().back_up(folder.file("base.db"), {.share = 1}));
     const std::size_t base = twins.states.size() - 1;
-    const Rows glances = rows_of(twins.office.storage(), table_of<Glance>());
+    const Texts glances = rows_of(twins.office.storage(), table_of<Glance>());
     twins.go_on(*rc::gen::inRange(1, 12));
     std::int64_t last = -1;
     for (std::size_t i = base; i < twins.states.size(); ++i) {

@@ -68,7 +68,7 @@ inline constexpr auto bureau::schema<small_office::Glance> = bureau::table(
 namespace small_office {
 
 /// All rows of a table by id, printed: what two offices are compared by.
-using Rows = std::map<std::int64_t, std::string>;
+using Texts = std::map<std::int64_t, std::string>;
 
 inline std::string printed(const TableInfo& table, std::span<const Value> row,
                            bool without_secret) {
@@ -87,8 +87,8 @@ inline std::string printed(const TableInfo& table, std::span<const Value> row,
   return text;
 }
 
-inline Rows rows_of(Storage& storage, const TableInfo& table, bool without_secret = true) {
-  Rows rows;
+inline Texts rows_of(Storage& storage, const TableInfo& table, bool without_secret = true) {
+  Texts rows;
   must(storage.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
     rows.clear();
     return reader.scan({&table, {}, {}, {}, {}, false},

@@ -75,11 +75,14 @@ void append_order(Sql& sql, const std::vector<Order>& order) {
 /// themselves, for that parameter not to be taken for a tenth either, and are made as they are
 /// read.
 struct Limit {
-  explicit Limit(std::uint64_t rows) : exact(std::min(rows, most)) {
+  explicit Limit(std::optional<std::uint64_t> rows)
+      : is_there(rows.has_value()), exact(std::min(rows.value_or(0), most)) {
     seen = is_written(exact) ? exact : std::bit_ceil(exact);
   }
-  [[nodiscard]] bool is_seen() const { return seen == exact; }
+  /// Whether it takes less than the planner sees.
+  [[nodiscard]] bool is_less() const { return is_there && seen != exact; }
 
+  bool is_there;
   std::uint64_t exact;
   std::uint64_t seen;  ///< by the planner
 
@@ -117,19 +120,17 @@ void append_from(Sql& sql, const Select& select, const std::vector<Order>& order
 void append_changed(Sql& sql, const Select& which) {
   const auto order = full_order(which);
   if (!which.limit && !which.skip_locked) return append_filter(sql, which, order, no_horizon);
-  const std::optional<Limit> limit =
-      which.limit ? std::optional<Limit>(*which.limit) : std::nullopt;
-  const bool less = limit && !limit->is_seen();
+  const Limit limit(which.limit);
   sql << " WHERE \"id\"=ANY(ARRAY(";
-  if (less) sql << "WITH first AS MATERIALIZED(";
+  if (limit.is_less()) sql << "WITH first AS MATERIALIZED(";
   sql << "SELECT \"id\"";
   append_from(sql, which, order, no_horizon);
-  if (limit) append_limit(sql, limit->seen);
+  if (limit.is_there) append_limit(sql, limit.seen);
   if (which.skip_locked) sql << " FOR UPDATE SKIP LOCKED";
-  if (less) {
+  if (limit.is_less()) {
     // Without an order of its own, for which all that the planner sees would be locked first.
     sql << ") SELECT \"id\" FROM first";
-    append_less(sql, *limit);
+    append_less(sql, limit);
   }
   sql << "))";
 }
@@ -221,17 +222,15 @@ Result<void> append_select(Sql& sql, const Select& select, Horizon horizon) {
   BUREAU_TRY_VOID(check_select(select));
   const std::string columns = column_list(*select.table);
   const auto order = full_order(select);
-  const std::optional<Limit> limit =
-      select.limit ? std::optional<Limit>(*select.limit) : std::nullopt;
-  const bool less = limit && !limit->is_seen();
-  if (less) sql << "WITH first AS MATERIALIZED(";
+  const Limit limit(select.limit);
+  if (limit.is_less()) sql << "WITH first AS MATERIALIZED(";
   sql << "SELECT " << columns;
   append_from(sql, select, order, horizon);
-  if (limit) append_limit(sql, limit->seen);
-  if (less) {
+  if (limit.is_there) append_limit(sql, limit.seen);
+  if (limit.is_less()) {
     sql << ") SELECT " << columns << " FROM first";
     append_order(sql, order);
-    append_less(sql, *limit);
+    append_less(sql, limit);
   }
   return {};
 }
