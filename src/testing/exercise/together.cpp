@@ -118,7 +118,7 @@ Result<void> updates_by_rows_are_checked(Bench& bench) {
 
 /// The numbers of the journal are one series, however they are drawn.
 Result<void> numbered_inserts(Bench& bench) {
-  const auto counters = [](std::initializer_list<std::int64_t> places) {
+  const auto counters = [](const Ids& places) {
     std::vector<Value> rows;
     for (const std::int64_t place : places) {
       for (const OwnedValue& value : values_of(counter(place, 100 + place))) {
@@ -143,8 +143,8 @@ Result<void> numbered_inserts(Bench& bench) {
   BUREAU_TRY(const Ids there, bench.ids(select<Counter>()));
   BUREAU_TRY_VOID(expect(there.size() == 4 && there.back() > after,
                          "a numbered row does not follow those of the write before"));
-  for (const auto& [places, count] :
-       {std::pair(std::initializer_list<std::int64_t>{0}, std::int64_t{1}), {{3}, 2}, {{1}, 0}}) {
+  const std::pair<Ids, std::int64_t> outside[] = {{{0}, 1}, {{3}, 2}, {{1}, 0}};
+  for (const auto& [places, count] : outside) {
     const auto rows = counters(places);
     const std::int64_t drawn = count;
     const auto written = bench.write(
