@@ -36,11 +36,13 @@ class Matcher {
                     FunctionRef<void(const RowPtr&)> visit) {
     BUREAU_TRY(const Table* table, stored_table(database_, info));
     BUREAU_TRY_VOID(moment_.check());
-    if (const auto id = only_id(where.root())) {
-      const RowPtr row = table->find(*id);
-      if (row == nullptr) return {};
-      BUREAU_TRY(const bool matches, matches_row(where, row));
-      if (matches) visit(row);
+    if (const auto ids = only_ids(where.root())) {
+      for (const std::int64_t id : *ids) {
+        const RowPtr row = table->find(id);
+        if (row == nullptr) continue;
+        BUREAU_TRY(const bool matches, matches_row(where, row));
+        if (matches) visit(row);
+      }
       return {};
     }
     const auto range = table->range(where, {}, {});
@@ -83,14 +85,20 @@ class Matcher {
     return {};
   }
 
-  /// The id when the predicate can only be true of that one.
-  static std::optional<std::int64_t> only_id(const Predicate::Node* node) {
+  /// The ids when the predicate can only be true of these.
+  static std::optional<std::set<std::int64_t>> only_ids(const Predicate::Node* node) {
     if (node == nullptr) return std::nullopt;
-    if (node->op == Op::equal && node->column->index == 0)
-      return node->operands[0].value.view().as_integer();
+    if ((node->op == Op::equal || node->op == Op::in) && node->column->index == 0) {
+      std::set<std::int64_t> ids;
+      for (const auto& operand : node->operands) {
+        const Value value = operand.value.view();
+        if (!value.is_null()) ids.insert(value.as_integer());
+      }
+      return ids;
+    }
     if (node->op != Op::all) return std::nullopt;
     for (const auto& child : node->children)
-      if (const auto id = only_id(child.get())) return id;
+      if (auto ids = only_ids(child.get())) return ids;
     return std::nullopt;
   }
 
