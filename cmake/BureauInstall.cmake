@@ -32,7 +32,7 @@ endif()
 if(TARGET bureau_postgres)
   bureau_install_targets(bureauPostgresTargets bureau_postgres)
 else()
-  list(APPEND bureau_left_out PATTERN "postgres_storage.hpp" EXCLUDE)
+  list(APPEND bureau_left_out PATTERN "postgres_storage.hpp" EXCLUDE PATTERN "row_security.hpp" EXCLUDE)
 endif()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bureau"
         DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" ${bureau_left_out})

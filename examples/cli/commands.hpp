@@ -73,6 +73,8 @@ void end_with(int exit_code);
 
 /// `bureau sql`.
 void add_sql_commands(CLI::App& app, const InOffice& in_office);
+/// `bureau policies`.
+void add_policies_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau ps`, `top` and `doctor`.
 void add_health_commands(CLI::App& app, const InOffice& in_office, const Settings& settings);
 /// `bureau metrics` and `health`.

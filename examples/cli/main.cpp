@@ -275,6 +275,7 @@ int run(int argc, char** argv, const Program& program) {
   add_housekeeping_commands(app, in_office);
   add_rows_commands(app, in_office);
   add_sql_commands(app, in_office);
+  add_policies_commands(app, in_office);
   add_health_commands(app, in_office, settings);
   add_monitor_commands(app, in_office);
   add_rewards_commands(app, in_office);

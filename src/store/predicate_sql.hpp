@@ -22,6 +22,8 @@ enum class Operands { parameters, literals };
 /// - end_of_prefix(text): the first text after all that begin with `text`; empty: there is none
 /// - element(node): whether a JSON array has the operand
 /// - find: the function that tells where in a text another one begins, 0: nowhere
+/// It may hide left_open(node), which writes a comparison in a way of its own, or does nothing and
+/// says false.
 template <class Sql, class Derived>
 class PredicateWriter {
  public:
@@ -71,6 +73,13 @@ class PredicateWriter {
 
   void operand(const Node& node, const Value& value) { append(value, wants_literals(node)); }
 
+  [[nodiscard]] static std::string_view sign_of(Op op) {
+    static constexpr std::array<std::string_view, 6> signs = {"=", "<>", "<", "<=", ">", ">="};
+    return signs[static_cast<std::size_t>(op) - static_cast<std::size_t>(Op::equal)];
+  }
+
+  static bool left_open(const Node&) { return false; }
+
   void text_operand(std::string_view text) {
     append(Value::text(text), operands_ == Operands::literals);
   }
@@ -106,6 +115,7 @@ class PredicateWriter {
   }
 
   void comparison(const Node& node) {
+    if (derived().left_open(node)) return;
     switch (node.op) {
       case Op::is_null:
       case Op::is_not_null:
@@ -125,9 +135,8 @@ class PredicateWriter {
       default:
         break;
     }
-    static constexpr std::array<std::string_view, 6> signs = {"=", "<>", "<", "<=", ">", ">="};
     subject(node);
-    sql_ << signs[static_cast<std::size_t>(node.op) - static_cast<std::size_t>(Op::equal)];
+    sql_ << sign_of(node.op);
     operand(node, node.operands[0].value.view());
   }
 

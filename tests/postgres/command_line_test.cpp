@@ -94,4 +94,41 @@ TEST_CASE("An office on a server is made, filled and worked by the command line"
   ::unsetenv("BUREAU_OFFICE");
 }
 
+TEST_CASE("Policies of the whole office are SQL that the server takes") {
+  BUREAU_NEED_POSTGRES(server);
+  const auto database = server.create_database();
+  ::setenv("BUREAU_OFFICE", url_of(database.address()).c_str(), 1);
+  CHECK(bureau_says("init --name Larkfield").code == 0);
+  const Said user =
+      bureau_says("create users name=Ann email=ann@example.com role=agent status=active");
+  CAPTURE(user.text);
+  REQUIRE(user.code == 0);
+  postgres_test::Client admin(database.admin()), owner(database.address());
+  const std::string ann = owner.ask("SELECT id FROM bureau.users");
+  const std::string tenant = owner.ask("SELECT id FROM bureau.tenants");
+  CHECK(bureau_says("policies --role desk").code == 2);
+  CHECK(bureau_says("policies --sql").code == 2);
+  CHECK(bureau_says("policies --sql --role desk --login ann").text.find("LOGIN=USER") !=
+        std::string::npos);
+  const Said made = bureau_says("policies --sql --role desk");
+  REQUIRE(made.code == 0);
+  admin.ask("CREATE ROLE desk");
+  owner.ask(made.text);
+  CHECK(std::stoi(owner.ask("SELECT count(DISTINCT polrelid) FROM pg_policy")) > 30);
+  // Every table that may be read at all can be, and the server can plan all policies at once.
+  admin.ask("SET ROLE desk; SET bureau.acting_tenant = '" + tenant + "'; SET bureau.acting_user = '" + ann + "'");
+  admin.ask(
+      "DO $$ DECLARE one record; BEGIN FOR one IN SELECT DISTINCT relname FROM pg_class"
+      " WHERE relnamespace='bureau'::regnamespace AND has_any_column_privilege(oid, 'select') LOOP"
+      " EXECUTE format('SELECT count(*) FROM bureau.%I', one.relname); END LOOP; END $$");
+  CHECK(admin.ask("SELECT count(*) FROM bureau.users") == "1");
+  CHECK(admin.ask("SELECT count(*) FROM bureau.ticket_statuses") != "0");
+  admin.ask("RESET ROLE");
+  CHECK(bureau_says("tickets list").code == 0);
+  owner.ask(bureau_says("policies --sql --role desk --remove").text);
+  CHECK(owner.ask("SELECT count(*) FROM pg_policy") == "0");
+  admin.ask("DROP OWNED BY desk; DROP ROLE desk");
+  ::unsetenv("BUREAU_OFFICE");
+}
+
 #endif

@@ -41,6 +41,7 @@ for domain in DOMAINS:
 LAYERS["http"] = set(BASE) | {"notify", "http"}  # a component: nothing else knows it
 LAYERS["engine"] = set(BASE) | {"ai", "engine"} | set(DOMAINS)
 LAYERS["testing"] = LAYERS["engine"] | {"testing"}
+POSTGRES = ("src/store/postgres/", "src/access/postgres/")  # the folders of a component's library
 COMPONENT_HEADERS = {"libpq-fe.h": "src/store/postgres/"}  # of a component's library: nobody else's
 UMBRELLA = "include/bureau/bureau.hpp"  # includes all that a host needs
 
@@ -73,7 +74,7 @@ def check_layers(path: str, text: str) -> Iterator[Finding]:
         component = COMPONENT_HEADERS.get(included)
         if component and not path.startswith((component, "include/")):  # public ones: see `hidden`
             yield Finding(path, number, "layer", f"only {component} includes {included}")
-        if included.startswith("store/postgres/") and not path.startswith("src/store/postgres/"):
+        if included.startswith("store/postgres/") and not path.startswith(POSTGRES):
             yield Finding(path, number, "layer", f"{included} is the component's own")
         own = match.group(1) == '"' and "/" in included
         if not (included.startswith("bureau/") or own and layer_of(included) in LAYERS):

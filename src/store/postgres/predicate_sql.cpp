@@ -1,5 +1,8 @@
 #include "store/predicate_sql.hpp"
 
+#include <algorithm>
+
+#include "store/postgres/functions.hpp"
 #include "store/postgres/sql.hpp"
 #include "store/value_rules.hpp"
 
@@ -64,7 +67,9 @@ std::string after_prefix(std::string_view text) {
 class PredicateInPostgres : public PredicateWriter<Sql, PredicateInPostgres> {
  public:
   using PredicateWriter::node;
-  using PredicateWriter::PredicateWriter;
+
+  explicit PredicateInPostgres(Sql& sql, Operands operands, const PolicyTerms* terms = nullptr)
+      : PredicateWriter(sql, operands), terms_(terms) {}
 
   static constexpr std::string_view yes = "TRUE", no = "FALSE", find = "strpos";
 
@@ -100,9 +105,19 @@ class PredicateInPostgres : public PredicateWriter<Sql, PredicateInPostgres> {
 
   void exists(const Node& node) { function_on_path(node, "bureau_json_exists"); }
 
-  void element(const Node& node) {
-    const std::string_view element = node.operands[0].value.view().as_text();
-    function_on_path(node, "bureau_json_has", &sql_.made.emplace_back(element));
+  void element(const Node& node) { function_on_path(node, "bureau_json_has", &node.operands[0]); }
+
+  /// What policies leave open.
+  bool left_open(const Node& node) {
+    if (terms_ == nullptr) return false;
+    if (node.select != nullptr && terms_->among) {
+      if (node.op == Op::not_in_select) sql_ << "NOT ";
+      sql_ << terms_->among(*node.column, *node.select);
+      return true;
+    }
+    const bool open = std::any_of(node.operands.begin(), node.operands.end(), is_variable);
+    if (open) with_variables(node);
+    return open;
   }
 
   /// As one array: the text, and so the prepared statement, is the same for every length.
@@ -130,15 +145,74 @@ class PredicateInPostgres : public PredicateWriter<Sql, PredicateInPostgres> {
   }
 
  private:
+  using Operand = Predicate::Operand;
+  static bool is_variable(const Operand& operand) {
+    return operand.kind == Operand::Kind::variable;
+  }
+  /// $teams is several.
+  static bool is_list(const Operand& operand) { return operand.name == "teams"; }
+
+  void one_operand(const Node& node, const Operand& one) {
+    if (!is_variable(one)) return operand(node, one.value.view());
+    const std::string text = terms_->variable(one.name);
+    sql_ << (node.column->hidden ? folded_sql(text) : text);
+  }
+
+  void with_variables(const Node& written) {
+    Node node = written;
+    // As Predicate::bind() does: on a path the first operand says what type it is.
+    const bool is_text = node.operands[0].name == "role";
+    if (is_variable(node.operands[0])) node.path_type = is_text ? Type::text : Type::integer;
+    switch (node.op) {
+      case Op::in:
+      case Op::not_in:
+        return list_with_variables(node);
+      case Op::prefix:
+        return call(node, "starts_with", "");
+      case Op::contains:
+        return node.column->type == Type::json ? element(node) : call(node, find, ">0");
+      default:
+        subject(node);
+        sql_ << sign_of(node.op);
+        one_operand(node, node.operands[0]);
+    }
+  }
+
+  void call(const Node& node, std::string_view function, std::string_view after) {
+    sql_ << function << "(";
+    subject(node);
+    sql_ << ",";
+    one_operand(node, node.operands[0]);
+    sql_ << ")" << after;
+  }
+
+  void list_with_variables(const Node& node) {
+    const Type type = node.path.empty() ? node.column->type : node.path_type;
+    subject(node);
+    sql_ << (node.op == Op::in ? "=ANY(" : "<>ALL(");
+    for (std::size_t i = 0; i < node.operands.size(); ++i) {
+      const Operand& one = node.operands[i];
+      if (i > 0) sql_ << "||";
+      if (!is_list(one)) sql_ << "ARRAY[";
+      one_operand(node, one);
+      if (!is_list(one)) sql_ << "]::" << type_name(parameter_type(kind_of(type))) << "[]";
+    }
+    sql_ << ")";
+  }
+
   /// bureau_json_get_...(column, member, member), or with `element` after the column.
   void function_on_path(const Node& node, std::string_view function,
-                        const std::string* element = nullptr) {
+                        const Operand* element = nullptr) {
     sql_.function(function);
     sql_ << "(";
     sql_.name(node.column->name);
     if (element != nullptr) {
       sql_ << ",";
-      text_operand(*element);
+      if (is_variable(*element)) {
+        sql_ << terms_->variable(element->name);
+      } else {
+        text_operand(sql_.made.emplace_back(element->value.view().as_text()));
+      }
     }
     sql_ << ",ARRAY[";
     for (std::size_t i = 0; i < node.path.size(); ++i) {
@@ -147,6 +221,8 @@ class PredicateInPostgres : public PredicateWriter<Sql, PredicateInPostgres> {
     }
     sql_ << "]::text[])";
   }
+
+  const PolicyTerms* terms_;
 };
 
 }  // namespace
@@ -157,6 +233,10 @@ void append_predicate(Sql& sql, const Predicate& predicate) {
 
 void append_predicate_literal(Sql& sql, const Predicate& predicate) {
   PredicateInPostgres(sql, Operands::literals).node(predicate.node());
+}
+
+void append_policy_predicate(Sql& sql, const Predicate& predicate, const PolicyTerms& terms) {
+  PredicateInPostgres(sql, Operands::literals, &terms).node(predicate.node());
 }
 
 }  // namespace detail::postgres

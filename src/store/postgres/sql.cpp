@@ -47,11 +47,20 @@ std::string_view type_name(ParameterType type) {
   }
 }
 
-std::string index_name(const TableInfo& table, std::string_view index) {
-  std::string whole = fmt::format("{}_{}", table.name, index);
+std::string_view type_name(const ColumnInfo& column) {
+  return type_name(parameter_type(kind_of(column.type)));
+}
+
+std::string short_name(std::string whole) {
   if (whole.size() <= name_max) return whole;
   const std::string hash = fmt::format("_{:016x}", hash_of(whole));
-  return whole.substr(0, name_max - hash.size()) + hash;
+  std::size_t end = name_max - hash.size();
+  while (end > 0 && (static_cast<unsigned char>(whole[end]) & 0xC0U) == 0x80U) --end;
+  return whole.substr(0, end) + hash;
+}
+
+std::string index_name(const TableInfo& table, std::string_view index) {
+  return short_name(fmt::format("{}_{}", table.name, index));
 }
 
 void Sql::table(std::string_view name) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,9 +26,11 @@ struct Parameter {
 [[nodiscard]] ParameterType parameter_type(Value::Kind kind);
 /// As in "$1::bigint[]" and in CREATE TABLE.
 [[nodiscard]] std::string_view type_name(ParameterType type);
+[[nodiscard]] std::string_view type_name(const ColumnInfo& column);
 
-/// The name of an index, which is one in its whole schema. A name too long for the server is cut,
-/// and ends in a hash of the whole.
+/// A name that the server takes: one too long is cut, and ends in a hash of the whole.
+[[nodiscard]] std::string short_name(std::string whole);
+/// Of an index, which is one in its whole schema.
 [[nodiscard]] std::string index_name(const TableInfo& table, std::string_view index);
 
 /// A statement in the making: its text, and its parameters in order. Their values point into the
@@ -55,6 +58,18 @@ struct Sql : SqlText {
 void append_predicate(Sql& sql, const Predicate& predicate);
 /// The same with each operand as a literal in the text: for the condition of an index.
 void append_predicate_literal(Sql& sql, const Predicate& predicate);
+
+/// What the predicate of a policy leaves open, as SQL that the server works out for whoever asks
+/// it.
+struct PolicyTerms {
+  /// What $name is: one value; for $teams, an array.
+  std::function<std::string(std::string_view name)> variable;
+  /// Whether the column is among what a sub-select yields: true, false or null. Empty: sub-selects
+  /// read with the rights of whoever asks.
+  std::function<std::string(const ColumnInfo& column, const Predicate::SubSelect&)> among = {};
+};
+/// The same with variables and sub-selects as `terms` has them. REQUIRES: Rule::resolve().
+void append_policy_predicate(Sql& sql, const Predicate& predicate, const PolicyTerms& terms);
 
 /// Rows of the journal are seen up to this number only; others are not asked about it.
 using Horizon = std::int64_t;
