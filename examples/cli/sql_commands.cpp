@@ -119,7 +119,7 @@ void add_sql_commands(CLI::App& app, const InOffice& in_office) {
   auto* sql = app.add_subcommand(
       "sql", "read rows by SQL, of all tenants; nothing can be written, nothing secret read");
   sql->add_option("STATEMENT", options->text, "one SELECT")->required();
-  sql->add_option("--param", options->params, "the value of a ?, in order; once for each");
+  sql->add_option("--param", options->params, "the value of $1, then of $2, ...; once for each");
   sql->add_option("--limit", options->limit, "at most so many rows")->capture_default_str();
   sql->add_option("--seconds", options->seconds, "how long it may take")
       ->capture_default_str()

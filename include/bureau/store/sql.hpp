@@ -12,10 +12,10 @@
 
 BUREAU_BEGIN_NAMESPACE
 
-/// One statement in a storage's own SQL, which may only read (docs/sqlite.md).
+/// One statement in a storage's own SQL, which may only read (docs/sqlite.md, docs/storages.md).
 struct SqlQuery {
   std::string text;                     ///< a SELECT, VALUES, WITH ... SELECT or EXPLAIN
-  std::vector<OwnedValue> params = {};  ///< the values of ?, in order; as many as it has
+  std::vector<OwnedValue> params = {};  ///< the values of $1, $2, ...; on SQLite also of ?
   std::uint64_t limit = 10'000;         ///< at most so many rows are given
   Duration timeout = std::chrono::seconds(5);
 };

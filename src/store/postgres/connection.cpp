@@ -160,6 +160,11 @@ void Connection::add_once(std::string_view text, std::span<const Parameter> para
                           wire.values(), wire.lengths(), wire.formats(), 1));
 }
 
+void Connection::add_description(std::string_view text) {
+  queue(Item::preparation, PQsendPrepare(handle_, "", std::string(text).c_str(), 0, nullptr));
+  queue(Item::statement, PQsendDescribePrepared(handle_, ""));
+}
+
 void Connection::separate() { queue(Item::sync, PQpipelineSync(handle_)); }
 
 std::size_t Connection::waiting() const {

@@ -44,6 +44,8 @@ class Connection {
   void add(const Sql& sql) { add(sql.text, sql.parameters); }
   /// One that comes once, such as those of a migration: it is not prepared.
   void add_once(std::string_view text, std::span<const Parameter> parameters = {});
+  /// Asks what columns the statement gives. It is analysed, neither planned nor run.
+  void add_description(std::string_view text);
   /// What comes after is not undone or left out because of what came before.
   void separate();
   /// How many statements were added since the last exchange: the place of the next one's answer.

@@ -11,6 +11,7 @@
 #include "store/postgres/listener.hpp"
 #include "store/postgres/office_schema.hpp"
 #include "store/postgres/snapshot_reader.hpp"
+#include "store/postgres/sql_reader.hpp"
 #include "store/postgres/writes.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -30,12 +31,13 @@ class PostgresStorage final : public Storage {
 
   [[nodiscard]] std::string_view name() const override { return "postgres"; }
   [[nodiscard]] Capabilities capabilities() const override {
-    return {.durable = true, .shared = true, .concurrent_writers = true, .sql = false};
+    return {.durable = true, .shared = true, .concurrent_writers = true, .sql = true};
   }
   Result<void> read(Monotonic deadline, ReadClosure closure) override;
   Result<void> write(const WriteOptions& options, WriteClosure closure) override;
   Result<void> migrate(const Catalog& catalog) override;
   Result<std::vector<StoredTable>> stored_tables() override;
+  Result<SqlSummary> sql(const Catalog& catalog, const SqlQuery& query, SqlSink sink) override;
   Result<Subscription> on_commit(std::function<void()> hint) override {
     return hints_->subscribe(std::move(hint));
   }
@@ -170,6 +172,14 @@ Result<std::vector<StoredTable>> PostgresStorage::stored_tables() {
   BUREAU_TRY_VOID(check_process());
   BUREAU_TRY(auto lease, pool_->take(Pool::Use::read, Monotonic::never()));
   return read_definitions(lease.connection(), Monotonic::never());
+}
+
+Result<SqlSummary> PostgresStorage::sql(const Catalog& catalog, const SqlQuery& query,
+                                        SqlSink sink) {
+  BUREAU_TRY_VOID(check_process());
+  const Monotonic deadline = clock().monotonic() + query.timeout;
+  BUREAU_TRY(auto lease, pool_->take(Pool::Use::read, deadline));
+  return SqlReader(lease, catalog, deadline).run(query, sink);
 }
 
 Result<StorageState> PostgresStorage::state() {
