@@ -212,6 +212,9 @@ int run(int argc, char** argv, const Program& program) {
                  "the office's file, or the URL of a PostgreSQL database (postgresql://...)")
       ->envname("BUREAU_OFFICE")
       ->capture_default_str();
+  app.add_option("--direct", settings.direct,
+                 "the URL of the server itself, where --office leads to a pooler (PgBouncer)")
+      ->envname("BUREAU_DIRECT");
   app.add_option("--tenant", settings.tenant, "the tenant's name, where there are several");
   app.add_option("--as", settings.as, "act with this user's rights: an id or an e-mail address");
 

@@ -40,6 +40,7 @@ Result<std::shared_ptr<Storage>> open_server([[maybe_unused]] const Settings& se
 #ifdef BUREAU_WITH_POSTGRES
   PostgresOptions options;
   options.connection = settings.office;
+  options.direct = settings.direct;
   return open_postgres(std::move(options));
 #else
   return fail(Code::invalid, "--office: this program was built without PostgreSQL", "office");

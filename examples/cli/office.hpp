@@ -29,6 +29,7 @@ int run_program(int argc, char** argv, const Program& program = {});
 
 struct Settings {
   std::string office = "office.db";  ///< a file, or the URL of a PostgreSQL database
+  std::string direct;                ///< the server itself, where `office` leads to a pooler
   std::string tenant;                ///< empty: the only one
   std::string as;  ///< whose rights: an id or an e-mail address; empty: the system's
   const Program* program = nullptr;

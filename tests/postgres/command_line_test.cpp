@@ -11,6 +11,7 @@
 
 #include "postgres/client.hpp"
 #include "postgres/fixture.hpp"
+#include "postgres/pooler.hpp"
 
 namespace {
 
@@ -94,6 +95,23 @@ TEST_CASE("An office on a server is made, filled and worked by the command line"
   ::unsetenv("BUREAU_OFFICE");
 }
 
+TEST_CASE("The command line works through a pooler that is told where the server is") {
+  BUREAU_NEED_POSTGRES(server);
+  BUREAU_NEED_POOLER();
+  const auto database = server.create_database();
+  const postgres_test::Pooler pooler(database.address(), "transaction", 4);
+  const std::string office = url_of(pooler.in_front_of(database.address()));
+  const Said alone = bureau_says("--office " + office + " init");
+  CHECK(alone.code == 1);
+  CHECK(alone.text.find("direct") != std::string::npos);
+  const std::string both = "--office " + office + " --direct " + url_of(database.address());
+  const Said made = bureau_says(both + " init --name Larkfield");
+  CAPTURE(made.text);
+  CHECK(made.code == 0);
+  CHECK(bureau_says(both + " sql 'SELECT name FROM tenants'").text.find("Larkfield") !=
+        std::string::npos);
+}
+
 TEST_CASE("Policies of the whole office are SQL that the server takes") {
   BUREAU_NEED_POSTGRES(server);
   const auto database = server.create_database();
@@ -116,7 +134,8 @@ TEST_CASE("Policies of the whole office are SQL that the server takes") {
   owner.ask(made.text);
   CHECK(std::stoi(owner.ask("SELECT count(DISTINCT polrelid) FROM pg_policy")) > 30);
   // Every table that may be read at all can be, and the server can plan all policies at once.
-  admin.ask("SET ROLE desk; SET bureau.acting_tenant = '" + tenant + "'; SET bureau.acting_user = '" + ann + "'");
+  admin.ask("SET ROLE desk; SET bureau.acting_tenant = '" + tenant +
+            "'; SET bureau.acting_user = '" + ann + "'");
   admin.ask(
       "DO $$ DECLARE one record; BEGIN FOR one IN SELECT DISTINCT relname FROM pg_class"
       " WHERE relnamespace='bureau'::regnamespace AND has_any_column_privilege(oid, 'select') LOOP"

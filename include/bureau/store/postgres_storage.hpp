@@ -21,9 +21,16 @@ struct PostgresOptions {
   /// them is kept for reads, so that a closure that writes can always read. At least 2.
   int connections = 8;
   Durability durability = Durability::power_safe;  ///< relaxed: synchronous_commit is off
-  /// Whether statements are prepared once and kept. Not where a pooler gives each transaction
-  /// another connection of the server and does not know of prepared statements.
+  /// Whether statements are prepared once and kept. Not through a pooler (see `direct`).
   bool prepared = true;
+  /// Where the server itself is, when `connection` leads to a pooler that may give each transaction
+  /// another session of the server's (PgBouncer in transaction mode): one connection goes there,
+  /// which hears of commits and holds nodes. Empty: as `connection`. Through a pooler statements
+  /// are not prepared; what else is lost is in docs/storages.md.
+  std::string direct = {};
+  /// That a pooler at `connection` leaves each client its session until it goes (PgBouncer in
+  /// session mode): then it is as good as the server itself.
+  bool pooler_keeps_sessions = false;
   Duration connect_timeout = std::chrono::seconds(10);  ///< of one attempt
   Clock* clock = nullptr;                               ///< not owned; null: Clock::system()
   Random* random = nullptr;                             ///< not owned; null: Random::system()
@@ -55,8 +62,9 @@ struct PostgresOptions {
 ///
 /// Errors of open: `unavailable` (no server, no such database, wrong password, a missing right, too
 /// many connections), `invalid` with a field (an option; a server older than 13, one whose encoding
-/// is not UTF-8), `corrupt` (the schema belongs to another program), `upgraded` with field "format"
-/// (made for newer bureaus only). Values in an index are limited to about 2,700 bytes: `exhausted`.
+/// is not UTF-8; field "direct": a pooler where a session is needed, or another database),
+/// `corrupt` (the schema belongs to another program), `upgraded` with field "format" (made for
+/// newer bureaus only). Values in an index are limited to about 2,700 bytes: `exhausted`.
 /// Thread-safe. After fork() a child must open its own.
 [[nodiscard]] Result<std::shared_ptr<Storage>> open_postgres(PostgresOptions options);
 

@@ -127,6 +127,13 @@ void Connection::learn_incarnation(std::int64_t if_new, Monotonic deadline) {
   if (PQntuples(last) == 1) incarnation_ = value_at(last, 0, 0).as_integer();
 }
 
+Result<bool> Connection::meets_pooler(Monotonic deadline) {
+  add_once("SELECT pg_backend_pid()");
+  const Answers answers = exchange(deadline);
+  if (!answers.good()) return fail(to_error(*answers.failure, where(), {"connecting"}));
+  return answers.value().as_integer() != PQbackendPID(handle_);
+}
+
 // Sending ---------------------------------------------------------------------------------------
 
 void Connection::queue(Item item, int sent, std::string name) {

@@ -70,6 +70,10 @@ class Connection {
   /// Nothing: not known.
   [[nodiscard]] std::optional<std::int64_t> incarnation() const { return incarnation_; }
 
+  /// Whether something stands between us and the server: the process that the server answers with
+  /// is another one than it greeted us with. REQUIRES: nothing is waiting.
+  Result<bool> meets_pooler(Monotonic deadline);
+
   /// The connection is of no more use.
   [[nodiscard]] bool is_broken() const { return broken_; }
   void mark_broken() { broken_ = true; }

@@ -70,6 +70,11 @@ Result<void> Listener::open() {
 Result<void> Listener::connect(Monotonic deadline) {
   connection_.reset();
   BUREAU_TRY(auto connection, Connection::open(settings_, deadline));
+  if (!settings_.pooler_keeps_sessions) {
+    BUREAU_TRY(const bool pooled, connection->meets_pooler(deadline));
+    // Two processes would hold one node, and issue the same ids.
+    if (pooled) return fail(no_session());
+  }
   connection->add_once("LISTEN " + quoted(channel_));
   const Answers answers = connection->exchange(deadline);
   if (!answers.good()) {
@@ -88,6 +93,15 @@ Result<void> Listener::connect(Monotonic deadline) {
     refuses_.store(true);
   }
   return {};
+}
+
+Error Listener::no_session() const {
+  return {Code::invalid,
+          fmt::format("{}: a pooler answers in the server's place. Notifications and the locks of "
+                      "nodes need a session that stays: name how the server itself is reached "
+                      "(direct), or say that the pooler keeps sessions (pooler_keeps_sessions)",
+                      settings_.where),
+          "direct"};
 }
 
 bool Listener::keep_locked() {

@@ -52,6 +52,7 @@ class Listener {
   Result<bool> try_lock(int node);
   [[nodiscard]] std::int64_t key(int node) const;
   [[nodiscard]] Monotonic soon() const;
+  [[nodiscard]] Error no_session() const;
 
   const Settings& settings_;
   std::int64_t office_;

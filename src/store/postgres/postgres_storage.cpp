@@ -50,13 +50,14 @@ class PostgresStorage final : public Storage {
   Result<Duration> maintain() override;
 
  private:
-  PostgresStorage(Settings settings, const PostgresOptions& options, const Office& office);
+  PostgresStorage(Settings settings, Settings direct, const PostgresOptions& options,
+                  const Office& office);
   [[nodiscard]] Result<void> check_process() const;
   [[nodiscard]] Clock& clock() const { return *settings_.clock; }
   void ended(bool committed, bool drew);
   void announce();
 
-  Settings settings_;
+  Settings settings_, direct_;
   std::uint32_t forks_ = forks();
   std::shared_ptr<CommitHints> hints_ = std::make_shared<CommitHints>();
   std::unique_ptr<JournalOrder> order_;
@@ -76,12 +77,12 @@ std::string_view commits_as(Durability durability, const Office& office) {
   return office.synchronous_commit == "off" ? "on" : "";
 }
 
-PostgresStorage::PostgresStorage(Settings settings, const PostgresOptions& options,
+PostgresStorage::PostgresStorage(Settings settings, Settings direct, const PostgresOptions& options,
                                  const Office& office)
-    : settings_(std::move(settings)) {
+    : settings_(std::move(settings)), direct_(std::move(direct)) {
   Random& random = options.random != nullptr ? *options.random : Random::system();
   order_ = std::make_unique<JournalOrder>(settings_.schema, office.id);
-  listener_ = std::make_unique<Listener>(settings_, office.id, fmt::format("{:x}", random.next()),
+  listener_ = std::make_unique<Listener>(direct_, office.id, fmt::format("{:x}", random.next()),
                                          options.log);
   pool_ = std::make_unique<Pool>(settings_, options.connections, random);
   writes_ = std::make_unique<Writes>(
@@ -93,15 +94,57 @@ PostgresStorage::PostgresStorage(Settings settings, const PostgresOptions& optio
                        .ended = [this](bool committed, bool drew) { ended(committed, drew); }});
 }
 
+/// That both lead to one database: a lock that is taken on the one side is seen on the other.
+Result<void> check_same_place(Connection& connection, const Settings& direct, Random& random) {
+  const Monotonic never = Monotonic::never();
+  BUREAU_TRY(const auto other, Connection::open(direct, never));
+  const auto key = static_cast<std::int64_t>(random.next());
+  const auto half = [&](std::int64_t value) {
+    return Parameter{ParameterType::integer, false, Value::integer(value & 0xFFFFFFFF), {}};
+  };
+  const auto ask = [&](Connection& one) -> Result<bool> {
+    const Answers answers = one.exchange(never);
+    if (!answers.good()) return fail(to_error(*answers.failure, one.where(), {"connecting"}));
+    return PQntuples(answers.results.back().get()) > 0;
+  };
+  connection.add_once("BEGIN");
+  connection.add_once(
+      "SELECT pg_advisory_xact_lock($1)",
+      std::vector<Parameter>{{ParameterType::integer, false, Value::integer(key), {}}});
+  BUREAU_TRY_VOID(ask(connection));
+  other->add_once(
+      "SELECT FROM pg_locks WHERE locktype='advisory' AND objsubid=1 AND classid::int8=$1 AND "
+      "objid::int8=$2 AND database=(SELECT oid FROM pg_database WHERE datname=current_database())",
+      std::vector<Parameter>{half(key >> 32), half(key)});
+  const auto seen = ask(*other);
+  connection.add_once("ROLLBACK");
+  BUREAU_TRY_VOID(ask(connection));
+  BUREAU_TRY(const bool same, seen);
+  if (same) return {};
+  return fail(Code::invalid,
+              fmt::format("direct: {} is another database than {} leads to", direct.where,
+                          connection.where()),
+              "direct");
+}
+
 Result<std::shared_ptr<Storage>> PostgresStorage::open(const PostgresOptions& options) {
   BUREAU_TRY(Settings settings, read_settings(options));
+  BUREAU_TRY(Settings direct, read_direct_settings(options));
   Office office;
   {
     BUREAU_TRY(const auto connection, Connection::open(settings, Monotonic::never()));
+    if (!options.pooler_keeps_sessions) {
+      BUREAU_TRY(const bool pooled, connection->meets_pooler(Monotonic::never()));
+      if (pooled) settings.prepared = false;
+    }
+    if (!options.direct.empty()) {
+      BUREAU_TRY_VOID(check_same_place(
+          *connection, direct, options.random != nullptr ? *options.random : Random::system()));
+    }
     BUREAU_TRY(office, prepare_office(*connection, Monotonic::never()));
   }
   std::shared_ptr<PostgresStorage> storage(
-      new PostgresStorage(std::move(settings), options, office));
+      new PostgresStorage(std::move(settings), std::move(direct), options, office));
   BUREAU_TRY_VOID(storage->listener_->open());
   return std::shared_ptr<Storage>(std::move(storage));
 }

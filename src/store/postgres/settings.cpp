@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 #include "store/postgres/sql.hpp"
 #include "store/value_rules.hpp"
@@ -90,9 +91,21 @@ Result<Settings> read_settings(const PostgresOptions& options) {
   settings.schema_name = options.schema;
   settings.schema = quoted(options.schema);
   settings.prepared = options.prepared;
+  settings.pooler_keeps_sessions = options.pooler_keeps_sessions;
   settings.connect_timeout = options.connect_timeout;
   settings.clock = options.clock != nullptr ? options.clock : &Clock::system();
   return settings;
+}
+
+Result<Settings> read_direct_settings(PostgresOptions options) {
+  const bool given = !options.direct.empty();
+  if (given) options.connection = std::exchange(options.direct, {});
+  auto settings = read_settings(options);
+  if (settings || !given || settings.error().field != "connection") return settings;
+  Error error = std::move(settings).error();
+  error.message.replace(0, std::string_view("connection").size(), "direct");
+  error.field = "direct";
+  return fail(std::move(error));
 }
 
 }  // namespace detail::postgres

@@ -16,6 +16,7 @@ struct Settings {
   std::string schema;  ///< in quotes, as generated SQL has it
   std::string schema_name;
   bool prepared = true;
+  bool pooler_keeps_sessions = false;
   Duration connect_timeout{};
   Clock* clock = nullptr;
 };
@@ -23,6 +24,8 @@ struct Settings {
 /// Reads the options. `invalid` names the option; no part of the connection string is repeated,
 /// because a password may be in any.
 [[nodiscard]] Result<Settings> read_settings(const PostgresOptions& options);
+/// The same for what needs a session of the server's: PostgresOptions::direct.
+[[nodiscard]] Result<Settings> read_direct_settings(PostgresOptions options);
 
 }  // namespace detail::postgres
 BUREAU_END_NAMESPACE
