@@ -165,18 +165,26 @@ std::string acting_functions(std::string_view schema, const std::vector<FixedLog
 }
 
 std::string acting_inside(std::string_view schema, std::string_view variable) {
-  const std::string claimed = fmt::format(
-      "WHERE one.\"{{}}\" = {0}.bureau_acting_claim('user','usr') AND one.\"tenant\" = "
-      "{0}.bureau_acting_claim('tenant','ten')",
-      schema);
+  if (variable == "user") return "$2";
+  if (variable == "tenant") return "$3";
   if (variable == "teams") {
-    return fmt::format("ARRAY(SELECT one.\"team\" FROM {}.\"memberships\" one {})", schema,
-                       fmt::format(fmt::runtime(claimed), "user"));
+    return fmt::format(
+        "ARRAY(SELECT m.\"team\" FROM {}.\"memberships\" m WHERE m.\"user\" = $2 AND "
+        "m.\"tenant\" = $3)",
+        schema);
   }
-  const std::string_view column = variable == "user" ? "id" : variable;
-  return fmt::format("(SELECT one.\"{}\" FROM {}.\"users\" one {} AND one.\"status\" = {})", column,
-                     schema, fmt::format(fmt::runtime(claimed), "id"),
-                     static_cast<int>(UserStatus::active));
+  return fmt::format(
+      "(SELECT u.\"role\" FROM {}.\"users\" u WHERE u.\"id\" = $2 AND u.\"tenant\" = $3)", schema);
+}
+
+std::string is_acting(const std::vector<FixedLogin>& fixed) {
+  if (fixed.empty()) return "TRUE";
+  std::string text = "CASE session_user";
+  for (const FixedLogin& one : fixed) {
+    text += fmt::format(" WHEN {} THEN $2 = {} AND $3 = {}", text_literal(one.login), one.user,
+                        one.tenant);
+  }
+  return text + " ELSE TRUE END";
 }
 
 }  // namespace detail::row_security

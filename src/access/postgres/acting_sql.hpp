@@ -47,9 +47,12 @@ inline constexpr std::string_view acting_user = "bureau_acting_user()",
                                            const std::vector<FixedLogin>& fixed,
                                            const std::vector<std::string>& office_roles,
                                            const KnownPermissions& known);
-/// What a predicate's $name is inside a function that runs as the owner, once for each row: read
-/// from the rows of the acting user, without what is asked once for the whole statement.
+/// What a predicate's $name is inside a function that is called for each row, with the acting user
+/// and tenant as $2 and $3: asked for once in the statement, they are given on.
 [[nodiscard]] std::string acting_inside(std::string_view schema, std::string_view variable);
+/// Whether $2 and $3 may be theirs: a fixed login cannot ask for another user. Whoever is free to
+/// say who he is may as well say it here.
+[[nodiscard]] std::string is_acting(const std::vector<FixedLogin>& fixed);
 
 }  // namespace detail::row_security
 BUREAU_END_NAMESPACE

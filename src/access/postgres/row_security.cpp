@@ -274,7 +274,7 @@ class Script {
     const auto [place, is_new] =
         rule_names_.try_emplace(rule, fmt::format("bureau_rule_{}", rule_names_.size() + 1));
     const std::string head =
-        fmt::format("{}({})", place->second, postgres::type_name(*select.column));
+        fmt::format("{}({},int8,int8)", place->second, postgres::type_name(*select.column));
     if (is_new) {
       callable_.push_back(head);
       rules_ += fmt::format(
@@ -282,7 +282,8 @@ class Script {
           " SET search_path = pg_catalog, pg_temp AS {};\n",
           schema_, head, in_dollars(rule));
     }
-    return fmt::format("{}.{}({})", schema_, place->second, quoted(column.name));
+    return fmt::format("{}.{}({},{},{})", schema_, place->second, quoted(column.name),
+                       acting(acting_user), acting(acting_tenant));
   }
 
   /// "$1 IN (SELECT ...)", as an index on the column answers it.
@@ -297,9 +298,10 @@ class Script {
     const std::string& from = sql.text;
     const std::string column = quoted(select.column->name);
     std::string text = fmt::format(
-        " SELECT CASE WHEN $1 IS NULL THEN CASE WHEN EXISTS (SELECT {0}) THEN NULL ELSE FALSE END"
+        " SELECT CASE WHEN NOT ({2}) THEN NULL"
+        " WHEN $1 IS NULL THEN CASE WHEN EXISTS (SELECT {0}) THEN NULL ELSE FALSE END"
         " WHEN EXISTS (SELECT {0} AND {1}=$1) THEN TRUE",
-        from, column);
+        from, column, is_acting(fixed_));
     if (select.column->nullable) {
       text += fmt::format(" WHEN EXISTS (SELECT {} AND {} IS NULL) THEN NULL", from, column);
     }
