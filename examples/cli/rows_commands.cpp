@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "bureau/store/statement.hpp"
 #include "commands.hpp"
 #include "entity_rules.hpp"
 #include "transfer.hpp"
@@ -88,29 +89,6 @@ std::vector<std::string_view> usual_columns(const TableInfo& table) {
     names.push_back(column.name);
   }
   return names;
-}
-
-/// "priority desc, number".
-Result<std::vector<Order>> parse_order(const TableInfo& table, const std::string& text) {
-  std::vector<Order> order;
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    std::string_view part = std::string_view(text).substr(at, end - at);
-    at = end + 1;
-    while (part.starts_with(' ')) part.remove_prefix(1);
-    while (part.ends_with(' ')) part.remove_suffix(1);
-    Order one;
-    for (const auto& [suffix, descending] : {std::pair(" desc", true), std::pair(" asc", false)}) {
-      if (!part.ends_with(suffix)) continue;
-      one.descending = descending;
-      part.remove_suffix(std::string_view(suffix).size());
-      break;
-    }
-    BUREAU_TRY(one.column, find_column(table, part));
-    order.push_back(one);
-  }
-  return order;
 }
 
 Result<void> print_tables(const Office& office, Format format) {
@@ -242,13 +220,6 @@ Result<const TableInfo*> find_table(const Office& office, const std::string& nam
   return fail(Code::not_found,
               fmt::format("table: there is no \"{}\"; `bureau tables` lists those there are", name),
               "table");
-}
-
-Result<const ColumnInfo*> find_column(const TableInfo& table, std::string_view name) {
-  const ColumnInfo* column = table.find(name);
-  if (column != nullptr && !column->hidden) return column;
-  return fail(Code::invalid, fmt::format("{}: there is no column \"{}\"", table.name, name),
-              std::string(name));
 }
 
 void add_rows_commands(CLI::App& app, const InOffice& in_office) {

@@ -10,8 +10,6 @@ namespace cli {
 /// A table of the office by its name.
 [[nodiscard]] bureau::Result<const bureau::TableInfo*> find_table(const Office& office,
                                                                   const std::string& name);
-[[nodiscard]] bureau::Result<const bureau::ColumnInfo*> find_column(const bureau::TableInfo& table,
-                                                                    std::string_view name);
 
 /// Every row that the session sees, in order of their ids, to stdout.
 [[nodiscard]] bureau::Result<void> export_rows(const Office& office, const std::string& table,

@@ -193,8 +193,6 @@ class RowCopy {
   std::vector<char> text_;
 };
 
-/// What a principal sees of a secret column.
-[[nodiscard]] Value blank(const ColumnInfo& column);
 [[nodiscard]] bool has_secrets(const TableInfo& table);
 
 /// Rules of the tables of identity.hpp that predicates cannot say: ranks, names of roles. `before`

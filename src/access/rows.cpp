@@ -7,6 +7,7 @@
 #include "access/library_rows.hpp"
 #include "access/rights.hpp"
 #include "bureau/access/repository.hpp"
+#include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -72,7 +73,7 @@ class Blanker {
     if (!needed_) return row;
     row_.assign(row.begin(), row.end());
     for (const ColumnInfo& column : table_.columns) {
-      if (rights_.hides(column)) row_[column.index] = detail::blank(column);
+      if (rights_.hides(column)) row_[column.index] = detail::natural_zero(column);
     }
     return row_;
   }
@@ -392,7 +393,7 @@ Result<void> TableWrite::keep_hidden(std::span<const Value> before, std::span<Va
         static_cast<int>(column.index) == table_.updated_at || contains(worked_out_, column.name);
     if (!rights_.hides(column) || library) continue;
     Value& value = row[column.index];
-    if (value.is_null() || value == detail::blank(column)) value = before[column.index];
+    if (value.is_null() || value == detail::natural_zero(column)) value = before[column.index];
     if (column.secret || column.hidden || value == before[column.index]) continue;
     return fail(Code::forbidden, fmt::format("{}: a hidden column cannot be changed", column.name),
                 std::string(column.name));

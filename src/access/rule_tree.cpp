@@ -122,22 +122,6 @@ void RowCopy::assign(std::span<const Value> row) {
   }
 }
 
-Value blank(const ColumnInfo& column) {
-  if (column.nullable) return {};
-  switch (column.type) {
-    case Type::text:
-      return Value::text("");
-    case Type::json:
-      return Value::text("null");
-    case Type::bytes:
-      return Value::bytes("");
-    case Type::real:
-      return Value::real(0);
-    default:
-      return Value::integer(0);
-  }
-}
-
 bool has_secrets(const TableInfo& table) {
   return table.has_sealed && std::any_of(table.columns.begin(), table.columns.end(),
                                          [](const ColumnInfo& c) { return c.secret; });

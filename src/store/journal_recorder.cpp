@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/stable_hash.hpp"
 #include "store/database_impl.hpp"
 #include "store/journal_codec.hpp"
 
@@ -33,14 +34,11 @@ Json shape_columns(const TableInfo& table) {
 }
 
 std::int64_t shape_id(const TableInfo& table) {
-  // FNV-1a: the id must be the same in every version, and a collision within one office's few
-  // hundred shapes is out of the question.
-  std::uint64_t hash = 1469598103934665603ULL;
+  // A collision within one office's few hundred shapes is out of the question.
   std::string text(table.name);
   text += static_cast<char>('0' + static_cast<int>(table.journal));
   shape_columns(table).dump_to(text);
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  return static_cast<std::int64_t>((hash >> 1) | 1U);
+  return static_cast<std::int64_t>((stable_hash(text) >> 1U) | 1U);
 }
 
 std::string seal(Random& random, std::string_view key, std::string_view plain) {

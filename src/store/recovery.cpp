@@ -11,7 +11,7 @@
 #include "store/journal_codec.hpp"
 #include "store/row_pages.hpp"
 #include "store/row_values.hpp"
-#include "store/table_definition.hpp"
+#include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {

@@ -57,6 +57,23 @@ std::string hex_digits(std::string_view bytes) {
   return out;
 }
 
+std::string value_literal(const Value& value, const LiteralForm& form) {
+  switch (value.kind()) {
+    case Value::Kind::null:
+      return "NULL";
+    case Value::Kind::integer:
+      return integer_literal(value.as_integer());
+    case Value::Kind::real:
+      return fmt::format("{:.17e}{}", value.as_real(), form.behind_real);
+    case Value::Kind::text:
+      return text_literal(value.as_text());
+    case Value::Kind::bytes:
+      return fmt::format("{}{}{}", form.before_bytes, hex_digits(value.as_text()),
+                         form.behind_bytes);
+  }
+  return {};
+}
+
 void SqlText::name(std::string_view column) { append_quoted(text, column); }
 
 }  // namespace detail

@@ -19,6 +19,13 @@ namespace detail {
 [[nodiscard]] std::string text_literal(std::string_view text);
 /// "00ff"
 [[nodiscard]] std::string hex_digits(std::string_view bytes);
+/// What stands around the literals that the databases write differently.
+struct LiteralForm {
+  std::string_view behind_real;
+  std::string_view before_bytes;
+  std::string_view behind_bytes;
+};
+[[nodiscard]] std::string value_literal(const Value& value, const LiteralForm& form);
 
 /// What a statement in the making is to every database: its text, and what the text's parameters
 /// point into beside the predicate (and so on) that it was made from.

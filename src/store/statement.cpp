@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "store/predicate_check.hpp"
+#include "store/predicate_parse.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -85,6 +86,28 @@ Result<void> check_assignment(const TableInfo& table, const Assignment& assignme
 }
 
 }  // namespace
+
+Result<const ColumnInfo*> find_column(const TableInfo& table, std::string_view name) {
+  return detail::named_column(table, name, detail::Author::program);
+}
+
+Result<std::vector<Order>> parse_order(const TableInfo& table, std::string_view text) {
+  std::vector<Order> order;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(','), text.size());
+    std::string_view part = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    const bool minus = part.starts_with('-');
+    const bool desc = part.ends_with(" desc");
+    if (minus) part.remove_prefix(1);
+    if (desc || part.ends_with(" asc")) part.remove_suffix(desc ? 5 : 4);
+    BUREAU_TRY(const ColumnInfo* column, find_column(table, part));
+    order.push_back({column, minus || desc});
+  }
+  return order;
+}
 
 std::vector<Order> full_order(const Select& select) {
   std::vector<Order> order = select.order;

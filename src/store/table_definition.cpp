@@ -153,20 +153,6 @@ Result<TableChange> change_of(std::string_view where, const TableInfo& table, co
   return Comparison(where, table, stored).run();
 }
 
-Value natural_zero(const ColumnInfo& column) {
-  if (column.nullable) return {};
-  switch (kind_of(column.type)) {
-    case Value::Kind::real:
-      return Value::real(0);
-    case Value::Kind::text:
-      return Value::text(column.type == Type::json ? "null" : "");
-    case Value::Kind::bytes:
-      return Value::bytes("");
-    default:
-      return Value::integer(0);
-  }
-}
-
 Error breaks_index(std::string_view where, const TableInfo& table, const IndexInfo& index) {
   return {Code::conflict,
           fmt::format("{}: table '{}' holds values twice that index '{}' wants unique", where,

@@ -36,10 +36,6 @@ struct TableChange {
 [[nodiscard]] Result<TableChange> change_of(std::string_view where, const TableInfo& table,
                                             const Json& stored);
 
-/// What rows that were there before the column get in it: null where it may be, else the zero of
-/// its type. REQUIRES: change_of() let the column in.
-[[nodiscard]] Value natural_zero(const ColumnInfo& column);
-
 /// The error of a unique index that the rows which are there break.
 [[nodiscard]] Error breaks_index(std::string_view where, const TableInfo& table,
                                  const IndexInfo& index);

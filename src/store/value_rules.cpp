@@ -76,6 +76,20 @@ Result<void> check_integer(std::string_view table, const ColumnInfo& column, con
 
 }  // namespace
 
+Value natural_zero(const ColumnInfo& column) {
+  if (column.nullable) return {};
+  switch (kind_of(column.type)) {
+    case Value::Kind::real:
+      return Value::real(0);
+    case Value::Kind::text:
+      return Value::text(column.type == Type::json ? "null" : "");
+    case Value::Kind::bytes:
+      return Value::bytes("");
+    default:
+      return Value::integer(0);
+  }
+}
+
 std::string shown_text(const ColumnInfo& column, std::string_view text) {
   if (column.secret || column.personal) return "the value";
   std::string out = "\"";

@@ -24,6 +24,9 @@ namespace detail {
   }
 }
 
+/// What stands for a value that there is not: null where the column may be null, else the zero of
+/// its type.
+[[nodiscard]] Value natural_zero(const ColumnInfo& column);
 /// `text` in quotes for an error: shortened, control characters replaced; "the value" alone for a
 /// secret or personal column.
 [[nodiscard]] std::string shown_text(const ColumnInfo& column, std::string_view text);

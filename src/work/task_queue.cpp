@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "bureau/work/tasks.hpp"
+#include "core/stable_hash.hpp"
 #include "core/text.hpp"
 #include "store/row_values.hpp"
 #include "work/call_door.hpp"
@@ -97,7 +98,7 @@ Update due_now(Timestamp now, std::uint64_t limit) {
 
 /// All claims of a queue want the same tasks.
 std::uint32_t claim_lane(std::string_view queue) {
-  return static_cast<std::uint32_t>(std::hash<std::string_view>()(queue) | 1U);
+  return static_cast<std::uint32_t>(detail::stable_hash(queue)) | 0x80000000U;
 }
 
 /// What a power cut may take of a lease is that there was one. Of an effect that must not be made

@@ -19,6 +19,7 @@
 
 using namespace bureau;
 using fixture::code_of;
+using small_office::check_refused;
 using small_office::Office;
 using small_office::Parcel;
 using small_office::Stamp;
@@ -30,16 +31,6 @@ std::shared_ptr<Storage> open_file(const std::string& path, Clock* clock = nullp
   options.path = path;
   options.clock = clock;
   return must(open_sqlite(options));
-}
-
-template <class T>
-void check_refused(const Result<T>& result, Code code, std::string_view field,
-                   std::string_view text) {
-  REQUIRE_FALSE(result);
-  CAPTURE(result.error().message);
-  CHECK(result.error().code == code);
-  CHECK(result.error().field == field);
-  CHECK(result.error().message.find(text) != std::string::npos);
 }
 
 std::string content(const std::string& path) {

@@ -10,6 +10,7 @@
 #include "store/sqlite_fixture.hpp"
 
 using namespace bureau;
+using small_office::check_refused;
 using small_office::Glance;
 using small_office::Office;
 using small_office::Parcel;
@@ -67,16 +68,6 @@ RestoreOptions to_sequence(Storage& history, std::int64_t sequence) {
   options.history = &history;
   options.to_sequence = sequence;
   return options;
-}
-
-template <class T>
-void check_refused(const Result<T>& result, Code code, std::string_view field,
-                   std::string_view text) {
-  REQUIRE_FALSE(result);
-  CAPTURE(result.error().message);
-  CHECK(result.error().code == code);
-  CHECK(result.error().field == field);
-  CHECK(result.error().message.find(text) != std::string::npos);
 }
 
 }  // namespace

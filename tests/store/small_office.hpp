@@ -67,6 +67,16 @@ inline constexpr auto bureau::schema<small_office::Glance> = bureau::table(
 
 namespace small_office {
 
+template <class T>
+void check_refused(const Result<T>& result, Code code, std::string_view field,
+                   std::string_view text) {
+  REQUIRE_FALSE(result);
+  CAPTURE(result.error().message);
+  CHECK(result.error().code == code);
+  CHECK(result.error().field == field);
+  CHECK(result.error().message.find(text) != std::string::npos);
+}
+
 /// All rows of a table by id, printed: what two offices are compared by.
 using Texts = std::map<std::int64_t, std::string>;
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "bridge.hpp"
+#include "bureau/store/statement.hpp"
 
 namespace bureau_python {
 
@@ -55,15 +56,7 @@ void collect_bindings(const Predicate::Node* node, const py::dict& given, Bindin
 }  // namespace
 
 const ColumnInfo& column_named(const TableInfo& table, std::string_view name) {
-  const ColumnInfo* column = table.find(name);
-  if (column != nullptr && !column->hidden) return *column;
-  std::vector<std::string_view> names;
-  for (const ColumnInfo& one : table.columns) {
-    if (!one.hidden) names.push_back(one.name);
-  }
-  raise(Code::invalid,
-        fmt::format("{}: there is no column \"{}\"{}", table.name, name, suggestion(name, names)),
-        std::string(name));
+  return *unwrap(find_column(table, name));
 }
 
 const ColumnInfo& column_from_python(const TableInfo& table, PyObject* object) {
@@ -91,27 +84,8 @@ std::vector<Order> order_from_python(const TableInfo& table, PyObject* object) {
       out.push_back({&column_from_python(table, one), ref->descending});
       return;
     }
-    const std::string text = text_from_python(one, "order");
-    std::size_t at = 0;
-    while (at < text.size()) {
-      const std::size_t end = std::min(text.find(',', at), text.size());
-      std::string_view part = std::string_view(text).substr(at, end - at);
-      at = end + 1;
-      while (part.starts_with(' ')) part.remove_prefix(1);
-      while (part.ends_with(' ')) part.remove_suffix(1);
-      Order order;
-      if (part.starts_with('-')) {
-        order.descending = true;
-        part.remove_prefix(1);
-      } else if (part.ends_with(" desc")) {
-        order.descending = true;
-        part.remove_suffix(5);
-      } else if (part.ends_with(" asc")) {
-        part.remove_suffix(4);
-      }
-      order.column = &column_named(table, part);
-      out.push_back(order);
-    }
+    const auto parsed = unwrap(parse_order(table, text_from_python(one, "order")));
+    out.insert(out.end(), parsed.begin(), parsed.end());
   };
   if (PyList_Check(object) || PyTuple_Check(object)) {
     for (const py::handle one : py::reinterpret_borrow<py::object>(object)) add(one.ptr());

@@ -1,6 +1,7 @@
 import pytest
 
 import bureau
+from bureau.testing import office as memory_office
 
 
 @pytest.fixture
@@ -12,3 +13,9 @@ def office(tmp_path):
 @pytest.fixture
 def ada(office):
     return office[bureau.User].insert(bureau.User(email="ada@example.com", role="customer"))
+
+
+@pytest.fixture
+def desk():
+    with memory_office() as opened:
+        yield opened

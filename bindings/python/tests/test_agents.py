@@ -7,43 +7,18 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 import weakref
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 import bureau
-from bureau import Retry, Ticket, User
+from bureau import Retry, User
 from bureau.testing import Clock, office as memory_office
 
-
-@bureau.task(effect="database")
-class Greet:
-    ticket: str
-    text: str = "We have your message."
-
-
-@bureau.task()
-class Add:
-    a: int
-    b: int
-
-
-@dataclasses.dataclass
-class Total:
-    value: int
-
-
-@pytest.fixture
-def desk():
-    with memory_office() as office:
-        yield office
-
-
-def last(office, task):
-    return office.tasks.get(task)
+from kinds import Add, Greet, Total, last
 
 
 # Handlers ---------------------------------------------------------------------------------------------
@@ -245,148 +220,6 @@ def test_unique_keys(desk):
     assert desk.tasks.cancel(first, "enough").status == "cancelled"
 
 
-# Durable runs -----------------------------------------------------------------------------------------
-
-
-def test_a_step_is_done_once():
-    clock = Clock()
-    with memory_office(clock=clock) as desk:
-        done = []
-        kind = bureau.TaskKind("flow", retry=Retry.fixed(5, 0), effect="external_idempotent")
-
-        @desk.agent(kind)
-        def flow(run, payload):
-            a = run.step("one", lambda: done.append("one") or Total(1), result=Total)
-            assert a == Total(1)
-            run.sleep("1h")
-            try:
-                b = run.step("two", lambda: done.append("two") or (1 / 0 if len(done) < 3 else 2))
-            except ZeroDivisionError:
-                done.append("caught")
-                raise
-            return a.value + b
-
-        task = desk.enqueue({}, kind=kind)
-        desk.work()
-        assert last(desk, task).status == "waiting" and done == ["one"]
-        clock.advance("1h")
-        desk.work()
-        clock.advance("1s")
-        desk.work()
-        assert done == ["one", "two", "caught", "two"]
-        assert last(desk, task).result == 3
-        assert [s.name for s in desk.tasks.steps(task)][:2] == ["one", "sleep"]
-
-
-def test_suspension_passes_by_except_exception(desk):
-    seen = []
-
-    @desk.agent(Add)
-    def add(run, payload):
-        try:
-            return run.wait_for("go")
-        except Exception:
-            seen.append("swallowed")
-            raise
-        except BaseException as stop:
-            assert isinstance(stop, bureau.Suspended) and not isinstance(stop, asyncio.CancelledError)
-            seen.append("passed on")
-            raise
-
-    task = desk.enqueue(Add(1, 2))
-    desk.work()
-    assert seen == ["passed on"] and last(desk, task).status == "waiting"
-    assert desk.tasks.signal(task, "go", {"x": 1}, key="k")
-    assert not desk.tasks.signal(task, "go", {"x": 2}, key="k")
-    desk.work()
-    assert last(desk, task).result == {"x": 1}
-
-
-def test_a_suspension_that_is_swallowed_changes_nothing(desk):
-    @desk.agent(Add)
-    def add(run, payload):
-        try:
-            run.wait_for("go")
-        except BaseException:
-            pass
-        return "never"
-
-    task = desk.enqueue(Add(1, 2))
-    desk.work()
-    assert last(desk, task).status == "waiting"
-
-
-def test_signals_have_types_and_timeouts():
-    clock = Clock()
-    with memory_office(clock=clock) as desk:
-        @desk.agent(Add)
-        def add(run, payload):
-            return [run.wait_for("sum", type=Total), run.wait_for("never", timeout="1m")]
-
-        task = desk.enqueue(Add(1, 2))
-        desk.work()
-        desk.tasks.signal(task, "sum", {"value": "x"})
-        desk.work()
-        assert last(desk, task).status == "waiting"
-        desk.tasks.signal(task, "sum", {"value": 3})
-        desk.work()
-        clock.advance("1m")
-        desk.work()
-        assert last(desk, task).result == [{"value": 3}, None]
-
-
-def test_an_approval(desk):
-    @desk.agent(Add)
-    def add(run, payload):
-        verdict = run.approval("Pay back?", {"amount": "12.50 EUR"}, within="1d")
-        return verdict.comment if verdict.approved else "no"
-
-    tasks = [desk.enqueue(Add(1, 2)), desk.enqueue(Add(1, 2))]
-    desk.work()
-    asked = desk.approvals.list()
-    assert [one.title for one in asked] == ["Pay back?"] * 2 and asked[0].subject == {"amount": "12.50 EUR"}
-    for one in asked:
-        desk.approvals.decide(one, one.task == tasks[0], "fine")
-    desk.work()
-    assert [last(desk, task).result for task in tasks] == ["fine", "no"]
-
-
-def test_children(desk):
-    kind = bureau.TaskKind("parent")
-
-    @desk.agent(Add)
-    def add(run, payload):
-        if payload.a < 0:
-            raise bureau.NotFound("no such number")
-        return Total(payload.a + payload.b)
-
-    @desk.agent(kind)
-    def parent(run, payload):
-        children = [run.spawn(Add(i, i)) for i in range(3)] + [run.spawn(Add(-1, 0))]
-        results = run.join_all(children, return_exceptions=True)
-        assert isinstance(results[3], bureau.NotFound)
-        try:
-            run.join(children[3])
-        except bureau.NotFound:
-            pass
-        return [one["value"] for one in results[:3]]
-
-    task = desk.enqueue({}, kind=kind)
-    desk.work()
-    assert last(desk, task).result == [0, 2, 4]
-    assert len(desk.tasks.children(task)) == 4
-
-
-def test_a_run_is_over_when_its_handler_is(desk):
-    kept = []
-    desk.agent(Add)(lambda run, payload: kept.append(run))
-    desk.enqueue(Add(1, 2))
-    desk.work()
-    for call in (lambda: kept[0].step("x", lambda: 1), lambda: kept[0].attempt, lambda: kept[0].progress(0.5)):
-        with pytest.raises(bureau.Invalid, match="over"):
-            call()
-
-
 # Threads ----------------------------------------------------------------------------------------------
 
 
@@ -458,6 +291,11 @@ def run_script(code, *args, timeout=60):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def sleeps(pid):
+    """Whether the main thread waits for something."""
+    return Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(") ")[2][0] == "S"
+
+
 def test_ctrl_c_ends_a_wait_and_the_office(tmp_path):
     for wait in ("office.run()", "office.tasks.wait(task, 600)", "next(iter(office.feed('teams')))"):
         path = tmp_path / f"{len(wait)}.db"
@@ -475,7 +313,8 @@ def test_ctrl_c_ends_a_wait_and_the_office(tmp_path):
             print("closed", flush=True)
         """, path)
         assert process.stdout.readline() == "ready\n"
-        time.sleep(0.2)  # it is on its way into the wait; a signal before that ends the same way
+        while not sleeps(process.pid):
+            pass
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         if "closed" not in out:

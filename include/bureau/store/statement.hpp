@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "bureau/core/result.hpp"
@@ -22,6 +23,12 @@ BUREAU_BEGIN_NAMESPACE
 /// Of Writer::insert_numbered(), but for what check_row() looks at.
 [[nodiscard]] Result<void> check_numbered(const TableInfo& table, std::span<const Value> rows,
                                           std::int64_t count);
+
+/// The column with that name. `invalid`, with the nearest names, where there is none.
+[[nodiscard]] Result<const ColumnInfo*> find_column(const TableInfo& table, std::string_view name);
+/// An order from its text: "priority desc, number", or "-priority, number". `invalid` names a
+/// column that is not there.
+[[nodiscard]] Result<std::vector<Order>> parse_order(const TableInfo& table, std::string_view text);
 
 /// The order that a select asks for, ending in the id. REQUIRES: check_select.
 [[nodiscard]] std::vector<Order> full_order(const Select& select);

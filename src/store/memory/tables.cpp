@@ -20,23 +20,11 @@ tl::unexpected<Error> loses(const TableInfo& table, std::string_view column,
               std::string(column));
 }
 
-/// What a column that is new gets in the rows that are there: null, or the zero of its type.
-Result<OwnedValue> natural_zero(const TableInfo& table, const ColumnInfo& column) {
-  if (column.nullable) return OwnedValue();
-  switch (column.type) {
-    case Type::real:
-      return OwnedValue(Value::real(0));
-    case Type::text:
-      return OwnedValue::text("");
-    case Type::json:
-      return OwnedValue::text("null");
-    case Type::bytes:
-      return OwnedValue::bytes("");
-    case Type::id:
-      return loses(table, column.name, "is new, may not be null and has no natural zero");
-    default:
-      return OwnedValue(Value::integer(0));
-  }
+/// What a column that is new gets in the rows that are there.
+Result<OwnedValue> new_value(const TableInfo& table, const ColumnInfo& column) {
+  if (!column.nullable && column.type == Type::id)
+    return loses(table, column.name, "is new, may not be null and has no natural zero");
+  return OwnedValue(natural_zero(column));
 }
 
 /// `conflict` when the new description could not hold what the old one did.
@@ -62,7 +50,7 @@ Result<RowPtr> convert(const TableInfo& old, const TableInfo& table, const Row& 
     if (const ColumnInfo* before = old.find(column.name)) {
       values[column.index] = row.owned[before->index];
     } else {
-      BUREAU_TRY(values[column.index], natural_zero(table, column));
+      BUREAU_TRY(values[column.index], new_value(table, column));
     }
   }
   for (const ColumnInfo& column : table.columns) {
@@ -82,7 +70,7 @@ Result<std::unique_ptr<Table>> migrated(const Table* old, const TableInfo& info)
   BUREAU_TRY_VOID(check_change(old->info(), info));
   // Also without rows: whether a description is allowed does not depend on data.
   for (const ColumnInfo& column : info.columns)
-    if (old->info().find(column.name) == nullptr) BUREAU_TRY_VOID(natural_zero(info, column));
+    if (old->info().find(column.name) == nullptr) BUREAU_TRY_VOID(new_value(info, column));
   for (const auto& [id, row] : old->rows()) {
     BUREAU_TRY(RowPtr converted, convert(old->info(), info, *row));
     if (auto put = table->put(id, std::move(converted)); !put)

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "bureau/core/random.hpp"
+#include "core/stable_hash.hpp"
 #include "store/postgres/functions.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -16,9 +17,7 @@ namespace {
 constexpr std::string_view opening = "opening the office";
 
 std::int64_t lock_of(std::string_view schema) {
-  std::uint64_t hash = 1469598103934665603ULL;
-  for (const char c : schema) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  return static_cast<std::int64_t>(hash);
+  return static_cast<std::int64_t>(stable_hash(schema));
 }
 
 Parameter text_parameter(std::string_view text) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/stable_hash.hpp"
 #include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -11,13 +12,6 @@ namespace {
 
 /// Of the server's names, in bytes (NAMEDATALEN - 1).
 constexpr std::size_t name_max = 63;
-
-std::uint64_t hash_of(std::string_view text) {
-  // FNV-1a: the name is in the database, so it must be the same in every version.
-  std::uint64_t hash = 1469598103934665603ULL;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  return hash;
-}
 
 }  // namespace
 
@@ -53,7 +47,7 @@ std::string_view type_name(const ColumnInfo& column) {
 
 std::string short_name(std::string whole) {
   if (whole.size() <= name_max) return whole;
-  const std::string hash = fmt::format("_{:016x}", hash_of(whole));
+  const std::string hash = fmt::format("_{:016x}", stable_hash(whole));
   std::size_t end = name_max - hash.size();
   while (end > 0 && (static_cast<unsigned char>(whole[end]) & 0xC0U) == 0x80U) --end;
   return whole.substr(0, end) + hash;
@@ -71,23 +65,7 @@ void Sql::table(std::string_view name) {
 void Sql::function(std::string_view name) { *this << schema << "." << name; }
 
 void Sql::literal(const Value& value) {
-  switch (value.kind()) {
-    case Value::Kind::null:
-      *this << "NULL";
-      break;
-    case Value::Kind::integer:
-      *this << integer_literal(value.as_integer());
-      break;
-    case Value::Kind::real:
-      *this << fmt::format("{:.17e}::float8", value.as_real());
-      break;
-    case Value::Kind::text:
-      *this << text_literal(value.as_text());
-      break;
-    case Value::Kind::bytes:
-      *this << "'\\x" << hex_digits(value.as_text()) << "'::bytea";
-      break;
-  }
+  *this << value_literal(value, {"::float8", "'\\x", "'::bytea"});
 }
 
 void Sql::parameter(const Value& value) {

@@ -12,6 +12,7 @@
 #include "bureau/store/stored_catalog.hpp"
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/file_format.hpp"
+#include "store/sqlite/side_files.hpp"
 #include "store/table_definition.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -48,14 +49,6 @@ Result<void> execute_alone(sqlite3* handle, const std::string& path, const std::
   const int code = sqlite3_exec(handle, sql.c_str(), nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return fail(to_error(handle, code, path, copying));
   return {};
-}
-
-void pause_really(Duration time) {
-  std::mutex mutex;
-  std::condition_variable never;
-  std::unique_lock lock(mutex);
-  Clock& clock = Clock::system();
-  clock.wait_until(lock, never, clock.monotonic() + time);
 }
 
 /// One copy on its way.
@@ -111,7 +104,7 @@ class PageCopy {
     owed_ += Duration(static_cast<std::int64_t>(took * (1 / share_ - 1)));
     // A timer is no finer than this.
     if (owed_ >= std::chrono::milliseconds(1)) {
-      pause_really(std::min(owed_, longest_pause));
+      wait_real_time(std::min(owed_, longest_pause));
       owed_ = {};
     }
     return true;

@@ -31,20 +31,6 @@ std::string_view storage_type(Type type) {
   }
 }
 
-/// The DEFAULT of a column that is added: what the rows that are there get.
-std::string_view zero_literal(const Value& zero) {
-  switch (zero.kind()) {
-    case Value::Kind::real:
-      return "0.0";
-    case Value::Kind::text:
-      return zero.as_text().empty() ? "''" : "'null'";
-    case Value::Kind::bytes:
-      return "x''";
-    default:
-      return "0";
-  }
-}
-
 class Migration {
  public:
   Migration(Connection& connection, const Catalog& catalog)
@@ -147,10 +133,14 @@ class Migration {
   }
 
   Result<void> add(const TableInfo& table, const ColumnInfo& column) {
-    std::string value;
-    if (!column.nullable) value = fmt::format(" DEFAULT {}", zero_literal(natural_zero(column)));
-    return execute(fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", quoted(table.name),
-                               quoted(column.name), storage_type(column.type), value));
+    Sql sql;
+    sql << fmt::format("ALTER TABLE {} ADD COLUMN {} {}", quoted(table.name), quoted(column.name),
+                       storage_type(column.type));
+    if (!column.nullable) {
+      sql << " DEFAULT ";
+      sql.literal(natural_zero(column));
+    }
+    return execute(sql.text);
   }
 
   Connection& connection_;

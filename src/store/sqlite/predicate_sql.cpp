@@ -1,7 +1,5 @@
 #include "store/predicate_sql.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "store/sqlite/sql.hpp"
@@ -127,25 +125,7 @@ class PredicateInSqlite : public PredicateWriter<Sql, PredicateInSqlite> {
 
 }  // namespace
 
-void Sql::literal(const Value& value) {
-  switch (value.kind()) {
-    case Value::Kind::null:
-      *this << "NULL";
-      break;
-    case Value::Kind::integer:
-      *this << integer_literal(value.as_integer());
-      break;
-    case Value::Kind::real:
-      *this << fmt::format("{:.17e}", value.as_real());
-      break;
-    case Value::Kind::text:
-      *this << text_literal(value.as_text());
-      break;
-    case Value::Kind::bytes:
-      *this << "x'" << hex_digits(value.as_text()) << "'";
-      break;
-  }
-}
+void Sql::literal(const Value& value) { *this << value_literal(value, {"", "x'", "'"}); }
 
 void append_predicate(Sql& sql, const Predicate& predicate) {
   PredicateInSqlite(sql, Operands::parameters).node(predicate.node());

@@ -28,6 +28,8 @@ constexpr std::size_t longest_word = 496;
 
 bool is_contention(int number) { return number == EAGAIN || number == EACCES; }
 
+}  // namespace
+
 void wait_real_time(Duration time) {
   std::mutex mutex;
   std::condition_variable never;
@@ -35,8 +37,6 @@ void wait_real_time(Duration time) {
   Clock& clock = Clock::system();
   clock.wait_until(lock, never, clock.monotonic() + time);
 }
-
-}  // namespace
 
 struct flock lock_range(short type, off_t start, off_t length) {
   struct flock lock {};

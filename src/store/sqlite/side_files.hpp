@@ -21,6 +21,9 @@ namespace detail::sqlite {
 // open() and not to the process (so that two storages in one process exclude each other, and
 // closing one drops nothing of the other's), and inotify.
 
+/// By the system's clock, whatever clock the office has: the file is shared with other programs.
+void wait_real_time(Duration time);
+
 /// An open file, closed with the object.
 class FileHandle {
  public:
