@@ -51,14 +51,14 @@ class QueueLoop {
     const std::string which =
         "UPDATE tasks SET status=2,node=1,generation=1,attempt=attempt+1,started_at=$1,"
         "agent='loop' WHERE id=ANY(ARRAY(SELECT id FROM tasks WHERE status=1 AND gate<>1 AND "
-        "queue='default' AND tenant=$2 AND kind='work' ORDER BY rank LIMIT ";
+        "queue='default' AND tenant=$2 AND kind='work' ORDER BY rank NULLS FIRST,id LIMIT ";
     const std::string rest = " FOR UPDATE SKIP LOCKED)) RETURNING " + bench::pg_columns(tasks);
     loop_.prepare("claim", which + std::to_string(queue_bench::batch) + rest);
     loop_.prepare("claim_one", which + "1" + rest);
     loop_.prepare("complete",
                   "UPDATE tasks SET status=5,result='{}',finished_at=$2,updated_at=$2,"
                   "version=version+1,error=NULL,error_code=NULL,progress=1.0 WHERE id=ANY($1) AND "
-                  "status=2 AND attempt=1 AND node=1 AND generation=1 AND cancel_requested=0");
+                  "status+0=2 AND attempt=1 AND node=1 AND generation=1 AND cancel_requested=0");
     loop_.prepare("tell", "NOTIFY work");
   }
 
