@@ -10,9 +10,8 @@ namespace detail {
 
 namespace {
 constexpr std::size_t block_size = 64 * 1024;
-/// A page of long rows ends earlier: a server keeps what it is sent in its working memory (4 MiB)
-/// as long as it is less than that.
-constexpr std::size_t page_bytes_max = 2 << 20;
+/// A page of long rows ends earlier.
+constexpr std::size_t page_bytes_max = 4 << 20;
 }  // namespace
 
 void RowPage::add(std::span<const Value> row) {
@@ -54,8 +53,9 @@ std::string_view RowPage::keep(std::string_view text) {
 Result<void> each_page(Reader& reader, const TableInfo& table, std::int64_t after, PageSize size,
                        FunctionRef<Result<bool>(RowPage&)> sink) {
   RowPage page(table);
+  std::uint64_t rows = size.rows;
   for (bool more = true; more;) {
-    Select select{&table, {}, {{&table.columns[0], false}}, size.rows, {}, false};
+    Select select{&table, {}, {{&table.columns[0], false}}, rows, {}, false};
     if (after > 0) {
       select.where = compare_column(table.columns[0], Predicate::Op::greater,
                                     {OwnedValue(Value::integer(after))});
@@ -68,7 +68,9 @@ Result<void> each_page(Reader& reader, const TableInfo& table, std::int64_t afte
       return !cut;
     }));
     if (page.rows() == 0) return {};
-    const bool full = cut || page.rows() == size.rows;
+    const bool full = cut || page.rows() == rows;
+    // A server sends all that is asked for: more than fits is sent again with the next page.
+    rows = cut ? page.rows() : std::min(2 * rows, size.rows);
     after = page.last_id();
     BUREAU_TRY(const bool wanted, sink(page));
     more = wanted && full;

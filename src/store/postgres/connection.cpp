@@ -19,6 +19,9 @@ constexpr Duration cancel_patience = std::chrono::seconds(3);
 /// For the connection by which it is told.
 constexpr Duration cancel_connect_patience = std::chrono::seconds(1);
 
+/// Bytes: libpq keeps what the socket does not take.
+constexpr std::size_t copied_at_a_time = std::size_t{64} << 10U;
+
 std::string without_newline(const char* text) {
   std::string out = text == nullptr ? "" : text;
   while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
@@ -204,13 +207,72 @@ Answers Connection::exchange(Monotonic deadline, AtDeadline at_deadline) {
     queued_.pop_front();
     take(queued, std::move(result), answers);
   }
+  end_exchange(answers);
+  return answers;
+}
+
+void Connection::end_exchange(Answers& answers) {
   if (late_) {
     answers.failure = Failure{Failure::Kind::late, {}, {}, {}, {}};
   } else if (answers.failure) {
     broken_ = broken_ || answers.failure->kind == Failure::Kind::lost;
     if (broken_) answers.failure->kind = Failure::Kind::lost;
   }
+}
+
+/// libpq knows no COPY in a pipeline.
+Answers Connection::copy_in(const std::string& text, std::string_view data, Monotonic deadline) {
+  Answers answers;
+  at_deadline_ = AtDeadline::cancel;
+  late_ = false;
+  if (!broken_ && (PQexitPipelineMode(handle_) != 1 || PQsendQuery(handle_, text.c_str()) != 1)) {
+    broken_ = true;
+  }
+  while (!broken_) {
+    if (!await_answer(deadline)) {
+      broken_ = true;
+      break;
+    }
+    ResultPtr result{PQgetResult(handle_)};
+    if (result == nullptr) break;
+    const ExecStatusType status = PQresultStatus(result.get());
+    if (status == PGRES_COPY_IN) {
+      send_copy(data, deadline);
+    } else if (status == PGRES_FATAL_ERROR) {
+      if (!answers.failure) answers.failure = failure_of(result.get());
+    } else {
+      answers.results.push_back(std::move(result));
+    }
+    if (PQstatus(handle_) == CONNECTION_BAD) broken_ = true;
+  }
+  if (!broken_ && PQenterPipelineMode(handle_) != 1) broken_ = true;
+  if (broken_ && !answers.failure) answers.failure = lost();
+  end_exchange(answers);
   return answers;
+}
+
+void Connection::send_copy(std::string_view data, Monotonic deadline) {
+  while (!data.empty() && !late_) {
+    const std::string_view piece = data.substr(0, copied_at_a_time);
+    data.remove_prefix(piece.size());
+    // 0 is for want of memory.
+    const int put = PQputCopyData(handle_, piece.data(), static_cast<int>(piece.size()));
+    int unsent = put == 1 ? PQflush(handle_) : -1;
+    for (; unsent > 0 && !late_; unsent = PQflush(handle_)) {
+      if (!wait_for_socket(PQsocket(handle_), POLLIN | POLLOUT, *settings_.clock, deadline)) {
+        late_ = true;
+      } else if (PQconsumeInput(handle_) != 1) {
+        unsent = -1;
+        break;
+      }
+    }
+    if (unsent < 0) {
+      broken_ = true;
+      return;
+    }
+  }
+  if (late_) patience_ = Clock::system().monotonic() + cancel_patience;
+  if (PQputCopyEnd(handle_, late_ ? "the deadline has passed" : nullptr) != 1) broken_ = true;
 }
 
 void Connection::take(const Queued& queued, ResultPtr result, Answers& answers) {

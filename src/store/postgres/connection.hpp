@@ -56,6 +56,9 @@ class Connection {
   };
   /// Sends what was added and waits for all answers.
   Answers exchange(Monotonic deadline, AtDeadline at_deadline = AtDeadline::cancel);
+  /// A statement that copies into a table, and what it copies. It travels alone. REQUIRES: nothing
+  /// was added since the last exchange.
+  Answers copy_in(const std::string& text, std::string_view data, Monotonic deadline);
   /// Sends what was added; its answers are passed over in the next exchange. For the end of what
   /// only read.
   void send_off();
@@ -96,6 +99,8 @@ class Connection {
   Result<void> check_server() const;
   void queue(Item item, int sent, std::string name = {});
   ResultPtr read(Monotonic deadline);
+  void send_copy(std::string_view data, Monotonic deadline);
+  void end_exchange(Answers& answers);
   bool await_answer(Monotonic deadline);
   void take(const Queued& queued, ResultPtr result, Answers& answers);
   [[nodiscard]] bool cancel() const;

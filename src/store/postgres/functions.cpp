@@ -144,6 +144,7 @@ std::vector<std::string> function_statements(const std::string& schema) {
        {json_exists_function, json_has_function, draw_function, horizon_function}) {
     statements.push_back(fmt::format(fmt::runtime(text), schema));
   }
+  statements.push_back(fmt::format("CREATE TABLE IF NOT EXISTS {}.{}()", schema, gate_table));
   for (std::uint32_t lane = 0; lane < lane_tables; ++lane) {
     statements.push_back(
         fmt::format("CREATE TABLE IF NOT EXISTS {}.{}()", schema, lane_table(lane)));

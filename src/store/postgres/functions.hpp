@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bureau/core/config.hpp"
@@ -10,7 +11,7 @@ BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
 
 /// Raised when a function changes: whoever finds an older number in the office replaces them all.
-inline constexpr std::int64_t functions_version = 2;
+inline constexpr std::int64_t functions_version = 3;
 
 /// The statements that make the functions which generated SQL uses, so that they mean here what the
 /// library's own code means. `schema` is in quotes.
@@ -20,8 +21,11 @@ inline constexpr std::int64_t functions_version = 2;
 ///   bureau_json_has(text, element, path) whether the array there has that text
 ///   bureau_draw(office, count, first)    journal numbers (journal_order.hpp)
 ///   bureau_horizon(office)
-/// And the empty tables whose locks are those of lanes.
+/// And the empty tables whose locks are those of lanes, and the gate's.
 [[nodiscard]] std::vector<std::string> function_statements(const std::string& schema);
+
+/// The table that every transaction which writes locks first, so that one can keep all others out.
+inline constexpr std::string_view gate_table = "bureau_gate";
 
 /// The table whose lock is that lane's (WriteOptions::lane), without its schema. A few stand for
 /// all.

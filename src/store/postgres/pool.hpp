@@ -49,6 +49,7 @@ class Pool {
   /// Opens a connection that does not count, for what must not wait for others.
   Result<std::unique_ptr<Connection>> open_extra(Monotonic deadline);
   void drop_idle();
+  [[nodiscard]] int writers_max() const { return writers_max_; }
   /// How many are in use for reads, and wait for one to write.
   [[nodiscard]] int reading() const;
   [[nodiscard]] int waiting_writers() const;

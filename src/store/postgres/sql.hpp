@@ -95,6 +95,8 @@ void append_numbered_insert(Sql& sql, const TableInfo& table, std::span<const Va
                             std::int64_t count, const Sql& draw);
 /// REQUIRES: whole rows that check_row() let through, one at least.
 void append_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows);
+/// For what copy_data() makes.
+void append_copy(Sql& sql, const TableInfo& table);
 
 /// Whether a measure's value is to be read out of a text (append_aggregate).
 [[nodiscard]] bool is_summed_as_text(const Aggregate::Measure& measure);

@@ -331,5 +331,11 @@ void append_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows
   sql << ")";
 }
 
+void append_copy(Sql& sql, const TableInfo& table) {
+  sql << "COPY ";
+  sql.table(table.name);
+  sql << "(" << column_list(table) << ") FROM STDIN(FORMAT binary)";
+}
+
 }  // namespace detail::postgres
 BUREAU_END_NAMESPACE

@@ -19,6 +19,9 @@ constexpr std::int64_t draw_max = std::int64_t{1} << 40;
 /// Statements that are not waited for at a time: what the server answers must be read some time.
 constexpr std::size_t deferred_max = 64;
 
+/// Rows: so many at a time cost less as a COPY, which is an exchange more.
+constexpr std::size_t copied_from = 100;
+
 Result<void> check_draw(std::int64_t count) {
   if (count >= 1 && count <= draw_max) return {};
   return fail(Code::invalid, fmt::format("{} numbers cannot be drawn", count));
@@ -41,23 +44,14 @@ void TransactionWriter::begin() {
   if (!mode_.commits.empty()) {
     connection_.add(fmt::format("SET LOCAL synchronous_commit={}", mode_.commits));
   }
+  // A lock on a table is waited for before the snapshot is taken, one of a function's is not. Taken
+  // by all, and before all others, so that nobody waits here for whoever waits for them.
+  connection_.add(fmt::format("LOCK TABLE {}.{} IN {} MODE", connection_.settings().schema,
+                              gate_table, mode_.alone ? "EXCLUSIVE" : "ROW SHARE"));
   if (mode_.lane != 0) {
-    // A lock on a table is waited for before the snapshot is taken, one of a function's is not.
     connection_.add(fmt::format("LOCK TABLE {}.{} IN EXCLUSIVE MODE", connection_.settings().schema,
                                 lane_table(mode_.lane)));
   }
-  if (mode_.locked.empty()) return;
-  // In one order, and before the snapshot: what the others wrote is seen, and nobody writes more.
-  std::vector<std::string_view> names;
-  for (const TableInfo* table : mode_.locked) names.push_back(table->name);
-  std::sort(names.begin(), names.end());
-  Sql sql = new_sql();
-  for (const std::string_view name : names) {
-    sql << (sql.text.empty() ? "LOCK TABLE " : ",");
-    sql.table(name);
-  }
-  sql << " IN SHARE ROW EXCLUSIVE MODE";
-  connection_.add_once(sql.text);
 }
 
 template <class T>
@@ -172,16 +166,6 @@ bool TransactionWriter::take_in(const Answers& answers) {
   return false;
 }
 
-void TransactionWriter::touch(const TableInfo& table, const Predicate* where) {
-  const auto add = [&](const TableInfo* one) {
-    const auto same = [&](const TableInfo* known) { return known->name == one->name; };
-    if (std::none_of(touched_.begin(), touched_.end(), same)) touched_.push_back(one);
-  };
-  add(&table);
-  if (where == nullptr || where->is_always()) return;
-  for (const TableInfo* read : where->reads()) add(read);
-}
-
 // Reading ---------------------------------------------------------------------------------------
 
 Result<void> TransactionWriter::scan(const Select& select, RowSink sink) {
@@ -189,7 +173,6 @@ Result<void> TransactionWriter::scan(const Select& select, RowSink sink) {
   const Select& asked = with_now(clock(), select, made);
   Sql sql = new_sql();
   BUREAU_TRY_VOID(append_select(sql, asked));
-  touch(*asked.table, &asked.where);
   BUREAU_TRY(const ResultPtr result, run(sql, {"a scan"}, Savepoint::released, false));
   return watch(give_rows(result.get(), sink));
 }
@@ -199,7 +182,6 @@ Result<void> TransactionWriter::aggregate(const Aggregate& aggregate, RowSink si
   const Aggregate& asked = with_now(clock(), aggregate, made);
   Sql sql = new_sql();
   BUREAU_TRY_VOID(append_aggregate(sql, asked));
-  touch(*asked.table, &asked.where);
   BUREAU_TRY(const ResultPtr result, run(sql, {"an aggregate", nullptr, summed_columns(asked)},
                                          Savepoint::released, false));
   return watch(give_figures(result.get(), asked, sink));
@@ -208,7 +190,6 @@ Result<void> TransactionWriter::aggregate(const Aggregate& aggregate, RowSink si
 Result<bool> TransactionWriter::find(const TableInfo& table, std::int64_t id, RowSink sink) {
   Sql sql = new_sql();
   append_find(sql, table, id);
-  touch(table);
   BUREAU_TRY(const ResultPtr result, run(sql, {"a look-up by id"}, Savepoint::released, false));
   BUREAU_TRY_VOID(watch(give_rows(result.get(), sink)));
   return PQntuples(result.get()) > 0;
@@ -219,7 +200,6 @@ Result<void> TransactionWriter::find_all(const TableInfo& table, std::span<const
   if (ids.empty()) return check_usable();
   Sql sql = new_sql();
   append_find_all(sql, table, ids);
-  touch(table);
   BUREAU_TRY(const ResultPtr result, run(sql, {"a look-up by ids"}, Savepoint::released, false));
   return watch(give_rows(result.get(), sink));
 }
@@ -237,10 +217,24 @@ Result<void> TransactionWriter::insert(const TableInfo& table, std::span<const V
     BUREAU_TRY_VOID(check_row(table, rows.subspan(at, width)));
   }
   if (rows.empty()) return {};
+  if (!mode_.careful && rows.size() >= copied_from * width) return copy(table, rows);
   Sql sql = new_sql();
   append_insert(sql, table, rows);
-  touch(table);
   BUREAU_TRY_VOID(run(sql, {"an insert", &table}, Savepoint::released, true));
+  return {};
+}
+
+Result<void> TransactionWriter::copy(const TableInfo& table, std::span<const Value> rows) {
+  const Doing doing{"an insert", &table};
+  if (!begun_) begin();
+  ask_xid();
+  const Answers before = connection_.exchange(deadline_);
+  if (!take_in(before)) return fail(*spoilt_by_);
+  if (!before.good()) return failed(*before.failure, doing);
+  Sql sql = new_sql();
+  append_copy(sql, table);
+  const Answers answers = connection_.copy_in(sql.text, copy_data(rows, table.width()), deadline_);
+  if (!answers.good()) return failed(*answers.failure, doing);
   return {};
 }
 
@@ -258,7 +252,6 @@ Result<void> TransactionWriter::insert_numbered(const TableInfo& table, std::spa
   Sql sql = new_sql();
   append_numbered_insert(sql, table, rows, count, order_.draw(count, !stock_.holds_lock()));
   stock_.note_lock();
-  touch(table);
   return defer(sql);
 }
 
@@ -275,7 +268,6 @@ Result<std::uint64_t> TransactionWriter::update_rows(const TableInfo& table,
   if (rows.size() == width) return Writer::update_rows(table, columns, rows);
   Sql sql = new_sql();
   append_row_updates(sql, table, columns, rows);
-  touch(table);
   BUREAU_TRY(const ResultPtr result, run(sql, {"an update", &table}, Savepoint::released, true));
   return changed_rows(result.get());
 }
@@ -306,7 +298,6 @@ Result<std::uint64_t> TransactionWriter::update(const Update& update, RowSink re
   const Update& asked = with_now(clock(), update, made);
   Sql sql = new_sql();
   BUREAU_TRY_VOID(append_update(sql, asked, true));
-  touch(*asked.which.table, &asked.which.where);
   return watch(
       change_shown(sql, {"an update", asked.which.table, added_columns(asked)}, returning));
 }
@@ -316,7 +307,6 @@ Result<std::uint64_t> TransactionWriter::update(const Update& update) {
   const Update& asked = with_now(clock(), update, made);
   Sql sql = new_sql();
   BUREAU_TRY_VOID(append_update(sql, asked, false));
-  touch(*asked.which.table, &asked.which.where);
   BUREAU_TRY(
       const ResultPtr result,
       run(sql, {"an update", asked.which.table, added_columns(asked)}, Savepoint::released, true));
@@ -328,7 +318,6 @@ Result<std::uint64_t> TransactionWriter::remove(const Select& which, RowSink rem
   const Select& asked = with_now(clock(), which, made);
   Sql sql = new_sql();
   BUREAU_TRY_VOID(append_remove(sql, asked));
-  touch(*asked.table, &asked.where);
   return watch(change_shown(sql, {"a removal", asked.table}, removed));
 }
 

@@ -15,8 +15,8 @@ struct WriteMode {
   std::string_view commits;  ///< what synchronous_commit is to be; empty: as it is
   /// Each statement has a savepoint. Without, an error of the server's ends the transaction.
   bool careful = false;
-  std::uint32_t lane = 0;                     ///< WriteOptions::lane
-  std::vector<const TableInfo*> locked = {};  ///< nobody else is to write these meanwhile
+  std::uint32_t lane = 0;  ///< WriteOptions::lane
+  bool alone = false;      ///< nobody else is to write meanwhile, in any process
 };
 
 /// What one closure writes through. The transaction begins with the first statement, in one round
@@ -62,14 +62,13 @@ class TransactionWriter final : public Writer {
   /// An error has ended the transaction, or a sink's has not undone its change: unless the closure
   /// answers with just that error and asked for nothing more, it must be run again carefully.
   [[nodiscard]] bool wants_care(const Result<void>& answer) const;
-  /// The tables that were read or written.
-  [[nodiscard]] const std::vector<const TableInfo*>& touched() const { return touched_; }
 
  private:
   /// One statement's place between a savepoint and its release.
   enum class Savepoint { none, released, open };
   Result<ResultPtr> run(const Sql& sql, const Doing& doing, Savepoint savepoint, bool writes);
   Result<void> defer(const Sql& sql);
+  Result<void> copy(const TableInfo& table, std::span<const Value> rows);
   void begin();
   void ask_xid();
   bool take_in(const Answers& answers);
@@ -78,7 +77,6 @@ class TransactionWriter final : public Writer {
   Result<ResultPtr> read(const Sql& sql, const TableInfo& table, const Doing& doing);
   Unexpected failed(const Failure& failure, const Doing& doing);
   Result<void> check_usable();
-  void touch(const TableInfo& table, const Predicate* where = nullptr);
   Result<std::uint64_t> change_shown(const Sql& sql, const Doing& doing, RowSink sink);
   template <class T>
   Result<T> watch(Result<T> result);
@@ -90,7 +88,6 @@ class TransactionWriter final : public Writer {
   Monotonic deadline_;
   WriteMode mode_;
   NumberStock stock_;
-  std::vector<const TableInfo*> touched_;
   std::optional<std::int64_t> xid_;
   std::optional<std::size_t> xid_at_;  ///< the place of its answer in the next exchange
   std::vector<std::size_t> draws_at_;  ///< the places of those that draw in it

@@ -51,10 +51,17 @@ Oid array_oid(ParameterType type) {
 
 /// Big-endian, as everything on the wire.
 template <class Integer>
-void put(std::string& out, Integer value) {
-  for (int shift = static_cast<int>(sizeof value) * 8 - 8; shift >= 0; shift -= 8) {
-    out += static_cast<char>((value >> static_cast<unsigned>(shift)) & 0xFFU);
+void put_at(char* at, Integer value) {
+  for (std::size_t i = sizeof value; i > 0; --i) {
+    at[i - 1] = static_cast<char>(value & 0xFFU);
+    value = static_cast<Integer>(value >> 8U);
   }
+}
+template <class Integer>
+void put(std::string& out, Integer value) {
+  char bytes[sizeof value];
+  put_at(bytes, value);
+  out.append(bytes, sizeof value);
 }
 
 template <class Integer>
@@ -81,6 +88,15 @@ void put_value(std::string& out, const Value& value) {
   }
 }
 
+/// Its length, and it.
+void put_field(std::string& out, const Value& value) {
+  const std::size_t at = out.size();
+  put(out, UINT32_MAX);  // the length of a null
+  if (value.is_null()) return;
+  put_value(out, value);
+  put_at(out.data() + at, static_cast<std::uint32_t>(out.size() - at - 4));
+}
+
 /// Dimensions, whether there are nulls, the type; size and lower bound; then each with its length.
 void put_array(std::string& out, const Parameter& parameter) {
   bool nulls = false;
@@ -90,15 +106,7 @@ void put_array(std::string& out, const Parameter& parameter) {
   put(out, std::uint32_t{type_oid(parameter.type)});
   put(out, static_cast<std::uint32_t>(parameter.values.size()));
   put(out, std::uint32_t{1});
-  for (const Value& value : parameter.values) {
-    const std::size_t at = out.size();
-    put(out, UINT32_MAX);  // the length of a null
-    if (value.is_null()) continue;
-    put_value(out, value);
-    std::string length;
-    put(length, static_cast<std::uint32_t>(out.size() - at - 4));
-    out.replace(at, 4, length);
-  }
+  for (const Value& value : parameter.values) put_field(out, value);
 }
 
 }  // namespace
@@ -122,6 +130,24 @@ WireParameters::WireParameters(std::span<const Parameter> parameters) {
     formats_.push_back(1);
     begin = ends[i];
   }
+}
+
+std::string copy_data(std::span<const Value> rows, std::size_t width) {
+  std::size_t size = 64;
+  for (const Value& value : rows) {
+    size += 12;
+    if (value.kind() >= Value::Kind::text) size += value.as_text().size();
+  }
+  std::string out;
+  out.reserve(size);
+  out.append("PGCOPY\n\377\r\n\0", 11);
+  put(out, std::uint64_t{0});  // no flags, nothing more in the header
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i % width == 0) put(out, static_cast<std::uint16_t>(width));
+    put_field(out, rows[i]);
+  }
+  put(out, std::uint16_t{UINT16_MAX});
+  return out;
 }
 
 Value value_at(const PGresult* result, int row, int column) {

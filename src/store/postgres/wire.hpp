@@ -35,6 +35,9 @@ class WireParameters {
   std::string bytes_;
 };
 
+/// Whole rows as a binary COPY takes them.
+[[nodiscard]] std::string copy_data(std::span<const Value> rows, std::size_t width);
+
 /// One value of a binary result. Texts point into the result.
 [[nodiscard]] Value value_at(const PGresult* result, int row, int column);
 /// The whole row, into `out` (as many values as the result has columns).

@@ -12,7 +12,7 @@ namespace detail::postgres {
 namespace {
 
 constexpr int conflicts_to_lane = 2;
-constexpr int conflicts_to_locks = 4;
+constexpr int conflicts_to_be_alone = 4;
 /// Connections that were lost before the commit was sent.
 constexpr int losses_max = 2;
 /// A commit is waited for at least so long, whatever the deadline, and at most so much longer.
@@ -53,6 +53,7 @@ class Writes::Lane {
 };
 
 Result<void> Writes::run(const WriteOptions& options, WriteClosure closure) {
+  BUREAU_TRY(const Crowd::Place place, crowd_.enter(options.deadline));
   Lane lane(*this);
   WriteMode mode{.commits = settings_.commits, .lane = options.lane};
   int conflicts = 0, losses = 0;
@@ -60,13 +61,15 @@ Result<void> Writes::run(const WriteOptions& options, WriteClosure closure) {
     Attempt done = attempt(options, closure, mode);
     switch (done.next) {
       case Next::done:
+        if (conflicts == 0) crowd_.met_nobody();
         return std::move(done.result);
       case Next::run_carefully:
         mode.careful = true;
         break;
       case Next::run_after_conflict:
+        crowd_.met_another();
         if (++conflicts >= conflicts_to_lane) BUREAU_TRY_VOID(lane.take(options.deadline));
-        if (conflicts >= conflicts_to_locks) mode.locked = std::move(done.touched);
+        mode.alone = conflicts >= conflicts_to_be_alone;
         break;
       case Next::run_after_loss:
         if (++losses > losses_max) return std::move(done.result);
@@ -85,7 +88,7 @@ Result<void> Writes::run(const WriteOptions& options, WriteClosure closure) {
 
 Writes::Attempt Writes::attempt(const WriteOptions& options, WriteClosure closure, WriteMode mode) {
   auto lease = pool_.take(Pool::Use::write, options.deadline);
-  if (!lease) return {Next::done, fail(std::move(lease).error()), {}};
+  if (!lease) return {Next::done, fail(std::move(lease).error())};
   TransactionWriter writer(lease->connection(), order_, options.deadline, std::move(mode));
   const Monotonic begun = clock_.monotonic();
   Result<void> answer = guarded([&] { return closure(writer); });
@@ -99,23 +102,23 @@ Writes::Attempt Writes::attempt(const WriteOptions& options, WriteClosure closur
 Writes::Attempt Writes::end(Pool::Lease& lease, TransactionWriter& writer,
                             const WriteOptions& options, Result<void> answer) {
   Connection& connection = lease.connection();
-  if (!writer.has_begun()) return {Next::done, std::move(answer), {}};
+  if (!writer.has_begun()) return {Next::done, std::move(answer)};
   if (writer.met_conflict()) {
     roll_back(connection, writer);
-    return {Next::run_after_conflict, {}, writer.touched()};
+    return {Next::run_after_conflict, {}};
   }
   if (writer.doom()) {
     const bool lost = connection.is_broken() && writer.doom()->code == Code::unavailable;
     roll_back(connection, writer);
-    return {lost ? Next::run_after_loss : Next::done, fail(*writer.doom()), {}};
+    return {lost ? Next::run_after_loss : Next::done, fail(*writer.doom())};
   }
   if (writer.wants_care(answer)) {
     roll_back(connection, writer);
-    return {Next::run_carefully, {}, {}};
+    return {Next::run_carefully, {}};
   }
   if (!answer) {
     roll_back(connection, writer);
-    return {Next::done, std::move(answer), {}};
+    return {Next::done, std::move(answer)};
   }
   return commit(connection, writer, options);
 }
@@ -149,24 +152,23 @@ Writes::Attempt Writes::commit(Connection& connection, TransactionWriter& writer
     if (std::string_view(PQcmdStatus(answers.results.back().get())) != "COMMIT") {
       return {Next::done,
               fail(Code::internal, fmt::format("{}: a transaction that had failed was committed",
-                                               connection.where())),
-              {}};
+                                               connection.where()))};
     }
     if (writer.xid()) settings_.ended(true, writer.drew());
-    return {Next::done, {}, {}};
+    return {Next::done, {}};
   }
   if (answers.failure->is_conflict()) {
     roll_back(connection, writer);
-    return {Next::run_after_conflict, {}, writer.touched()};
+    return {Next::run_after_conflict, {}};
   }
   if (writer.wants_care({})) {
     roll_back(connection, writer);
-    return {Next::run_carefully, {}, {}};
+    return {Next::run_carefully, {}};
   }
   Error error = to_error(*answers.failure, connection.where(), {"a commit"});
   if (!connection.is_broken()) {
     if (writer.drew()) settings_.ended(false, true);
-    return {Next::done, fail(std::move(error)), {}};
+    return {Next::done, fail(std::move(error))};
   }
   error.code = Code::unavailable;
   return settle(std::move(error), {writer.xid(), connection.incarnation(), writer.drew()},
@@ -176,16 +178,16 @@ Writes::Attempt Writes::commit(Connection& connection, TransactionWriter& writer
 /// What became of a commit that was not answered: the server knows by the transaction's number.
 Writes::Attempt Writes::settle(Error lost, const Unanswered& commit, Monotonic until) {
   // Nothing was written: there is nothing to be known.
-  if (!commit.xid) return {Next::run_after_loss, fail(std::move(lost)), {}};
+  if (!commit.xid) return {Next::run_after_loss, fail(std::move(lost))};
   for (;;) {
     const Result<Fate> fate = ask_fate(commit, until);
     if (fate && *fate == Fate::committed) {
       settings_.ended(true, commit.drew);
-      return {Next::done, {}, {}};
+      return {Next::done, {}};
     }
     if (fate && *fate == Fate::aborted) {
       if (commit.drew) settings_.ended(false, true);
-      return {Next::run_after_loss, fail(std::move(lost)), {}};
+      return {Next::run_after_loss, fail(std::move(lost))};
     }
     if ((fate && *fate == Fate::unknowable) || clock_.monotonic() >= until) break;
     pause(until);  // in progress, or nobody to be asked
@@ -193,7 +195,7 @@ Writes::Attempt Writes::settle(Error lost, const Unanswered& commit, Monotonic u
   settings_.ended(true, commit.drew);  // it may have been
   lost.code = Code::unknown_outcome;
   lost.message += "; whether it was made is not known";
-  return {Next::done, fail(std::move(lost)), {}};
+  return {Next::done, fail(std::move(lost))};
 }
 
 Result<Writes::Fate> Writes::ask_fate(const Unanswered& commit, Monotonic until) {

@@ -7,6 +7,7 @@
 
 #include "bureau/core/random.hpp"
 #include "bureau/store/postgres_storage.hpp"
+#include "store/postgres/crowd.hpp"
 #include "store/postgres/journal_order.hpp"
 #include "store/postgres/pool.hpp"
 #include "store/postgres/transaction_writer.hpp"
@@ -17,9 +18,9 @@ namespace detail::postgres {
 /// Runs closures that write, each in a transaction of its own, again where another got in its way.
 /// Thread-safe.
 ///
-/// Whoever met a conflict twice takes a lane in which one of this process runs at a time. Whoever
-/// met more locks the tables that it touched before it takes its snapshot: nobody writes them then,
-/// so that it comes to its end however many others there are.
+/// The more of them meet each other, the fewer run at a time. Whoever met a conflict twice takes a
+/// lane in which one of this process runs at a time. Whoever met more keeps all others out, in all
+/// processes, so that it comes to its end however many there are.
 class Writes {
  public:
   struct Settings {
@@ -31,7 +32,11 @@ class Writes {
     std::function<void(bool committed, bool drew)> ended;
   };
   Writes(Pool& pool, JournalOrder& order, Clock& clock, Settings settings)
-      : pool_(pool), order_(order), clock_(clock), settings_(std::move(settings)) {}
+      : pool_(pool),
+        order_(order),
+        clock_(clock),
+        settings_(std::move(settings)),
+        crowd_(clock, pool.writers_max()) {}
 
   Result<void> run(const WriteOptions& options, WriteClosure closure);
 
@@ -40,7 +45,6 @@ class Writes {
   struct Attempt {
     Next next = Next::done;
     Result<void> result = {};
-    std::vector<const TableInfo*> touched = {};
   };
   class Lane;
 
@@ -65,6 +69,7 @@ class Writes {
   JournalOrder& order_;
   Clock& clock_;
   Settings settings_;
+  Crowd crowd_;
   std::mutex mutex_;
   std::condition_variable freed_;
   bool lane_taken_ = false;
