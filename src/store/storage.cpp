@@ -68,6 +68,13 @@ Result<void> Writer::insert_numbered(const TableInfo& table, std::span<const Val
   return insert(table, numbered);
 }
 
+Result<void> Writer::alter(const Alteration&) {
+  return fail(Code::invalid,
+              "this storage's tables can only be added to: it makes no migrations that rename or "
+              "drop",
+              "storage");
+}
+
 Result<SqlSummary> Storage::sql(const Catalog&, const SqlQuery&, SqlSink) {
   return fail(Code::invalid,
               std::string(name()) + ": this storage has no SQL (Capabilities::sql); use predicates",

@@ -11,16 +11,6 @@ namespace detail {
 
 namespace {
 
-Json definition_of(const ColumnInfo& column) {
-  Json json = Json::object(
-      {{"name", column.name}, {"type", to_string(column.type)}, {"nullable", column.nullable}});
-  if (column.type != Type::enumeration) return json;
-  Json::Array names;
-  for (const std::string_view name : column.names) names.emplace_back(name);
-  json.set("names", Json::array(std::move(names)));
-  return json;
-}
-
 Json definition_of(const TableInfo& table, const IndexInfo& index) {
   Json::Array columns;
   for (const std::uint16_t column : index.columns) columns.emplace_back(table.columns[column].name);
@@ -132,13 +122,33 @@ const Json::Array& list_member(const Json& json, std::string_view key) {
   return items == nullptr ? none : *items;
 }
 
+Json column_definition(const ColumnInfo& column) {
+  Json json = Json::object(
+      {{"name", column.name}, {"type", to_string(column.type)}, {"nullable", column.nullable}});
+  if (column.type != Type::enumeration) return json;
+  Json::Array names;
+  for (const std::string_view name : column.names) names.emplace_back(name);
+  json.set("names", Json::array(std::move(names)));
+  return json;
+}
+
 Json definition_of(const TableInfo& table) {
   Json::Array columns;
   Json::Array indexes;
-  for (const ColumnInfo& column : table.columns) columns.push_back(definition_of(column));
+  for (const ColumnInfo& column : table.columns) columns.push_back(column_definition(column));
   for (const IndexInfo& index : table.indexes) indexes.push_back(definition_of(table, index));
   return Json::object(
       {{"columns", Json::array(std::move(columns))}, {"indexes", Json::array(std::move(indexes))}});
+}
+
+bool same_definition(const Json& a, const Json& b) {
+  const auto same = [&](std::string_view key) {
+    const Json::Array& ours = list_member(a, key);
+    const Json::Array& theirs = list_member(b, key);
+    return ours.size() == theirs.size() &&
+           std::is_permutation(ours.begin(), ours.end(), theirs.begin());
+  };
+  return a == b || (same("columns") && same("indexes"));
 }
 
 Result<Json> read_definition(std::string_view where, std::string_view table,

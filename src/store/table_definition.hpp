@@ -14,6 +14,9 @@ namespace detail {
 /// frozen: it is in every file.
 [[nodiscard]] Json definition_of(const TableInfo& table);
 
+/// One of its columns.
+[[nodiscard]] Json column_definition(const ColumnInfo& column);
+
 /// A description out of its text in the database. `corrupt` names database and table.
 [[nodiscard]] Result<Json> read_definition(std::string_view where, std::string_view table,
                                            std::string_view text);
@@ -21,6 +24,9 @@ namespace detail {
 /// Members of such a description; empty where there is none of that kind.
 [[nodiscard]] std::string text_member(const Json& json, std::string_view key);
 [[nodiscard]] const Json::Array& list_member(const Json& json, std::string_view key);
+
+/// Whether two descriptions say the same: in which order columns and indexes come is of no matter.
+[[nodiscard]] bool same_definition(const Json& a, const Json& b);
 
 /// What a migration has to do to a table that is there.
 struct TableChange {

@@ -15,10 +15,10 @@ namespace {
 std::vector<exercise::CheckEntry> all_checks() {
   std::vector<exercise::CheckEntry> all;
   for (const auto& group :
-       {exercise::migration_checks(), exercise::row_checks(), exercise::query_checks(),
-        exercise::page_checks(), exercise::write_checks(), exercise::transaction_checks(),
-        exercise::together_checks(), exercise::batch_checks(), exercise::thread_checks(),
-        exercise::life_checks(), exercise::generated_checks()})
+       {exercise::migration_checks(), exercise::alteration_checks(), exercise::row_checks(),
+        exercise::query_checks(), exercise::page_checks(), exercise::write_checks(),
+        exercise::transaction_checks(), exercise::together_checks(), exercise::batch_checks(),
+        exercise::thread_checks(), exercise::life_checks(), exercise::generated_checks()})
     all.insert(all.end(), group.begin(), group.end());
   return all;
 }

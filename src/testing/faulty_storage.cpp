@@ -84,6 +84,10 @@ class FaultyWriter final : public WriterWrapper {
     BUREAU_TRY_VOID(countdown_.statement());
     return WriterWrapper::draw_sequence(count);
   }
+  Result<void> alter(const Alteration& alteration) override {
+    BUREAU_TRY_VOID(countdown_.statement());
+    return WriterWrapper::alter(alteration);
+  }
 
  private:
   Countdown& countdown_;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "bureau/store/alteration.hpp"
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/testing/transaction_wrapper.hpp"
 
@@ -348,6 +349,35 @@ struct SeesOldRowsWriter final : WriterWrapper {
   Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink) override {
     BUREAU_TRY(const bool found, inner().find(table, id, sink));
     return found || id == 1;
+  }
+};
+
+/// Makes the column of another name, and leaves it alone.
+struct ForgetsMirrorsWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<void> alter(const bureau::Alteration& asked) override {
+    BUREAU_TRY_VOID(inner().alter(asked));
+    if (asked.kind != bureau::Alteration::Kind::mirror) return {};
+    bureau::Alteration end = asked;
+    end.kind = bureau::Alteration::Kind::end_mirror;
+    return inner().alter(end);
+  }
+};
+/// Adds columns without what they are to hold.
+struct ForgetsDefaultsWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<void> alter(const bureau::Alteration& asked) override {
+    bureau::Alteration changed = asked;
+    changed.value = {};
+    return inner().alter(changed);
+  }
+};
+/// Says that no row lacks a value.
+struct RequiresBlindlyWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<void> alter(const bureau::Alteration& asked) override {
+    if (asked.kind == bureau::Alteration::Kind::require) return {};
+    return inner().alter(asked);
   }
 };
 

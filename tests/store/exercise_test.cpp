@@ -121,6 +121,10 @@ TEST_CASE("each broken storage fails the check that is about its fault") {
   must_fail<broken::MigratesSilently>("migrations_are_hinted");
   must_fail<broken::WithWriter<broken::TruncatingWriter>>("insert_checks_rows");
   must_fail<broken::WithWriter<broken::SeesOldRowsWriter>>("reads_see_own_writes");
+  must_fail<broken::WithWriter<broken::ForgetsMirrorsWriter>>("alter_keeps_columns_in_step");
+  must_fail<broken::WithWriter<broken::ForgetsDefaultsWriter>>("alter_adds_columns");
+  must_fail<broken::WithWriter<broken::ForgetsDefaultsWriter>>("alter_stands_in");
+  must_fail<broken::WithWriter<broken::RequiresBlindlyWriter>>("alter_requires");
 }
 
 TEST_CASE("evaluate() means what the table says") {

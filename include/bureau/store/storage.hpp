@@ -15,6 +15,8 @@
 
 BUREAU_BEGIN_NAMESPACE
 
+struct Alteration;  // bureau/store/alteration.hpp
+
 /// Receives rows, one at a time; returns false to stop. The values live until it returns.
 using RowSink = FunctionRef<Result<bool>(std::span<const Value>)>;
 
@@ -67,6 +69,12 @@ class Writer : public Reader {
   /// in one turn.
   virtual Result<void> insert_numbered(const TableInfo& table, std::span<const Value> rows,
                                        std::int64_t count);
+  /// Changes a table's form, in this transaction: what migrations are made of. REQUIRES: no scan of
+  /// this writer is under way. An error dooms the whole transaction: `invalid` with the name of a
+  /// table or column that is not there, `exists` with that of a column that is, `busy` when others
+  /// hold the table for long. This default is `invalid` with field "storage": the storage has
+  /// additions (Storage::migrate()) only.
+  virtual Result<void> alter(const Alteration& alteration);
 };
 
 struct Capabilities {

@@ -51,6 +51,7 @@ class WriterWrapper : public Writer {
   Result<std::int64_t> draw_sequence(std::int64_t count) override {
     return inner_.draw_sequence(count);
   }
+  Result<void> alter(const Alteration& alteration) override { return inner_.alter(alteration); }
 
  protected:
   [[nodiscard]] Writer& inner() { return inner_; }

@@ -119,7 +119,7 @@ class Transaction final : public Writer {
 
   Result<void> scan(const Select& select, RowSink sink) override {
     BUREAU_TRY(const auto rows, select_rows(database_, select, moment_));
-    return show(rows, sink);
+    return show(rows, select.table->width(), sink);
   }
 
   Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override {
@@ -133,7 +133,7 @@ class Transaction final : public Writer {
                                              rows.size(), info.name));
     return statement([&]() -> Result<void> {
       for (std::size_t i = 0; i < rows.size(); i += info.width())
-        BUREAU_TRY_VOID(insert_row(*table, rows.subspan(i, info.width())));
+        BUREAU_TRY_VOID(insert_row(*table, info, rows.subspan(i, info.width())));
       return {};
     });
   }
@@ -146,10 +146,10 @@ class Transaction final : public Writer {
     BUREAU_TRY(auto rows, select_rows(database_, fixed.which, moment_));
     BUREAU_TRY_VOID(statement([&]() -> Result<void> {
       for (RowPtr& row : rows) {
-        BUREAU_TRY(row, assigned(*row, fixed.set));
+        BUREAU_TRY(row, assigned(*table, *row, fixed.set));
         BUREAU_TRY_VOID(database_.put(*table, row->id(), row));
       }
-      return show(rows, returning);
+      return show(rows, fixed.which.table->width(), returning);
     }));
     return rows.size();
   }
@@ -163,44 +163,63 @@ class Transaction final : public Writer {
     BUREAU_TRY(Table * table, stored_table(database_, *which.table));
     BUREAU_TRY_VOID(statement([&]() -> Result<void> {
       for (const RowPtr& row : rows) BUREAU_TRY_VOID(database_.put(*table, row->id(), nullptr));
-      return show(rows, removed);
+      return show(rows, which.table->width(), removed);
     }));
     return rows.size();
   }
 
   Result<std::int64_t> draw_sequence(std::int64_t count) override { return database_.draw(count); }
 
+  Result<void> alter(const Alteration& alteration) override {
+    BUREAU_TRY_VOID(check());
+    auto altered = database_.alter(alteration);
+    if (!altered) doom_ = altered.error();
+    return altered;
+  }
+  /// An error that leaves nothing of the transaction.
+  [[nodiscard]] const std::optional<Error>& doom() const { return doom_; }
+
  private:
   /// Wholly or not at all.
   template <class Body>
   Result<void> statement(Body body) {
-    BUREAU_TRY_VOID(moment_.check());
+    BUREAU_TRY_VOID(check());
     const std::size_t mark = database_.mark();
     Result<void> done = body();
     if (!done) database_.roll_back(mark);
     return done;
   }
 
-  static Result<void> show(const std::vector<RowPtr>& rows, RowSink sink) {
+  [[nodiscard]] Result<void> check() const {
+    if (doom_) return fail(*doom_);
+    return moment_.check();
+  }
+
+  /// The columns that the program knows: the first `width`.
+  static Result<void> show(const std::vector<RowPtr>& rows, std::size_t width, RowSink sink) {
     for (const RowPtr& row : rows) {
-      BUREAU_TRY(const bool more, sink(row->values));
+      BUREAU_TRY(const bool more, sink(std::span(row->values).first(width)));
       if (!more) break;
     }
     return {};
   }
 
-  Result<void> insert_row(Table& table, std::span<const Value> values) {
-    BUREAU_TRY_VOID(check_row(table.info(), values));
+  Result<void> insert_row(Table& table, const TableInfo& info, std::span<const Value> values) {
+    BUREAU_TRY_VOID(check_row(info, values));
     const std::int64_t id = values[0].as_integer();
     if (table.find(id) != nullptr)
       return fail(Code::exists,
                   fmt::format("{}.id: {} is there already", table.info().name,
                               id::to_text(table.info().prefix, id)),
                   "id");
-    return database_.put(table, id, std::make_shared<const Row>(values));
+    if (!table.has_upkeep(values.size())) {
+      return database_.put(table, id, std::make_shared<const Row>(values));
+    }
+    return database_.put(table, id, std::make_shared<const Row>(table.completed(values)));
   }
 
-  static Result<RowPtr> assigned(const Row& row, const std::vector<Assignment>& set) {
+  static Result<RowPtr> assigned(const Table& table, const Row& row,
+                                 const std::vector<Assignment>& set) {
     std::vector<Value> values = row.values;
     for (const Assignment& assignment : set) {
       Value& value = values[assignment.column->index];
@@ -217,11 +236,13 @@ class Transaction final : public Writer {
                     std::string(assignment.column->name));
       value = Value::integer(sum);
     }
+    table.follow(set, values);
     return RowPtr(std::make_shared<const Row>(values));
   }
 
   Database& database_;
   Moment moment_;
+  std::optional<Error> doom_;
 };
 
 class MemoryStorage final : public Storage {
@@ -243,6 +264,7 @@ class MemoryStorage final : public Storage {
     BUREAU_TRY_VOID(lock_.begin_write(options.deadline));
     Transaction transaction(database_, {clock_, options.deadline});
     Result<void> done = guarded([&] { return closure(transaction); });
+    if (done && transaction.doom()) done = fail(*transaction.doom());
     if (done) {
       database_.commit();
     } else {

@@ -210,10 +210,11 @@ Result<Table*> stored_table(Database& database, const TableInfo& info) {
   const auto same = [](const ColumnInfo& a, const ColumnInfo& b) {
     return a.name == b.name && a.type == b.type;
   };
+  // Behind them there may be columns that other versions of the program know.
   if (table != nullptr &&
       (&table->info() == &info ||
-       std::equal(info.columns.begin(), info.columns.end(), table->info().columns.begin(),
-                  table->info().columns.end(), same)))
+       (info.width() <= table->info().width() &&
+        std::equal(info.columns.begin(), info.columns.end(), table->info().columns.begin(), same))))
     return table;
   return fail(Code::invalid, fmt::format("table '{}' was not migrated{}", info.name,
                                          table == nullptr ? "" : " with these columns"));

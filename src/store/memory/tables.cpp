@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "store/altered_table.hpp"
 #include "store/predicate_parse.hpp"
 #include "store/table_definition.hpp"
 #include "store/value_rules.hpp"
@@ -65,8 +66,8 @@ Result<RowPtr> convert(const TableInfo& old, const TableInfo& table, const Row& 
 }
 
 Result<std::unique_ptr<Table>> migrated(const Table* old, const TableInfo& info) {
-  auto table = std::make_unique<Table>(info);
-  if (old == nullptr) return table;
+  if (old == nullptr) return std::make_unique<Table>(info);
+  auto table = std::make_unique<Table>(info, old->upkeep());
   BUREAU_TRY_VOID(check_change(old->info(), info));
   // Also without rows: whether a description is allowed does not depend on data.
   for (const ColumnInfo& column : info.columns)
@@ -78,6 +79,56 @@ Result<std::unique_ptr<Table>> migrated(const Table* old, const TableInfo& info)
                   fmt::format("table '{}': rows that are there break a new unique index: {}",
                               info.name, put.error().message),
                   put.error().field);
+  }
+  return table;
+}
+
+using Kind = Alteration::Kind;
+
+Upkeep changed(Upkeep upkeep, const Alteration& alteration) {
+  switch (alteration.kind) {
+    case Kind::mirror:
+      upkeep.mirrors.emplace_back(alteration.column, alteration.other);
+      upkeep.defaults.erase(alteration.column);
+      break;
+    case Kind::end_mirror:
+      std::erase(upkeep.mirrors, std::pair(alteration.column, alteration.other));
+      break;
+    case Kind::stand_in:
+      upkeep.defaults.erase(alteration.column);
+      upkeep.stand_ins[alteration.column] = alteration.value;
+      break;
+    case Kind::end_stand_in:
+      upkeep.stand_ins.erase(alteration.column);
+      break;
+    case Kind::drop_column:
+      upkeep.defaults.erase(alteration.column);
+      break;
+    default:
+      break;
+  }
+  return upkeep;
+}
+
+/// The rows of `old` in the form of what is made of it.
+Result<std::unique_ptr<Table>> altered(const Table& old, const AlteredTable& made,
+                                       const Alteration& alteration) {
+  Upkeep upkeep = changed(old.upkeep(), alteration);
+  const bool adds = alteration.kind == Kind::add_column;
+  if (adds) upkeep.defaults[std::string(made.added->name)] = alteration.value;
+  auto table = std::make_unique<Table>(*made.after, std::move(upkeep));
+  for (const auto& [id, row] : old.rows()) {
+    if (alteration.kind == Kind::require && row->values[made.column->index].is_null()) {
+      return fail(holds_nulls("memory", alteration));
+    }
+    std::vector<Value> values;
+    for (const ColumnInfo& column : made.after->columns) {
+      const ColumnInfo* before = made.before->find(column.name);
+      values.push_back(before != nullptr ? row->values[before->index]
+                       : adds            ? alteration.value.view()
+                                         : Value());
+    }
+    BUREAU_TRY_VOID(table->put(id, std::make_shared<const Row>(values)));
   }
   return table;
 }
@@ -99,8 +150,44 @@ bool KeyLess::operator()(const std::vector<Value>& a, const std::vector<Value>& 
       [](const Value& x, const Value& y) { return compare(x, y) < 0; });
 }
 
-Table::Table(const TableInfo& info) : info_(&info) {
+Table::Table(const TableInfo& info, Upkeep upkeep) : info_(&info), upkeep_(std::move(upkeep)) {
   for (const IndexInfo& index : info.indexes) indexes_.emplace_back(info, index);
+}
+
+std::vector<Value> Table::completed(std::span<const Value> given) const {
+  std::vector<Value> row(given.begin(), given.end());
+  for (std::size_t i = given.size(); i < info_->width(); ++i) {
+    const ColumnInfo& column = info_->columns[i];
+    Value value = detail::natural_zero(column);
+    for (const auto* values : {&upkeep_.stand_ins, &upkeep_.defaults}) {
+      const auto found = values->find(column.name);
+      if (found != values->end()) value = found->second.view();
+    }
+    row.push_back(value);
+  }
+  for (const auto& [name, value] : upkeep_.stand_ins) {
+    Value& held = row[info_->find(name)->index];
+    if (held.is_null()) held = value.view();
+  }
+  for (const auto& [from, to] : upkeep_.mirrors) {
+    Value& old = row[info_->find(from)->index];
+    Value& renamed = row[info_->find(to)->index];
+    // Which of the two was given: the one of the program that inserts.
+    const bool gives_new = info_->find(to)->index < given.size();
+    (gives_new ? old : renamed) = gives_new ? renamed : old;
+  }
+  return row;
+}
+
+void Table::follow(const std::vector<Assignment>& set, std::vector<Value>& row) const {
+  for (const auto& [from, to] : upkeep_.mirrors) {
+    const std::size_t old = info_->find(from)->index;
+    const std::size_t renamed = info_->find(to)->index;
+    for (const Assignment& one : set) {
+      if (one.column->index == old) row[renamed] = row[old];
+      if (one.column->index == renamed) row[old] = row[renamed];
+    }
+  }
 }
 
 RowPtr Table::find(std::int64_t id) const {
@@ -166,9 +253,28 @@ Result<void> Database::migrate(const Catalog& catalog) {
   return {};
 }
 
+Result<void> Database::alter(const Alteration& alteration) {
+  const auto found = tables_.find(alteration.table);
+  const bool there = found != tables_.end();
+  const Json stored = there ? definition_of(found->second->info()) : Json();
+  BUREAU_TRY(const AlteredTable made,
+             altered_table("memory", there ? &stored : nullptr, alteration));
+  std::unique_ptr<Table> next;
+  if (made.after != nullptr) {
+    BUREAU_TRY(next, altered(*found->second, made, alteration));
+  }
+  undo_.push_back({nullptr, 0, nullptr, sequence_, alteration.table, std::move(found->second)});
+  if (next == nullptr) {
+    tables_.erase(found);
+  } else {
+    found->second = std::move(next);
+  }
+  return {};
+}
+
 Result<void> Database::put(Table& table, std::int64_t id, RowPtr row) {
   BUREAU_TRY(RowPtr before, table.put(id, std::move(row)));
-  undo_.push_back({&table, id, std::move(before), 0});
+  undo_.push_back({&table, id, std::move(before)});
   return {};
 }
 
@@ -186,7 +292,9 @@ void Database::roll_back(std::size_t mark) {
   while (undo_.size() > mark) {
     Undo undo = std::move(undo_.back());
     undo_.pop_back();
-    if (undo.table == nullptr) {
+    if (undo.altered != nullptr) {
+      tables_[undo.name] = std::move(undo.altered);
+    } else if (undo.table == nullptr) {
       sequence_ = undo.sequence;
     } else {
       // What was there once fits again, now that all after it is undone.

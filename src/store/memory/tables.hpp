@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bureau/core/function_ref.hpp"
+#include "bureau/store/alteration.hpp"
 #include "bureau/store/select.hpp"
 #include "bureau/store/stored_catalog.hpp"
 
@@ -75,13 +76,29 @@ class Index {
 /// What must all be true for the predicate to be.
 [[nodiscard]] std::vector<Predicate> conditions_of(const Predicate& where);
 
+/// What a table gives columns that a write has not named: by their names, as Alteration says it.
+struct Upkeep {
+  std::vector<std::pair<std::string, std::string>> mirrors;
+  std::map<std::string, OwnedValue, std::less<>> stand_ins;
+  std::map<std::string, OwnedValue, std::less<>> defaults;
+};
+
 /// The rows of one table and its indexes. Keeps nothing of what it was told to refuse.
 class Table {
  public:
   /// REQUIRES: a table that a catalog took.
-  explicit Table(const TableInfo& info);
+  explicit Table(const TableInfo& info, Upkeep upkeep = {});
 
   [[nodiscard]] const TableInfo& info() const { return *info_; }
+  [[nodiscard]] const Upkeep& upkeep() const { return upkeep_; }
+  /// Whether an insert of so many values needs completed().
+  [[nodiscard]] bool has_upkeep(std::size_t given) const {
+    return given != info_->width() || !upkeep_.stand_ins.empty() || !upkeep_.mirrors.empty();
+  }
+  /// A whole row of what an insert gives: its first columns.
+  [[nodiscard]] std::vector<Value> completed(std::span<const Value> given) const;
+  /// Gives the columns that are in step with assigned ones their values.
+  void follow(const std::vector<Assignment>& set, std::vector<Value>& row) const;
   [[nodiscard]] const std::map<std::int64_t, RowPtr>& rows() const { return rows_; }
   [[nodiscard]] RowPtr find(std::int64_t id) const;
   /// The shortest way to all rows of which the predicate can be true; nothing: to look at each.
@@ -95,6 +112,7 @@ class Table {
 
  private:
   const TableInfo* info_;
+  Upkeep upkeep_;
   std::map<std::int64_t, RowPtr> rows_;
   std::vector<Index> indexes_;
 };
@@ -107,6 +125,9 @@ class Database {
   /// Brings the tables to what the catalog says; changes nothing when it fails.
   Result<void> migrate(const Catalog& catalog);
 
+  /// Writer::alter().
+  Result<void> alter(const Alteration& alteration);
+
   Result<void> put(Table& table, std::int64_t id, RowPtr row);
   Result<std::int64_t> draw(std::int64_t count);
 
@@ -117,10 +138,12 @@ class Database {
 
  private:
   struct Undo {
-    Table* table;  ///< null: the counter was `sequence`
+    Table* table;  ///< null: the counter was `sequence`, or `altered` the table of that name
     std::int64_t id = 0;
     RowPtr before;
     std::int64_t sequence = 0;
+    std::string name = {};
+    std::unique_ptr<Table> altered = {};
   };
   std::map<std::string, std::unique_ptr<Table>, std::less<>> tables_;
   std::int64_t sequence_ = 0;

@@ -16,14 +16,6 @@ namespace {
 
 constexpr std::string_view migrating = "a migration";
 
-/// No NOT NULL: check_row() holds that rule, and a column may later be allowed to be null.
-std::string column_type(const ColumnInfo& column) {
-  const ParameterType type = parameter_type(kind_of(column.type));
-  std::string text(type_name(type));
-  if (type == ParameterType::text) text += " COLLATE \"C\"";
-  return text;
-}
-
 class Migration {
  public:
   Migration(Connection& connection, const Catalog& catalog, Monotonic deadline)
@@ -75,7 +67,7 @@ class Migration {
     const auto stored = stored_.find(table.name);
     if (stored == stored_.end()) {
       BUREAU_TRY_VOID(create(table));
-    } else if (stored->second == definition) {
+    } else if (same_definition(stored->second, definition)) {
       return {};
     } else {
       BUREAU_TRY_VOID(change(table, stored->second));

@@ -45,6 +45,12 @@ std::string_view type_name(const ColumnInfo& column) {
   return type_name(parameter_type(kind_of(column.type)));
 }
 
+std::string column_type(const ColumnInfo& column) {
+  std::string text(type_name(column));
+  if (parameter_type(kind_of(column.type)) == ParameterType::text) text += " COLLATE \"C\"";
+  return text;
+}
+
 std::string short_name(std::string whole) {
   if (whole.size() <= name_max) return whole;
   const std::string hash = fmt::format("_{:016x}", stable_hash(whole));

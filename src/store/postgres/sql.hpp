@@ -28,6 +28,10 @@ struct Parameter {
 [[nodiscard]] std::string_view type_name(ParameterType type);
 [[nodiscard]] std::string_view type_name(const ColumnInfo& column);
 
+/// What a column is in CREATE TABLE. No NOT NULL: check_row() holds that rule, and a column may
+/// later be allowed to be null.
+[[nodiscard]] std::string column_type(const ColumnInfo& column);
+
 /// A name that the server takes: one too long is cut, and ends in a hash of the whole.
 [[nodiscard]] std::string short_name(std::string whole);
 /// Of an index, which is one in its whole schema.

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "bureau/store/statement.hpp"
+#include "store/postgres/alteration.hpp"
 #include "store/postgres/functions.hpp"
 #include "store/with_now.hpp"
 
@@ -336,6 +337,15 @@ Result<std::int64_t> TransactionWriter::draw_sequence(std::int64_t count) {
   const std::int64_t last = value_at(drawn->get(), 0, 0).as_integer();
   stock_.add_taken(last - count + 1, last);
   return last;
+}
+
+Result<void> TransactionWriter::alter(const Alteration& alteration) {
+  const auto ask = [&](const Sql& sql) {
+    return run(sql, {"a migration"}, Savepoint::released, true);
+  };
+  auto altered = alter_table({connection_.where(), connection_.settings().schema, ask}, alteration);
+  if (!altered && !doom_ && !met_conflict_) doom_ = altered.error();
+  return altered;
 }
 
 }  // namespace detail::postgres

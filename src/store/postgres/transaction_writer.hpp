@@ -45,6 +45,7 @@ class TransactionWriter final : public Writer {
                                     std::span<const Value> rows) override;
   Result<void> insert_numbered(const TableInfo& table, std::span<const Value> rows,
                                std::int64_t count) override;
+  Result<void> alter(const Alteration& alteration) override;
 
   /// Waits for what was not waited for.
   Result<void> flush();

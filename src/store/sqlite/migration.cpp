@@ -2,9 +2,8 @@
 
 #include <map>
 
-#include "bureau/store/predicate.hpp"
 #include "bureau/store/stored_catalog.hpp"
-#include "store/predicate_check.hpp"
+#include "store/sqlite/alteration.hpp"
 #include "store/sqlite/backup_file.hpp"
 #include "store/sqlite/file_format.hpp"
 #include "store/sqlite/sql.hpp"
@@ -17,19 +16,6 @@ namespace detail::sqlite {
 namespace {
 
 constexpr std::string_view migrating = "a migration";
-
-std::string_view storage_type(Type type) {
-  switch (kind_of(type)) {
-    case Value::Kind::real:
-      return "REAL";
-    case Value::Kind::text:
-      return "TEXT";
-    case Value::Kind::bytes:
-      return "BLOB";
-    default:
-      return "INTEGER";
-  }
-}
 
 class Migration {
  public:
@@ -56,7 +42,7 @@ class Migration {
     const auto stored = stored_.find(table.name);
     if (stored == stored_.end()) {
       BUREAU_TRY_VOID(create(table));
-    } else if (stored->second == definition) {
+    } else if (same_definition(stored->second, definition)) {
       return {};
     } else {
       BUREAU_TRY_VOID(change(table, stored->second));
@@ -90,31 +76,13 @@ class Migration {
     }
     BUREAU_TRY_VOID(
         execute(fmt::format("CREATE TABLE {}({}) STRICT", quoted(table.name), columns)));
-    for (const IndexInfo& index : table.indexes) BUREAU_TRY_VOID(create(table, index));
+    for (const IndexInfo& index : table.indexes)
+      BUREAU_TRY_VOID(create_index(connection_, table, index));
     return {};
   }
 
   static std::string index_name(const TableInfo& table, std::string_view index) {
     return detail::quoted(fmt::format("{}_{}", table.name, index));
-  }
-
-  Result<void> create(const TableInfo& table, const IndexInfo& index) {
-    std::string columns;
-    for (const std::uint16_t column : index.columns) {
-      if (!columns.empty()) columns += ",";
-      columns += quoted(table.columns[column].name);
-    }
-    std::string where;
-    if (!index.where.empty()) {
-      BUREAU_TRY(const Predicate condition, Predicate::parse(table, index.where, &catalog_));
-      BUREAU_TRY_VOID(check_predicate(table, condition));
-      where = " WHERE " + predicate_literal(condition);
-    }
-    auto made =
-        execute(fmt::format("CREATE {}INDEX {} ON {}({}){}", index.unique ? "UNIQUE " : "",
-                            index_name(table, index.name), quoted(table.name), columns, where));
-    if (made || made.error().code != Code::exists) return made;
-    return fail(breaks_index(connection_.path(), table, index));
   }
 
   Result<void> change(const TableInfo& table, const Json& stored) {
@@ -128,7 +96,8 @@ class Migration {
     for (const std::string& index : change.dropped) {
       BUREAU_TRY_VOID(execute("DROP INDEX " + index_name(table, index)));
     }
-    for (const IndexInfo* index : change.indexes) BUREAU_TRY_VOID(create(table, *index));
+    for (const IndexInfo* index : change.indexes)
+      BUREAU_TRY_VOID(create_index(connection_, table, *index));
     return {};
   }
 

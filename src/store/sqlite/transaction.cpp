@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "store/sqlite/alteration.hpp"
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/row_run.hpp"
 #include "store/sqlite/sql.hpp"
@@ -263,6 +264,13 @@ Result<std::int64_t> TransactionWriter::draw_sequence(std::int64_t count) {
   }
   sequence_ = last;
   return last;
+}
+
+Result<void> TransactionWriter::alter(const Alteration& alteration) {
+  BUREAU_TRY_VOID(prepare_to_write());
+  auto altered = alter_table(connection_, alteration);
+  if (!altered && !doom_) doom_ = altered.error();
+  return altered;
 }
 
 }  // namespace detail::sqlite

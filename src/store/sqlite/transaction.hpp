@@ -43,6 +43,7 @@ class TransactionWriter final : public Writer {
   Result<std::uint64_t> update(const Update& update) override;
   Result<std::uint64_t> remove(const Select& which, RowSink removed) override;
   Result<std::int64_t> draw_sequence(std::int64_t count) override;
+  Result<void> alter(const Alteration& alteration) override;
 
   /// The first error that leaves nothing of the transaction to be relied upon.
   [[nodiscard]] const std::optional<Error>& doom() const { return doom_; }

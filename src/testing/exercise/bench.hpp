@@ -38,6 +38,7 @@ struct CheckEntry {
   CheckFunction function;
 };
 [[nodiscard]] std::vector<CheckEntry> migration_checks();
+[[nodiscard]] std::vector<CheckEntry> alteration_checks();
 [[nodiscard]] std::vector<CheckEntry> row_checks();
 [[nodiscard]] std::vector<CheckEntry> query_checks();
 [[nodiscard]] std::vector<CheckEntry> page_checks();
@@ -109,6 +110,9 @@ template <Entity T>
 [[nodiscard]] Result<void> insert(Writer& writer, const T& entity) {
   return insert(writer, std::vector<T>{entity});
 }
+
+[[nodiscard]] inline OwnedValue number(std::int64_t i) { return OwnedValue(Value::integer(i)); }
+[[nodiscard]] inline OwnedValue text(std::string_view t) { return OwnedValue(Value::text(t)); }
 
 /// An item with that id and all else as it comes.
 [[nodiscard]] Item item(std::int64_t id, std::string subject = {});

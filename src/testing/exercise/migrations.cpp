@@ -79,9 +79,6 @@ Result<void> expect_thing(const std::vector<OwnedValue>& row, std::vector<OwnedV
   return wrong("a migrated row is " + shown(row) + " instead of " + shown(want));
 }
 
-OwnedValue number(std::int64_t i) { return OwnedValue(Value::integer(i)); }
-OwnedValue text(std::string_view t) { return OwnedValue(Value::text(t)); }
-
 Result<void> migrate_twice(Bench& bench) {
   BUREAU_TRY_VOID(bench.write([](Writer& writer) { return insert(writer, item(1, "a")); }));
   BUREAU_TRY_VOID(bench.storage->migrate(catalog()));
