@@ -65,6 +65,33 @@ constexpr Duration maintenance_while_busy = std::chrono::milliseconds(100);
 constexpr Duration between_looks = std::chrono::seconds(1);
 /// So many tasks are run before callbacks of the feed have their turn.
 constexpr std::size_t tasks_between_pumps = 256;
+
+Result<std::shared_ptr<Storage>> open_file(const EngineOptions& options) {
+  SqliteOptions sqlite;
+  sqlite.path = options.path;
+  sqlite.durability = options.durability;
+  sqlite.clock = options.clock;
+  sqlite.log = options.log;
+  return open_sqlite(std::move(sqlite));
+}
+
+/// The library's tables and the host's.
+Result<Catalog> catalog_of(const std::vector<const TableInfo*>& tables) {
+  Catalog catalog;
+  BUREAU_TRY_VOID(Access::add_tables(catalog));
+  BUREAU_TRY_VOID(add_task_tables(catalog));
+  BUREAU_TRY_VOID(add_network_tables(catalog));
+  BUREAU_TRY_VOID(add_housekeeping_tables(catalog));
+  BUREAU_TRY_VOID(support::add_tables(catalog));
+  BUREAU_TRY_VOID(sales::add_tables(catalog));
+  BUREAU_TRY_VOID(notify::add_tables(catalog));
+  BUREAU_TRY_VOID(rewards::add_tables(catalog));
+  for (const TableInfo* table : tables) {
+    if (table == nullptr) return fail(Code::invalid, "tables: one of them is null", "tables");
+    BUREAU_TRY_VOID(catalog.add(*table));
+  }
+  return catalog;
+}
 }  // namespace
 
 Engine::Engine(EngineOptions options)
@@ -78,12 +105,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   EngineOptions& o = engine->options_;
   const bool given = o.storage != nullptr;
   if (!given) {
-    SqliteOptions sqlite;
-    sqlite.path = o.path;
-    sqlite.durability = o.durability;
-    sqlite.clock = o.clock;
-    sqlite.log = o.log;
-    BUREAU_TRY(o.storage, open_sqlite(std::move(sqlite)));
+    BUREAU_TRY(o.storage, open_file(o));
   }
   if (!o.machine) o.machine = make_machine(given ? std::string() : o.path);
   DatabaseOptions database;
@@ -92,18 +114,9 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   database.random = o.random;
   database.log = o.log;
   database.keys = o.keys;
-  BUREAU_TRY_VOID(Access::add_tables(database.catalog));
-  BUREAU_TRY_VOID(add_task_tables(database.catalog));
-  BUREAU_TRY_VOID(add_network_tables(database.catalog));
-  BUREAU_TRY_VOID(add_housekeeping_tables(database.catalog));
-  BUREAU_TRY_VOID(support::add_tables(database.catalog));
-  BUREAU_TRY_VOID(sales::add_tables(database.catalog));
-  BUREAU_TRY_VOID(notify::add_tables(database.catalog));
-  BUREAU_TRY_VOID(rewards::add_tables(database.catalog));
-  for (const TableInfo* table : o.tables) {
-    if (table == nullptr) return fail(Code::invalid, "tables: one of them is null", "tables");
-    BUREAU_TRY_VOID(database.catalog.add(*table));
-  }
+  database.migrations = o.migrations;
+  database.on_open = o.on_open;
+  BUREAU_TRY(database.catalog, catalog_of(o.tables));
   BUREAU_TRY(engine->database_, Database::open(std::move(database)));
 
   Policies policies = o.policies;
@@ -124,6 +137,16 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   engine->orchestrator_->on_outcome([wake = engine->wake_] { wake->ring(); });
   BUREAU_TRY(engine->commits_, o.storage->on_commit([wake = engine->wake_] { wake->committed(); }));
   return engine;
+}
+
+Result<Migrator> Engine::migrator(const EngineOptions& options) {
+  std::shared_ptr<Storage> storage = options.storage;
+  if (storage == nullptr) {
+    BUREAU_TRY(storage, open_file(options));
+  }
+  BUREAU_TRY(Catalog catalog, catalog_of(options.tables));
+  return Migrator::make(std::move(storage), std::move(catalog), options.migrations,
+                        options.clock != nullptr ? *options.clock : Clock::system());
 }
 
 Engine::~Engine() {

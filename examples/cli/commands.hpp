@@ -98,6 +98,9 @@ void add_notify_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau backup`, `restore`, `verify`, `move` and `journal`. `act` takes what the command does.
 void add_backup_commands(CLI::App& app, const InOffice& in_office, const Settings& settings,
                          const std::function<void(std::function<bureau::Result<void>()>)>& act);
+/// `bureau migrate ...`. `act` as above.
+void add_migrate_commands(CLI::App& app, const Settings& settings,
+                          const std::function<void(std::function<bureau::Result<void>()>)>& act);
 /// `bureau tables|list|show|create|change|delete|export|import`: what every entity has.
 void add_rows_commands(CLI::App& app, const InOffice& in_office);
 /// `bureau completion|manual`: made of the commands that `app` has; the last to be added.

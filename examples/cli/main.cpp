@@ -382,6 +382,7 @@ int run(int argc, char** argv, const Program& program) {
       for_whole_office(in_office)([&](Office& office) { return print_stats(office, format); }));
 
   add_backup_commands(app, in_office, settings, [&](auto f) { action = f; });
+  add_migrate_commands(app, settings, [&](auto f) { action = f; });
   add_help_commands(app, [&](auto f) { action = f; });
 
   try {

@@ -68,6 +68,8 @@ Result<std::unique_ptr<Engine>> open_engine(const Settings& settings, std::size_
   if (settings.program != nullptr) {
     options.tables = settings.program->tables;
     options.policies = settings.program->policies;
+    options.migrations = settings.program->migrations;
+    options.on_open = OnOpen::refuse;
   }
   return Engine::open(std::move(options));
 }
@@ -123,6 +125,16 @@ Result<std::shared_ptr<Storage>> open_storage(const Settings& settings, bool mak
   SqliteOptions options;
   options.path = settings.office;
   return open_sqlite(std::move(options));
+}
+
+Result<Migrator> open_migrator(const Settings& settings) {
+  EngineOptions options;
+  BUREAU_TRY(options.storage, open_storage(settings, false));
+  if (settings.program != nullptr) {
+    options.tables = settings.program->tables;
+    options.migrations = settings.program->migrations;
+  }
+  return Engine::migrator(options);
 }
 
 Result<Office> open_office(const Settings& settings, std::size_t threads) {

@@ -21,6 +21,9 @@ struct Program {
   std::string name = "bureau";
   std::vector<const bureau::TableInfo*> tables = {};
   bureau::Policies policies = {};
+  /// How its tables became what they are. Commands do not open an office in which one is not
+  /// applied, but for `migrate`.
+  std::vector<bureau::Migration> migrations = {};
   /// The kinds of task that workflows may enqueue.
   bureau::WorkflowKinds workflow_kinds = {};
 };
@@ -55,6 +58,8 @@ struct Office {
 /// there is made; otherwise that is `not_found`.
 [[nodiscard]] bureau::Result<std::shared_ptr<bureau::Storage>> open_storage(
     const Settings& settings, bool make);
+/// The program's migrations and the office that is there.
+[[nodiscard]] bureau::Result<bureau::Migrator> open_migrator(const Settings& settings);
 /// Opens an office that is there.
 [[nodiscard]] bureau::Result<Office> open_office(const Settings& settings, std::size_t threads = 4);
 /// Makes a new one: the file or schema, a tenant, its roles and ticket statuses.

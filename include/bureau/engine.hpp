@@ -24,6 +24,8 @@ struct EngineOptions {
   std::shared_ptr<Storage> storage = {};  ///< a storage of the host's choice
   Durability durability = Durability::power_safe;
   std::vector<const TableInfo*> tables = {};  ///< the host's own entities: table_of<T>()
+  std::vector<Migration> migrations = {};     ///< and how they became what they are
+  OnOpen on_open = OnOpen::expand;            ///< what becomes of migrations not applied yet
   Policies policies = {};                     ///< and who may do what with them
   std::size_t threads = 4;                    ///< of the default scheduler
   std::shared_ptr<Scheduler> scheduler = {};  ///< the host's own; null: threads
@@ -46,6 +48,10 @@ class Engine final : private Runner {
   /// Opens the storage and brings its tables up to date. Errors as open_sqlite() and
   /// Storage::migrate().
   [[nodiscard]] static Result<std::unique_ptr<Engine>> open(EngineOptions options);
+  /// The migrations of `options.tables` and the library's own, for what opens the storage alone:
+  /// `storage`, else the file at `path`, which need not be opened as an office. Errors as
+  /// Migrator::make().
+  [[nodiscard]] static Result<Migrator> migrator(const EngineOptions& options);
   /// Stops as stop() does, with its timeout. REQUIRES: no handler returns later than that: it would
   /// return into what is gone. Call stop() to know.
   ~Engine() override;

@@ -7,6 +7,8 @@
 
 #include "store/async_writes.hpp"
 #include "store/database_impl.hpp"
+#include "store/migration_list.hpp"
+#include "store/migrator_impl.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -52,13 +54,13 @@ Database::~Database() {
 
 Result<std::unique_ptr<Database>> Database::open(DatabaseOptions options) {
   if (!options.storage) return fail(Code::invalid, "storage: must be given", "storage");
+  const std::vector<Migration> migrations = std::move(options.migrations);
+  const OnOpen on_open = options.on_open;
   auto impl = std::make_unique<Impl>(std::move(options));
-  for (const TableInfo* table : {&table_of<detail::JournalRow>(), &table_of<detail::ShapeRow>(),
-                                 &table_of<detail::NodeRow>(), &table_of<detail::KeyRow>(),
-                                 &table_of<detail::SettingRow>(), &table_of<detail::RightsRow>()}) {
-    BUREAU_TRY_VOID(impl->catalog.add_internal(*table));
-  }
-  BUREAU_TRY_VOID(impl->storage->migrate(impl->catalog));
+  impl->version = detail::version_of(migrations);
+  BUREAU_TRY_VOID(detail::add_internal_tables(impl->catalog));
+  BUREAU_TRY_VOID(
+      detail::open_tables({impl->storage, impl->catalog, migrations, on_open, impl->clock}));
   BUREAU_TRY_VOID(impl->prepare());
   return std::unique_ptr<Database>(new Database(std::move(impl)));
 }
@@ -151,6 +153,7 @@ Result<void> Database::Impl::take_node() {
       begin = std::max(row.reserved_until_ms, clock_ms(clock));
       row.generation += 1;
       row.reserved_until_ms = begin + reservation / std::chrono::milliseconds(1);
+      BUREAU_TRY_VOID(detail::register_program(writer, number, row.generation, version));
       if (!found) {
         row.id = Id<detail::NodeRow>(number + 1);
         return writer.insert(table_of<detail::NodeRow>(), detail::RowValues(row).values());

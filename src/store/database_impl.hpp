@@ -28,6 +28,7 @@ struct Database::Impl {
   std::shared_ptr<const KeyRing> key_ring;
   IdSource ids;
   std::string cursor_key;
+  std::int64_t version = 0;  // of the program: the number of its newest migration
   std::unique_ptr<detail::AsyncWrites> async_writes;
 
   std::mutex node_mutex;  // one thread takes the node or extends its reservation
@@ -65,6 +66,10 @@ struct Database::Impl {
   static constexpr std::size_t max_cached_keys = 100'000;
   [[nodiscard]] std::optional<std::string> cached_key(std::int64_t subject, std::int64_t erasures);
   void cache_key(std::int64_t subject, const std::string& key, std::int64_t erasures);
+
+  /// Today's column that a record's is: of that name, or of one that it has been given since.
+  Result<const ColumnInfo*> column_today(Reader& reader, const TableInfo& table,
+                                         const std::string& name);
 
   Result<void> ensure_ids();
   Result<void> take_node();

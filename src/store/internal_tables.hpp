@@ -2,6 +2,7 @@
 
 // The library's own tables. Their names and columns are frozen: they are in every file.
 
+#include "bureau/store/migration.hpp"
 #include "bureau/store/schema.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -60,6 +61,27 @@ struct RightsRow {
 /// The row that counts erasures of keys instead, so that no process goes on using one.
 inline constexpr std::int64_t erasures_row = 2;
 
+/// A migration that was applied; the id is its number.
+struct MigrationRow {
+  Id<MigrationRow> id;
+  std::string name, checksum;
+  MigrationState state = MigrationState::expanding;
+  Json operations;            ///< {"operations": [...], "added": [...]}: what it says, and what the
+                              ///< catalog brought beside it
+  std::int64_t done = 0;      ///< steps of this state that are behind it
+  std::int64_t position = 0;  ///< the last row that the step after them has seen
+  Timestamp applied_at;
+  std::optional<Timestamp> finalized_at;
+  std::string applied_by;
+};
+
+/// Which version of a program holds a node's place; the id is the node's number + 1.
+struct ProgramRow {
+  Id<ProgramRow> id;
+  std::int64_t generation = 0;  ///< as the node's: another one is somebody else's
+  std::int64_t version = 0;     ///< the number of its newest migration; 0: it has none
+};
+
 }  // namespace detail
 
 template <>
@@ -93,5 +115,23 @@ template <>
 inline constexpr auto schema<detail::RightsRow> = table("bureau_rights", "rgt", journal::none,
                                                         column("id", &detail::RightsRow::id),
                                                         column("epoch", &detail::RightsRow::epoch));
+
+template <>
+inline constexpr auto schema<detail::MigrationRow> =
+    table("bureau_migrations", "mig", journal::none, column("id", &detail::MigrationRow::id),
+          column("name", &detail::MigrationRow::name),
+          column("checksum", &detail::MigrationRow::checksum),
+          column("state", &detail::MigrationRow::state),
+          column("operations", &detail::MigrationRow::operations),
+          column("done", &detail::MigrationRow::done),
+          column("position", &detail::MigrationRow::position),
+          column("applied_at", &detail::MigrationRow::applied_at),
+          column("finalized_at", &detail::MigrationRow::finalized_at),
+          column("applied_by", &detail::MigrationRow::applied_by));
+template <>
+inline constexpr auto schema<detail::ProgramRow> =
+    table("bureau_programs", "prg", journal::none, column("id", &detail::ProgramRow::id),
+          column("generation", &detail::ProgramRow::generation),
+          column("version", &detail::ProgramRow::version));
 
 BUREAU_END_NAMESPACE

@@ -11,6 +11,7 @@
 
 #include "store/database_impl.hpp"
 #include "store/journal_codec.hpp"
+#include "store/migration_records.hpp"
 #include "store/value_rules.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -202,6 +203,22 @@ class JournalDecoder {
 
 // Database: shapes, keys, reading ---------------------------------------------------------------
 
+/// Also the other way: a record may be a newer program's.
+Result<const ColumnInfo*> Database::Impl::column_today(Reader& reader, const TableInfo& table,
+                                                       const std::string& name) {
+  if (const ColumnInfo* found = table.find(name)) return found;
+  BUREAU_TRY(const auto renames, detail::read_renames(reader));
+  std::string newer = name, older = name;
+  for (std::size_t i = 0; i < renames.size(); ++i) {
+    const auto& forward = renames[i];
+    if (forward.table == table.name && forward.from == newer) newer = forward.to;
+    const auto& backward = renames[renames.size() - 1 - i];
+    if (backward.table == table.name && backward.to == older) older = backward.from;
+  }
+  const ColumnInfo* found = table.find(newer);
+  return found != nullptr ? found : table.find(older);
+}
+
 Result<std::shared_ptr<const Database::Impl::Shape>> Database::Impl::shape(Reader& reader,
                                                                            std::int64_t id) {
   {
@@ -225,7 +242,8 @@ Result<std::shared_ptr<const Database::Impl::Shape>> Database::Impl::shape(Reade
     readable = pair != nullptr && pair->size() == 2 && (*pair)[0].as_string() != nullptr &&
                (*pair)[1].as_string() != nullptr;
     if (!readable) break;
-    const ColumnInfo* column = made->table->find(*(*pair)[0].as_string());
+    BUREAU_TRY(const ColumnInfo* column,
+               column_today(reader, *made->table, *(*pair)[0].as_string()));
     const bool same = column != nullptr && to_string(column->type) == *(*pair)[1].as_string();
     made->columns.push_back(same ? column->index : -1);
   }

@@ -7,6 +7,7 @@
 #include "bureau/store/predicate.hpp"
 #include "bureau/store/stored_catalog.hpp"
 #include "store/internal_tables.hpp"
+#include "store/migration_records.hpp"
 #include "store/office_digest.hpp"
 #include "store/row_pages.hpp"
 #include "store/row_values.hpp"
@@ -88,6 +89,15 @@ class Move {
     });
     if (!has_settings) return not_an_office("there is no office in it");
     BUREAU_TRY(catalog_, make_catalog(tables));
+    // What keeps two versions in step is each storage's own, and does not travel.
+    BUREAU_TRY(const auto migrations, detail::read_migrations(from_));
+    for (const detail::MigrationRow& one : migrations) {
+      if (one.state == MigrationState::finalized) continue;
+      return not_an_office(
+          fmt::format("migration {} ({}) is under way in it: finalize it, or take "
+                      "it back",
+                      one.id.value, one.name));
+    }
     return {};
   }
 

@@ -9,6 +9,7 @@
 #include "bureau/store/stored_catalog.hpp"
 #include "store/database_impl.hpp"
 #include "store/journal_codec.hpp"
+#include "store/migration_records.hpp"
 #include "store/row_pages.hpp"
 #include "store/row_values.hpp"
 #include "store/value_rules.hpp"
@@ -90,6 +91,7 @@ class Replay {
     BUREAU_TRY(const auto tables, history_.stored_tables());
     BUREAU_TRY(catalog_, make_catalog(tables));
     if (catalog_.find(journal_.name) == nullptr) return foreign("it has no journal");
+    BUREAU_TRY_VOID(check_same_tables());
     if (auto migrated = office_.migrate(catalog_); !migrated) {
       return foreign(migrated.error().message);
     }
@@ -114,6 +116,22 @@ class Replay {
   }
   Result<void> in_office(FunctionRef<Result<void>(Reader&)> closure) {
     return office_.read(Monotonic::never(), closure);
+  }
+
+  /// What a migration did to rows is in no journal.
+  Result<void> check_same_tables() {
+    BUREAU_TRY(const auto ours, read_migrations(office_));
+    BUREAU_TRY(const auto theirs, read_migrations(history_));
+    const auto same = [](const MigrationRow& a, const MigrationRow& b) {
+      return a.id == b.id && a.checksum == b.checksum && a.state == b.state && a.done == b.done;
+    };
+    const auto [a, b] = std::mismatch(ours.begin(), ours.end(), theirs.begin(), theirs.end(), same);
+    if (a == ours.end() && b == theirs.end()) return {};
+    const MigrationRow& other = b == theirs.end() ? *a : *b;
+    return foreign(
+        fmt::format("migration {} ({}) is not where it was when the backup was made; take "
+                    "a backup that was made after it",
+                    other.id.value, other.name));
   }
 
   /// An office keeps one key of 32 random bytes from its first day; and the change that the backup

@@ -13,6 +13,7 @@
 #include "bureau/core/random.hpp"
 #include "bureau/core/typed_slots.hpp"
 #include "bureau/store/journal.hpp"
+#include "bureau/store/migration.hpp"
 #include "bureau/store/storage.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -85,13 +86,16 @@ struct DatabaseOptions {
   LogSink log;
   std::shared_ptr<const KeyRing> keys = {};  ///< of what rests encrypted; null: nothing does
   std::size_t async_writes_max = 65'536;     ///< that wait at a time; a further one is `busy`
+  std::vector<Migration> migrations = {};    ///< of the tables above this layer
+  OnOpen on_open = OnOpen::expand;           ///< what becomes of those that are not applied
 };
 
 /// The layer that gives every storage the same meaning: ids, the journal, the tables of the
 /// library. Thread-safe.
 class Database {
  public:
-  /// Migrates the storage to the catalog. The node for ids is taken at the first write.
+  /// Brings the storage's tables to what the catalog and the migrations say; errors as Migrator's
+  /// and Storage::migrate()'s. The node for ids is taken at the first write.
   [[nodiscard]] static Result<std::unique_ptr<Database>> open(DatabaseOptions options);
   ~Database();
   Database(const Database&) = delete;

@@ -35,8 +35,9 @@ struct MoveReport {
 ///
 /// Nobody should write the source: what is written to it while the move runs does not travel, and
 /// is counted. Errors: those of the storages; `exists` with field "to" (there is an office),
-/// `invalid` with field "from" (there is none), `corrupt` when what was read back is not what was
-/// sent, `cancelled`. After each of them the move can be called again. Any thread; blocks.
+/// `invalid` with field "from" (there is none, or a migration of it is not finalized), `corrupt`
+/// when what was read back is not what was sent, `cancelled`. After each of them the move can be
+/// called again. Any thread; blocks.
 [[nodiscard]] Result<MoveReport> move_office(Storage& from, Storage& to,
                                              const MoveOptions& options = {});
 

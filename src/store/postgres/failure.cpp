@@ -40,6 +40,9 @@ constexpr Rule rules[] = {
     {"25P03", Code::unavailable, "the server ended a transaction that stood still"},
     {"XX001", Code::corrupt, "the data is damaged; restore a backup"},
     {"XX002", Code::corrupt, "an index is damaged; restore a backup, or rebuild it"},
+    {"2BP01", Code::conflict,
+     "something on the server depends on it, such as row-level security that was written for the "
+     "version before; write that anew first"},
     {"42P01", Code::invalid, "there is no such table; migrate() makes what a catalog describes"},
     {"42703", Code::invalid, "there is no such column; migrate() makes what a catalog describes"},
     {"54", Code::exhausted, "a limit of the server's was reached"},

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <vector>
+
+#include "bureau/store/storage.hpp"
+#include "store/internal_tables.hpp"
+
+BUREAU_BEGIN_NAMESPACE
+namespace detail {
+
+/// The migrations that were applied, by number.
+[[nodiscard]] Result<std::vector<MigrationRow>> read_migrations(Reader& reader);
+/// The same of a storage that may have no such table yet.
+[[nodiscard]] Result<std::vector<MigrationRow>> read_migrations(Storage& storage);
+
+/// The newest that the version before cannot work beside any more; 0: there is none.
+[[nodiscard]] std::int64_t finalized_version(const std::vector<MigrationRow>& records);
+
+/// That a program of that version may work now (`upgraded`, `unavailable`).
+[[nodiscard]] Result<void> check_version(const std::vector<MigrationRow>& records,
+                                         std::int64_t version);
+
+/// Notes which version has taken a node, in the write that takes it. Errors as check_version().
+[[nodiscard]] Result<void> register_program(Writer& writer, int node, std::int64_t generation,
+                                            std::int64_t version);
+
+/// A process that is alive, of a version for which `concerned` holds; nothing: there is none.
+struct LiveProgram {
+  int node = 0;
+  std::int64_t version = 0;
+};
+[[nodiscard]] Result<std::optional<LiveProgram>> find_live_program(
+    Storage& storage, FunctionRef<bool(std::int64_t version)> concerned);
+
+/// Names that a column of a table has had: pairs of old and new.
+struct Renamed {
+  std::string table, from, to;
+};
+[[nodiscard]] Result<std::vector<Renamed>> read_renames(Reader& reader);
+
+}  // namespace detail
+BUREAU_END_NAMESPACE
