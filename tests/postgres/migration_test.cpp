@@ -37,6 +37,12 @@ TEST_CASE("A fill on a server goes on where it was interrupted") {
   long_fill(server_place(database));
 }
 
+TEST_CASE("A process that is killed in a fill on a server loses nothing, and the next goes on") {
+  BUREAU_NEED_POSTGRES(server);
+  const auto database = server.create_database();
+  killed(server_place(database));
+}
+
 TEST_CASE("Two versions work on one server at the same time, and lose nothing") {
   BUREAU_NEED_POSTGRES(server);
   const auto database = server.create_database();

@@ -4,7 +4,10 @@
 // tests on memory, SQLite and PostgreSQL share.
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <deque>
 #include <functional>
 #include <map>
@@ -182,7 +185,12 @@ inline MigrationState state_of(Migrator& migrator, std::int64_t number) {
 
 inline Migration first_migration() { return Migration(1, "things").add_table("things"); }
 
-inline Migration second_migration() {
+inline Result<void> fill_label(FillRow& row) {
+  row.set("label", Value::text(row.get("title").as_text().substr(0, 3)));
+  return {};
+}
+
+inline Migration second_migration(FillFunction fill = fill_label) {
   Migration made(2, "titles, sites, no notes");
   made.rename_column("things", "name", "title")
       .rename_column("things", "size", "length")
@@ -191,10 +199,7 @@ inline Migration second_migration() {
       .drop_column("things", "note", "none")
       .drop_column("things", "mood")
       .require("things", "rank", 5)
-      .fill("things", "label is null", "labels of titles", [](FillRow& row) -> Result<void> {
-        row.set("label", Value::text(row.get("title").as_text().substr(0, 3)));
-        return {};
-      });
+      .fill("things", "label is null", "labels of titles", std::move(fill));
   return made;
 }
 
@@ -402,23 +407,37 @@ inline void refusals(const Place& place) {
           "in two of its operations");
 }
 
-/// A fill of many rows in several writes; one that fails, and goes on.
+/// Many things, written at once.
+inline void many_things(const std::shared_ptr<Storage>& storage, std::int64_t rows) {
+  Program one(version_1(), storage);
+  must(one.database().write({}, {}, [&](Transaction& t) -> Result<void> {
+    for (std::int64_t id = 1; id <= rows; ++id) {
+      const std::string name = "n" + std::to_string(id);
+      const Value row[] = {Value::integer(id), Value::text(name), Value::integer(id),
+                           Value::text(""),    Value(),           Value(),
+                           Value::text(name)};
+      BUREAU_TRY_VOID(t.insert(*version_1().table, row));
+    }
+    return {};
+  }));
+}
+
+/// That every row has what the migration was to give it.
+inline void check_many(Program& two, std::int64_t rows) {
+  const auto all = two.rows();
+  REQUIRE(static_cast<std::int64_t>(all.size()) == rows);
+  for (const auto& [id, row] : all) {
+    CHECK(row.at("title") == text("n" + std::to_string(id)));
+    CHECK(row.at("length") == number(id));
+    CHECK(row.at("label") == text(("n" + std::to_string(id)).substr(0, 3)));
+  }
+}
+
+/// A fill of many rows in several writes; one that is interrupted, and goes on.
 inline void long_fill(const Place& place) {
   const auto storage = place.open();
   constexpr std::int64_t rows = 1234;
-  {
-    Program one(version_1(), storage);
-    must(one.database().write({}, {}, [&](Transaction& t) -> Result<void> {
-      for (std::int64_t id = 1; id <= rows; ++id) {
-        const std::string name = "n" + std::to_string(id);
-        const Value row[] = {Value::integer(id), Value::text(name), Value::integer(id),
-                             Value::text(""),    Value(),           Value(),
-                             Value::text(name)};
-        BUREAU_TRY_VOID(t.insert(*version_1().table, row));
-      }
-      return {};
-    }));
-  }
+  many_things(storage, rows);
   Migrator second = migrator_of(version_2(), storage);
   int calls = 0;
   MigrateOptions options;
@@ -433,13 +452,39 @@ inline void long_fill(const Place& place) {
   must(std::move(done));
   CHECK(interrupted > 1);
   Program two(version_2(), storage);
-  const auto all = two.rows();
-  REQUIRE(all.size() == rows);
-  for (const auto& [id, row] : all) {
-    CHECK(row.at("title") == text("n" + std::to_string(id)));
-    CHECK(row.at("length") == number(id));
-    CHECK(row.at("label") == text(("n" + std::to_string(id)).substr(0, 3)));
+  check_many(two, rows);
+}
+
+/// A process is killed in the middle of a fill's write, again and again; each next one goes on.
+inline void killed(const Place& place) {
+  constexpr std::int64_t rows = 1234;
+  many_things(place.open(), rows);
+  for (const int at : {1, 300, 501, 600}) {
+    CAPTURE(at);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      int calls = 0;
+      Version dying = version_2();
+      dying.migrations = {first_migration(), second_migration([&](FillRow& row) {
+                            if (++calls == at) ::raise(SIGKILL);
+                            return fill_label(row);
+                          })};
+      static_cast<void>(migrator_of(dying, place.open()).up());
+      ::_exit(0);  // not reached: there are more rows left than that
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status));
+    Migrator second = migrator_of(version_2(), place.open());
+    CHECK(state_of(second, 2) == MigrationState::expanding);
+    // The version before works on, whatever is half there.
+    Program one(version_1(), place.open(), OnOpen::refuse);
+    CHECK(static_cast<std::int64_t>(one.rows().size()) == rows);
+    must(one.set(1, "size", number(1)));
   }
+  Program two(version_2(), place.open());
+  check_many(two, rows);
 }
 
 }  // namespace migration_suite

@@ -66,6 +66,11 @@ TEST_CASE("A fill goes on where it was interrupted") {
   }
 }
 
+TEST_CASE("A process that is killed in a fill loses nothing, and the next goes on") {
+  const Folder folder;
+  killed(file_place(folder));
+}
+
 TEST_CASE("Two versions work on one file at the same time, and lose nothing") {
   const Folder folder;
   together(file_place(folder), 150);
