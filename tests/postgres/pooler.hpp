@@ -16,6 +16,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "basics.hpp"
 #include "bureau/core/random.hpp"
@@ -40,10 +41,16 @@ class Pooler {
       if (start()) port_ = port;
     }
     if (port_ == 0) throw std::runtime_error("pgbouncer: " + said_);
+    // It waits for whoever is to read what it says.
+    listener_ = std::thread([this] {
+      while (hear() > 0) {
+      }
+    });
   }
   ~Pooler() {
     ::kill(pid_, SIGTERM);
     ::waitpid(pid_, nullptr, 0);
+    listener_.join();
     ::close(output_);
   }
   Pooler(const Pooler&) = delete;
@@ -82,24 +89,28 @@ class Pooler {
     ::close(ends[1]);
     output_ = ends[0];
     said_.clear();
-    char text[4096];
     // It says so when it listens; when it cannot, it ends.
     while (said_.find("process up") == std::string::npos) {
-      const ssize_t got = ::read(output_, text, sizeof text);
-      if (got <= 0) {
-        ::waitpid(pid_, nullptr, 0);
-        ::close(output_);
-        return false;
-      }
-      said_.append(text, static_cast<std::size_t>(got));
+      if (hear() > 0) continue;
+      ::waitpid(pid_, nullptr, 0);
+      ::close(output_);
+      return false;
     }
     return true;
+  }
+
+  ssize_t hear() {
+    char text[4096];
+    const ssize_t got = ::read(output_, text, sizeof text);
+    if (got > 0) said_.append(text, static_cast<std::size_t>(got));
+    return got;
   }
 
   Folder folder_;
   std::string said_;
   pid_t pid_ = 0;
   int port_ = 0, output_ = -1;
+  std::thread listener_;
 };
 
 }  // namespace postgres_test
