@@ -17,7 +17,7 @@ using namespace bureau;
 namespace {
 
 struct PoliciesCommand {
-  bool sql = false, remove = false, force = false;
+  bool sql = false, remove = false;
   std::string schema = "bureau";
   std::vector<std::string> roles, logins, serves, writable;
 };
@@ -41,7 +41,6 @@ Result<void> print_policies(const Office& office, const PoliciesCommand& command
   options.grantees = command.roles;
   options.office_roles = command.serves;
   options.writable = command.writable;
-  options.force = command.force;
   for (const std::string& login : command.logins) {
     BUREAU_TRY(options.logins.emplace_back(), read_login(login));
   }
@@ -77,7 +76,6 @@ void add_policies_commands(CLI::App& app, const InOffice& in_office) {
                        "a table that may also be written; once for each");
   policies->add_option("--schema", command->schema, "where the office is on the server")
       ->capture_default_str();
-  policies->add_flag("--force", command->force, "FORCE ROW LEVEL SECURITY, bureau itself excepted");
   policies->add_flag("--remove", command->remove, "what takes all of it away again");
   policies->callback(for_whole_office(in_office)(
       [command](Office& office) { return print_policies(office, *command); }));

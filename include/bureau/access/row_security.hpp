@@ -25,15 +25,15 @@ struct RowSecurityOptions {
   /// Tables in which the grantees may also insert, change and delete, as far as policies let them:
   /// past the journal, the feed and all that bureau keeps of a row itself (docs/access.md).
   std::vector<std::string> writable = {};
-  /// FORCE ROW LEVEL SECURITY as well, with a policy that lets the owner, which is bureau, do all.
-  bool force = false;
 };
 
 /// The policies of the office as SQL for a PostgreSQL server that holds it (13 or newer): what a
 /// client sees there as one of the grantees is what a Session of the acting user sees. Each policy
 /// becomes one of the same name; tenant, role and permissions are a restrictive one beside them.
 /// One transaction, which replaces what an earlier one has made; to be read, then run as the
-/// office's owner. docs/access.md says what it does and when to make it anew.
+/// office's owner. The owner, which is bureau, is not bound by it (NO FORCE): a server refuses
+/// COPY, by which bureau writes many rows, to whoever is. docs/access.md says what it does and when
+/// to make it anew.
 ///
 /// Reads the catalog, the policies, and of the rows only the conditions in permissions of roles and
 /// the users of `logins`; the office may be on any storage. Errors: `invalid` with the field of an

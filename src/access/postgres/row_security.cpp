@@ -325,11 +325,6 @@ class Script {
         });
     if (!shown && kinds.size() == 1) return {};
     policies_ += fmt::format("\n-- {}\n", table.name);
-    if (options_.force) {
-      policies_ += fmt::format("ALTER TABLE {} FORCE ROW LEVEL SECURITY;\n", name_of(table));
-      create(table, "bureau: the office itself", "PERMISSIVE FOR ALL TO CURRENT_USER", "TRUE",
-             "TRUE");
-    }
     for (const RuleKind kind : kinds) BUREAU_TRY_VOID(add_rights(table, kind));
     for (const CompiledPolicy& policy : of_table.policies) {
       if (concerns(policy)) add_policy(table, policy, kinds);
