@@ -158,7 +158,7 @@ Result<void> run(const Options& options) {
   const Monotonic begin = clock.monotonic();
   BUREAU_TRY_VOID(desk->listen());
   BUREAU_TRY_VOID(desk->start());
-  BUREAU_TRY_VOID(desk->work_off([&](const Progress&) {
+  BUREAU_TRY_VOID(desk->work_off([&](const helpdesk::Progress&) {
     const Seen seen = desk->seen();
     line.show(fmt::format("{} triaged, {} routed, {} drafted; {}", seen.counts.triaged,
                           seen.counts.routed, seen.counts.drafted, seen.newest));
