@@ -71,6 +71,8 @@ class PredicateWriter {
     return operands_ == Operands::literals || type == Type::enumeration || type == Type::boolean;
   }
 
+  [[nodiscard]] Operands operands() const { return operands_; }
+
   void operand(const Node& node, const Value& value) { append(value, wants_literals(node)); }
 
   [[nodiscard]] static std::string_view sign_of(Op op) {

@@ -86,7 +86,8 @@ inline constexpr auto schema<User> =
           column("name", &User::name, max_length(200), personal, searchable),
           column("role", &User::role, max_length(64)), column("status", &User::status),
           column("version", &User::version), column("created_at", &User::created_at),
-          column("updated_at", &User::updated_at), unique_index("email", "tenant", "email_folded"));
+          column("updated_at", &User::updated_at), unique_index("email", "tenant", "email_folded"),
+          index("tenant", "tenant"));
 template <>
 inline constexpr auto schema<Role> =
     table("roles", "rol", journal::full, column("id", &Role::id), column("tenant", &Role::tenant),

@@ -60,18 +60,19 @@ inline constexpr auto schema<Account> = table(
     column("external_id", &Account::external_id, max_length(200)),
     column("custom", &Account::custom), column("version", &Account::version),
     column("created_at", &Account::created_at), column("updated_at", &Account::updated_at),
-    index("name", "tenant", "name"),
+    index("name", "tenant", "name"), index("tenant", "tenant"),
     unique_index("external_id", "tenant", "external_id").where("external_id is not null"));
 template <>
-inline constexpr auto schema<Contact> = table(
-    "contacts", "con", journal::full, column("id", &Contact::id),
-    column("tenant", &Contact::tenant), column("account", &Contact::account),
-    column("name", &Contact::name, max_length(200), personal, searchable),
-    column("email", &Contact::email, max_length(320), personal, folded),
-    column("phone", &Contact::phone, max_length(40), personal),
-    column("position", &Contact::position, max_length(100)), column("version", &Contact::version),
-    column("created_at", &Contact::created_at), column("updated_at", &Contact::updated_at),
-    index("account", "account"), index("email", "tenant", "email_folded"));
+inline constexpr auto schema<Contact> =
+    table("contacts", "con", journal::full, column("id", &Contact::id),
+          column("tenant", &Contact::tenant), column("account", &Contact::account),
+          column("name", &Contact::name, max_length(200), personal, searchable),
+          column("email", &Contact::email, max_length(320), personal, folded),
+          column("phone", &Contact::phone, max_length(40), personal),
+          column("position", &Contact::position, max_length(100)),
+          column("version", &Contact::version), column("created_at", &Contact::created_at),
+          column("updated_at", &Contact::updated_at), index("account", "account"),
+          index("email", "tenant", "email_folded"), index("tenant", "tenant"));
 template <>
 inline constexpr auto schema<Product> = table(
     "products", "prd", journal::full, column("id", &Product::id),

@@ -182,7 +182,8 @@ inline constexpr auto schema<Ticket> = table(
     column("merged_into", &Ticket::merged_into), column("version", &Ticket::version),
     column("created_at", &Ticket::created_at), column("updated_at", &Ticket::updated_at),
     unique_index("number", "tenant", "number"), index("customer", "customer"),
-    index("team", "team", "state"), index("assignee", "assignee", "state"));
+    index("team", "team", "state"), index("assignee", "assignee", "state"),
+    index("tenant", "tenant"));
 template <>
 inline constexpr auto schema<Message> = table(
     "messages", "msg", journal::after, column("id", &Message::id),
