@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <deque>
 
-#include "bureau/store/predicate.hpp"
 #include "store/migration_list.hpp"
 #include "store/migrator_impl.hpp"
 #include "store/row_values.hpp"
@@ -17,14 +15,8 @@ using detail::MigrationRow;
 using detail::OperationKind;
 using detail::Tolerance;
 
-/// So many rows are looked at in one write of a fill.
-constexpr std::uint64_t fill_rows = 500;
 /// Migrations of one office come one after the other, in all processes.
 constexpr std::uint32_t migration_lane = 7;
-
-Unexpected refuse_migration(Code code, std::string what) {
-  return fail(code, std::move(what), "migrations");
-}
 
 Select one_record(std::int64_t number) {
   return {&table_of<MigrationRow>(),
@@ -56,65 +48,11 @@ WriteOptions step_options() {
   return options;
 }
 
-/// What a fill gives some rows, so that one statement can write it.
-class Filled {
- public:
-  explicit Filled(const TableInfo& table) : table_(table) {}
-
-  Result<void> add(std::span<const Value> row, const FillFunction& fill,
-                   const TableInfo* described) {
-    ++seen_;
-    last_ = row[0].as_integer();
-    FillRow asked(table_, row);
-    BUREAU_TRY_VOID(fill(asked));
-    if (!asked.unknown().empty()) {
-      return refuse_migration(Code::invalid,
-                              fmt::format("a fill of {} names the column {}, which is not "
-                                          "there",
-                                          table_.name, asked.unknown()));
-    }
-    if (asked.changes().empty()) return {};
-    Changed& one = changed_.emplace_back();
-    for (const Value& value : row) one.row.emplace_back(value);
-    for (const FillRow::Change& change : asked.changes()) {
-      const ColumnInfo* now = described == nullptr ? nullptr : described->find(change.column->name);
-      const bool is_ours = now != nullptr && !change.value.view().is_null();
-      BUREAU_TRY_VOID(check_value(table_, is_ours ? *now : *change.column, change.value.view()));
-      one.row[change.column->index] = change.value;
-      if (std::find(columns_.begin(), columns_.end(), change.column) == columns_.end()) {
-        columns_.push_back(change.column);
-      }
-    }
-    return {};
-  }
-
-  Result<void> write(Writer& writer) const {
-    if (changed_.empty()) return {};
-    std::vector<Value> values;
-    values.reserve(changed_.size() * (columns_.size() + 1));
-    for (const Changed& one : changed_) {
-      values.push_back(one.row[0].view());
-      for (const ColumnInfo* column : columns_) values.push_back(one.row[column->index].view());
-    }
-    BUREAU_TRY_VOID(writer.update_rows(table_, columns_, values));
-    return {};
-  }
-
-  [[nodiscard]] std::uint64_t seen() const { return seen_; }
-  [[nodiscard]] std::int64_t last() const { return last_; }
-
- private:
-  struct Changed {
-    std::vector<OwnedValue> row;
-  };
-  const TableInfo& table_;
-  std::deque<Changed> changed_;
-  std::vector<const ColumnInfo*> columns_;
-  std::uint64_t seen_ = 0;
-  std::int64_t last_ = 0;
-};
-
 }  // namespace
+
+Unexpected detail::refuse_migration(Code code, std::string what) {
+  return fail(code, std::move(what), "migrations");
+}
 
 // What the office and the program say -----------------------------------------------------------
 
@@ -152,14 +90,14 @@ Result<void> Migrator::Impl::check_records(const Rows& records) const {
     if (number > version()) continue;
     const Migration* ours = find(number);
     if (ours == nullptr) {
-      return refuse_migration(
+      return detail::refuse_migration(
           Code::conflict,
           fmt::format("migration {} ({}) was applied, and this program's list does not "
                       "have it",
                       number, row.name));
     }
     if (ours->checksum() == row.checksum) continue;
-    return refuse_migration(
+    return detail::refuse_migration(
         Code::conflict,
         fmt::format("migration {} ({}) was changed after it was applied: its checksum is "
                     "{}, that of what was applied {}; change it back, and make another "
@@ -168,7 +106,7 @@ Result<void> Migrator::Impl::check_records(const Rows& records) const {
   }
   for (const Migration& one : migrations) {
     if (one.number() >= newest || find(records, one.number()) != nullptr) continue;
-    return refuse_migration(
+    return detail::refuse_migration(
         Code::conflict,
         fmt::format("migration {} ({}) was not applied, and {} after it was; give it a "
                     "number after that",
@@ -298,53 +236,6 @@ Result<void> Migrator::Impl::alter(const Row& record, const Step& step) {
   return {};
 }
 
-Result<void> Migrator::Impl::fill(const Row& record, const Step& step,
-                                  const MigrateOptions& options) {
-  BUREAU_TRY(const Catalog tables, stored());
-  const TableInfo* table = tables.find(step.table);
-  const bool there = table != nullptr && std::all_of(step.needs.begin(), step.needs.end(),
-                                                     [&](const std::string& column) {
-                                                       return table->find(column) != nullptr;
-                                                     });
-  Select some;
-  if (there) {
-    auto where = Predicate::parse(*table, step.where, &tables);
-    if (!where) {
-      return refuse_migration(
-          Code::invalid, fmt::format("migration {}: a fill of {} where {}: {}", record.id.value,
-                                     step.table, step.where, where.error().message));
-    }
-    Predicate which = *where;
-    if (record.position > 0) {
-      which = which && detail::compare_column(table->columns[0], Predicate::Op::greater,
-                                              {OwnedValue(Value::integer(record.position))});
-    }
-    some = {table, which, {{&table->columns[0], false}}, fill_rows, {}, false};
-  }
-  const TableInfo* described = catalog.find(step.table);
-  std::int64_t position = 0;
-  BUREAU_TRY_VOID(write_if_same(record, [&](Writer& writer, Row& row) -> Result<void> {
-    bool more = false;
-    if (there) {
-      Filled filled(*table);
-      BUREAU_TRY_VOID(writer.scan(some, [&](std::span<const Value> values) -> Result<bool> {
-        BUREAU_TRY_VOID(filled.add(values, step.fill, described));
-        return true;
-      }));
-      BUREAU_TRY_VOID(filled.write(writer));
-      more = filled.seen() == fill_rows;
-      position = filled.last();
-    }
-    row.position = more ? position : 0;
-    row.done += more ? 0 : 1;
-    return {};
-  }));
-  if (!options.progress || options.progress({step.table, record.done, 0})) return {};
-  return fail(Code::cancelled, fmt::format("migration {} was interrupted; it goes on when it is "
-                                           "called again",
-                                           record.id.value));
-}
-
 Result<void> Migrator::Impl::run_step(const Row& record, const Step& step,
                                       const MigrateOptions& options) {
   switch (step.kind) {
@@ -412,7 +303,8 @@ Unexpected refuse_loss(const MigrationPlan& plan) {
   for (const auto& step : plan.steps) {
     if (!step.lost.empty()) lost += (lost.empty() ? "" : "; ") + step.lost;
   }
-  return refuse_migration(Code::conflict, "this would be lost: " + lost + "; say that it may be");
+  return detail::refuse_migration(Code::conflict,
+                                  "this would be lost: " + lost + "; say that it may be");
 }
 
 }  // namespace
@@ -506,7 +398,7 @@ Result<MigrationPlan> Migrator::Impl::finalize_all(const MigrateOptions& options
   for (const Migration& one : migrations) {
     const Row* row = find(all, one.number());
     if (row != nullptr && row->state != MigrationState::expanding) continue;
-    return refuse_migration(
+    return detail::refuse_migration(
         Code::conflict,
         fmt::format("migration {} ({}) is not applied; apply it first", one.number(), one.name()));
   }
@@ -530,8 +422,8 @@ Result<MigrationPlan> Migrator::Impl::down(const MigrateOptions& options) {
   BUREAU_TRY(all, detail::read_migrations(*storage));
   const Row* record = find(all, number);
   if (!ours || record == nullptr) {
-    return refuse_migration(Code::conflict,
-                            fmt::format("migration {}: somebody else is at it", number));
+    return detail::refuse_migration(Code::conflict,
+                                    fmt::format("migration {}: somebody else is at it", number));
   }
   if (before.state != MigrationState::reverting) {
     BUREAU_TRY_VOID(refuse_while_alive(before, *record));

@@ -72,7 +72,6 @@ struct Migrator::Impl {
   Result<void> run_step(const Row& record, const Step& step, const MigrateOptions& options);
   Result<void> make_tables(const Row& record, const Step& step);
   Result<void> alter(const Row& record, const Step& step);
-  Result<void> fill(const Row& record, const Step& step, const MigrateOptions& options);
   /// Writes when the record is still as it was; false: somebody else has gone on with it.
   Result<bool> write_if_same(const Row& record, FunctionRef<Result<void>(Writer&, Row&)> change);
   Result<bool> set_state(const Row& record, MigrationState state);
@@ -83,6 +82,9 @@ struct Migrator::Impl {
   Result<MigrationPlan> down(const MigrateOptions& options);
   Result<MigrationPlan> finalize_all(const MigrateOptions& options);
   Result<std::vector<MigrationStatus>> status();
+
+  // migration_fill.cpp
+  Result<void> fill(const Row& record, const Step& step, const MigrateOptions& options);
 
   // migration_plan.cpp
   Result<MigrationPlan> plan_up(const Rows& records);
@@ -108,6 +110,9 @@ struct OpenTables {
   Clock& clock;
 };
 [[nodiscard]] Result<void> open_tables(const OpenTables& open);
+
+/// An error with the field "migrations".
+[[nodiscard]] Unexpected refuse_migration(Code code, std::string what);
 
 /// The companion of a column, by name; empty when it has none.
 [[nodiscard]] std::string companion_of(const TableInfo& table, std::string_view column);
