@@ -22,8 +22,10 @@ using States = std::vector<std::shared_ptr<State>>;
 /// behind the ring reads in one look.
 constexpr std::size_t events_a_turn = 256;
 constexpr std::size_t records_from_database = 32;
-/// Rights that were judged longer ago than this, with commits since, are judged again.
+/// Rights that were looked at longer ago than this, with commits since, are looked at again; where
+/// a look takes long, as on a server, only after some times as long, or nothing else would be done.
 constexpr Duration judged_for = std::chrono::milliseconds(1);
+constexpr int times_a_look = 4;
 constexpr Duration read_deadline = std::chrono::seconds(5);
 }  // namespace
 
@@ -41,8 +43,12 @@ struct Feed::Impl {
   }
   Result<void> judge(State& state, Reader& reader, const Moment& before, std::int64_t head,
                      std::int64_t known);
+  /// Whether what was judged may be judged otherwise now.
+  Result<bool> rights_changed(State& state, Reader& reader, std::int64_t known);
+  Result<void> judge_all(State& state, Reader& reader, std::int64_t head, std::int64_t known);
   Result<void> judge_records(State& state, Reader& reader, std::int64_t known);
-  /// Judges again what is not delivered yet, in a snapshot of its own.
+  /// Looks at the rights again in a snapshot of its own, and judges by them what is not delivered
+  /// yet if they are others.
   void judge_again(State& state);
   /// Delivers what was judged; returns how many events.
   std::size_t deliver(State& state, std::size_t limit);
@@ -144,19 +150,28 @@ Result<FeedSubscription> Feed::subscribe(const Session& session, const TableInfo
 
 Result<void> Feed::Impl::judge(State& state, Reader& reader, const Moment& before,
                                std::int64_t head, std::int64_t known) {
+  state.judged_at = before;
+  if (!state.gone) BUREAU_TRY_VOID(rights_changed(state, reader, known).map([](bool) {}));
+  return judge_all(state, reader, head, known);
+}
+
+Result<bool> Feed::Impl::rights_changed(State& state, Reader& reader, std::int64_t known) {
+  BUREAU_TRY(bool changed, state.filter.refresh(reader));
+  changed = changed || ring.changed(state.filter.reads(), state.filter.tenant(), state.known);
+  state.resync_due = state.resync_due || changed;
+  // What was changed in this snapshot but is not known yet counts next time.
+  state.known = std::max(state.known, known);
+  return changed;
+}
+
+Result<void> Feed::Impl::judge_all(State& state, Reader& reader, std::int64_t head,
+                                   std::int64_t known) {
   state.judged.clear();
   state.judged_through = state.position;
-  state.judged_at = before;
   if (state.gone) {
     state.judged.push_back({FeedKind::gone, state.position, nullptr, nullptr});
     return {};
   }
-  BUREAU_TRY(const bool other, state.filter.refresh(reader));
-  if (other || ring.changed(state.filter.reads(), state.filter.tenant(), state.known)) {
-    state.resync_due = true;
-  }
-  // What was changed in this snapshot but is not known yet counts next time.
-  state.known = std::max(state.known, known);
   if (state.resync_due) {
     state.judged.push_back({FeedKind::resync, state.position, nullptr, nullptr});
   }
@@ -239,8 +254,11 @@ void Feed::Impl::judge_again(State& state) {
   auto read = database.read(deadline(), [&](Reader& reader) -> Result<void> {
     BUREAU_TRY(const std::int64_t head, database.journal_head(reader));
     BUREAU_TRY(const std::int64_t known, ring.advance(reader, head));
-    return judge(state, reader, before, head, known);
+    state.judged_at = before;
+    BUREAU_TRY(const bool changed, rights_changed(state, reader, known));
+    return changed ? judge_all(state, reader, head, known) : Result<void>();
   });
+  state.look_took = database.clock().monotonic() - before.time;
   if (read) return;
   state.judged.clear();
   state.judged_through = state.position;
@@ -251,8 +269,9 @@ void Feed::Impl::judge_again(State& state) {
 
 bool Feed::Impl::stale(const State& state) const {
   if (state.judged_at.rights != database.rights_commits()) return true;
+  const Duration holds = std::max(judged_for, state.look_took * (times_a_look + 1));
   return state.judged_at.hints != signals->hints.load() &&
-         database.clock().monotonic() - state.judged_at.time > judged_for;
+         database.clock().monotonic() - state.judged_at.time > holds;
 }
 
 void Feed::Impl::call(State& state, const JudgedEvent& judged) {

@@ -64,7 +64,8 @@ struct FeedSubscription::State {
   std::deque<detail::JudgedEvent> judged;
   std::int64_t judged_through = 0;  // position once `judged` is delivered
   std::int64_t judged_known = 0;    // and where that is as far as anything is known
-  Feed::Moment judged_at;
+  Feed::Moment judged_at;           // when the rights were looked at for it
+  Duration look_took{};             // the last time that they were looked at again
 };
 
 BUREAU_END_NAMESPACE
