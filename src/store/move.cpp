@@ -9,6 +9,7 @@
 #include "store/internal_tables.hpp"
 #include "store/migration_records.hpp"
 #include "store/office_digest.hpp"
+#include "store/page_writer.hpp"
 #include "store/row_pages.hpp"
 #include "store/row_values.hpp"
 
@@ -56,13 +57,11 @@ class Move {
       state_ = fmt::format("{} {}", sent_head_, key->value.data);
       BUREAU_TRY(const bool goes_on, prepare_destination());
       BUREAU_TRY_VOID(count_all(source));
-      BUREAU_TRY_VOID(send(source));
-      BUREAU_TRY(auto differences, check(source));
+      BUREAU_TRY(auto differences, send_all(source));
       if (!differences.empty() && goes_on) {
         // What an earlier move left was of another state.
         BUREAU_TRY_VOID(begin_anew());
-        BUREAU_TRY_VOID(send(source));
-        BUREAU_TRY(differences, check(source));
+        BUREAU_TRY(differences, send_all(source));
       }
       if (differences.empty()) return {};
       return fail(Code::corrupt,
@@ -89,6 +88,9 @@ class Move {
     });
     if (!has_settings) return not_an_office("there is no office in it");
     BUREAU_TRY(catalog_, make_catalog(tables));
+    std::vector<StoredTable> bare(tables.begin(), tables.end());
+    for (StoredTable& one : bare) one.definition.set("indexes", Json::array());
+    BUREAU_TRY(bare_, make_catalog(bare));
     // What keeps two versions in step is each storage's own, and does not travel.
     BUREAU_TRY(const auto migrations, detail::read_migrations(from_));
     for (const detail::MigrationRow& one : migrations) {
@@ -134,7 +136,8 @@ class Move {
 
   Result<void> begin_anew() {
     report_.moved = report_.found = 0;
-    BUREAU_TRY_VOID(to_.migrate(catalog_));
+    // An index costs less when it is made of rows that are there.
+    BUREAU_TRY_VOID(to_.migrate(bare_));
     // Before anything else: what is half there must not be taken for an office. The numbers are
     // drawn with it, because a storage shows only those rows of the journal whose numbers were.
     BUREAU_TRY_VOID(to_.write({}, [&](Writer& writer) -> Result<void> {
@@ -193,6 +196,14 @@ class Move {
     return {};
   }
 
+  /// What arrived otherwise than it was sent.
+  Result<std::vector<std::string>> send_all(Reader& source) {
+    sent_ = {};
+    BUREAU_TRY_VOID(send(source));
+    BUREAU_TRY_VOID(to_.migrate(catalog_));
+    return check(source);
+  }
+
   Result<void> send(Reader& source) {
     for (const TableInfo* table : catalog_.tables()) {
       if (table->name == table_of<SettingRow>().name) continue;  // beside the mark, at the end
@@ -203,14 +214,23 @@ class Move {
 
   Result<void> send(Reader& source, const TableInfo& table) {
     BUREAU_TRY(const std::int64_t after, last_there(table));
-    return each_page(source, table, after, rows_a_write, [&](RowPage& page) -> Result<bool> {
+    detail::TableDigester digester(table);
+    detail::PageWriter writer(to_);
+    const std::int64_t before = report_.moved;
+    auto sent = each_page(source, table, after, rows_a_write, [&](RowPage& page) -> Result<bool> {
+      for (std::size_t i = 0; i < page.rows(); ++i) digester.add(page.row(i));
       if (table.name == detail::nodes_table) void_leases(table, page);
-      BUREAU_TRY_VOID(
-          to_.write({}, [&](Writer& writer) { return writer.insert(table, page.values()); }));
-      report_.moved += static_cast<std::int64_t>(page.rows());
+      BUREAU_TRY_VOID(writer.add(table, std::exchange(page, RowPage(table))));
+      report_.moved = before + writer.written();
       BUREAU_TRY_VOID(tell(table.name));
       return true;
     });
+    const auto last = writer.finish();
+    report_.moved = before + writer.written();
+    BUREAU_TRY_VOID(std::move(sent));
+    BUREAU_TRY_VOID(last);
+    if (after == 0) sent_.tables.push_back(digester.finish());
+    return tell(table.name);
   }
 
   Result<void> tell(std::string_view what) {
@@ -253,7 +273,9 @@ class Move {
 
   Result<void> send_settings(Reader& source) {
     const TableInfo& settings = table_of<SettingRow>();
-    return each_page(source, settings, 0, {}, [&](RowPage& page) -> Result<bool> {
+    detail::TableDigester digester(settings);
+    BUREAU_TRY_VOID(each_page(source, settings, 0, {}, [&](RowPage& page) -> Result<bool> {
+      for (std::size_t i = 0; i < page.rows(); ++i) digester.add(page.row(i));
       BUREAU_TRY_VOID(to_.write({}, [&](Writer& writer) -> Result<void> {
         const Select all{&settings, !(col(&SettingRow::id) == move_mark), {}, {}, {}, false};
         BUREAU_TRY_VOID(writer.remove(all, ignore_row));
@@ -261,16 +283,22 @@ class Move {
       }));
       report_.moved += static_cast<std::int64_t>(page.rows());
       return true;
-    });
+    }));
+    sent_.tables.push_back(digester.finish());
+    return {};
   }
 
   // The check ------------------------------------------------------------------------------------
 
   Result<std::vector<std::string>> check(Reader& source) {
-    BUREAU_TRY(const OfficeDigest sent, detail::digest_tables(source, catalog_, watch("compare")));
+    const bool is_known = sent_.tables.size() == catalog_.tables().size();
+    if (!is_known) {  // some of it was sent by an earlier call
+      BUREAU_TRY(sent_, detail::digest_tables(source, catalog_, watch("compare")));
+    }
+    const OfficeDigest& sent = sent_;
+    BUREAU_TRY(report_.office, detail::digest_resting(to_, catalog_, sent, watch("compare")));
     std::optional<SettingRow> mark;
     BUREAU_TRY_VOID(to_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
-      BUREAU_TRY(report_.office, detail::digest_tables(reader, catalog_, watch("compare")));
       BUREAU_TRY(mark, find_row(reader, move_mark));
       return {};
     }));
@@ -298,7 +326,8 @@ class Move {
   Storage& from_;
   Storage& to_;
   const MoveOptions& options_;
-  Catalog catalog_;
+  Catalog catalog_, bare_;  // bare: without indexes
+  OfficeDigest sent_;       // of the tables that this call sends whole
   std::string state_;
   std::int64_t sent_head_ = 0;
   std::int64_t all_ = 0;
