@@ -8,6 +8,11 @@
 
 BUREAU_BEGIN_NAMESPACE
 
+Result<void> Reader::scan_all(std::span<const Scan> scans) {
+  for (const Scan& one : scans) BUREAU_TRY_VOID(scan(*one.select, one.sink));
+  return {};
+}
+
 Result<bool> Reader::find(const TableInfo& table, std::int64_t id, RowSink sink) {
   Select select;
   select.table = &table;

@@ -18,18 +18,15 @@ bool is_better(const Task& a, const Task& b) {
 Order by(const ColumnInfo& column) { return {&column, false}; }
 
 /// The work of a suspended tenant rests. (That of a closed one is given up by its handlers.)
-Result<bool> may_work(Transaction& tx, Id<Tenant> tenant) {
-  if (tx.database().catalog().find(schema<Tenant>.name) == nullptr) return true;
-  bool works = true;
-  BUREAU_TRY_VOID(tx.reader().find(table_of<Tenant>(), tenant.value,
-                                   [&](std::span<const Value> values) -> Result<bool> {
-                                     Tenant row;
-                                     from_values(values, row);
-                                     works = row.status != TenantStatus::suspended;
-                                     return true;
-                                   }));
-  return works;
-}
+struct MayWork {
+  bool& works;
+  Result<bool> operator()(std::span<const Value> values) const {
+    Tenant row;
+    from_values(values, row);
+    works = row.status != TenantStatus::suspended;
+    return false;
+  }
+};
 
 }  // namespace
 
@@ -65,40 +62,62 @@ std::uint64_t Claim::ahead() const {
   return blocked_ ? 1 : std::clamp<std::uint64_t>(turn_.ahead, 1, options_.limit);
 }
 
-/// The best tasks of the tenant's first lane; none: there is no such tenant.
-Result<std::vector<Task>> Claim::first_of_tenant(std::int64_t after, std::int64_t last) {
-  const Select first{
-      &table_of<Task>(),
-      col(&Task::status) == TaskStatus::ready && col(&Task::gate) != Gate::closed &&
-          col(&Task::queue) == options_.queue && col(&Task::tenant) >= Id<Tenant>(after + 1) &&
-          col(&Task::tenant) <= Id<Tenant>(last),
-      {by(col(&Task::tenant).info()), by(col(&Task::kind).info()), by(col(&Task::rank).info())},
-      ahead()};
-  std::vector<Task> tasks;
-  BUREAU_TRY_VOID(tx_.reader().scan(first, [&](std::span<const Value> row) -> Result<bool> {
-    from_values(row, tasks.emplace_back());
-    const Task& read = tasks.back();
-    if (read.tenant == tasks[0].tenant && read.kind == tasks[0].kind) return true;
-    tasks.pop_back();
-    return false;
-  }));
-  return tasks;
+Result<bool> Claim::Lead::operator()(std::span<const Value> row) const {
+  from_values(row, tasks.emplace_back());
+  const Task& read = tasks.back();
+  if (read.tenant == tasks[0].tenant && read.kind == tasks[0].kind) return true;
+  tasks.pop_back();
+  return false;
+}
+
+/// The best tasks of the first lane of the first of these tenants that has something.
+Select Claim::first_of_tenants(std::int64_t after, std::int64_t last) const {
+  return {&table_of<Task>(),
+          col(&Task::status) == TaskStatus::ready && col(&Task::gate) != Gate::closed &&
+              col(&Task::queue) == options_.queue && col(&Task::tenant) >= Id<Tenant>(after + 1) &&
+              col(&Task::tenant) <= Id<Tenant>(last),
+          {by(col(&Task::tenant).info()), by(col(&Task::kind).info()), by(col(&Task::rank).info())},
+          ahead()};
+}
+
+/// The best task of the tenant's lane after the one of that kind; nothing: no other is asked for.
+std::optional<Select> Claim::next_lane(Id<Tenant> tenant, std::string_view kind) const {
+  Predicate where = in_lane(tenant);
+  if (kinds_.empty()) {
+    where = where && col(&Task::kind) > std::string(kind);
+  } else {
+    const std::string* const next = next_kind(kind);
+    if (next == nullptr) return std::nullopt;
+    where = where && col(&Task::kind) >= *next;
+  }
+  return Select{
+      &table_of<Task>(), where, {by(col(&Task::kind).info()), by(col(&Task::rank).info())}, 1};
+}
+
+/// The tenant after whom the round begins.
+std::int64_t Claim::start() const { return turn_.left > 0 ? turn_.tenant - 1 : turn_.tenant; }
+
+Result<void> Claim::look(std::vector<Scan> scans) {
+  const Select rules = SharedFlow::rules();
+  const SharedFlow::Intake take_rule(flow_);
+  const Select first = first_of_tenants(start(), INT64_MAX);
+  first_.clear();
+  const Lead lead{first_};
+  scans.push_back({&rules, take_rule});
+  scans.push_back({&first, lead});
+  return tx_.reader().scan_all(scans);
 }
 
 /// Goes round the tenants that have ready tasks in this queue, from where the last claim ended.
 Result<void> Claim::gather() {
-  const std::int64_t start = turn_.left > 0 ? turn_.tenant - 1 : turn_.tenant;
-  std::int64_t at = start, last = INT64_MAX;
+  std::int64_t last = INT64_MAX;
   while (parties_.size() < options_.limit) {
-    BUREAU_TRY(auto first, first_of_tenant(at, last));
-    if (!first.empty()) {
-      at = first[0].tenant.value;
-      if (!has_rules_) BUREAU_TRY_VOID(flow_.load());
-      has_rules_ = true;
-      BUREAU_TRY_VOID(add_party(std::move(first)));
-    } else if (last == INT64_MAX && start > 0) {
-      at = 0;
-      last = start;
+    if (!first_.empty()) {
+      BUREAU_TRY_VOID(add_party(last));
+    } else if (last == INT64_MAX && start() > 0) {
+      last = start();
+      const Lead lead{first_};
+      BUREAU_TRY_VOID(tx_.reader().scan(first_of_tenants(0, last), lead));
     } else {
       all_ = true;
       return {};
@@ -107,39 +126,44 @@ Result<void> Claim::gather() {
   return {};
 }
 
-Result<void> Claim::add_party(std::vector<Task> first) {
+/// Takes in the tenant of first_, and reads the first tasks of the next one up to `last`, beside
+/// what else is to be known of this one.
+Result<void> Claim::add_party(std::int64_t last) {
+  std::vector<Task> first = std::move(first_);
+  first_.clear();
   const Id<Tenant> tenant = first[0].tenant;
-  BUREAU_TRY(const bool works, may_work(tx_, tenant));
+  const bool more = first.size() >= ahead();
+  bool works = true;
+  const MayWork may_work{works};
+  const Select of_tenant{&table_of<Tenant>(), col(&Tenant::id) == tenant, {}, 1};
+  std::vector<Task> second;
+  const Lead next_in{second}, next_of{first_};
+  const std::optional<Select> lane = next_lane(tenant, first[0].kind);
+  const Select others = first_of_tenants(tenant.value, last);
+  std::vector<Scan> scans{{&others, next_of}};
+  if (lane) scans.push_back({&*lane, next_in});
+  if (tx_.database().catalog().find(schema<Tenant>.name) != nullptr) {
+    scans.push_back({&of_tenant, may_work});
+  }
+  BUREAU_TRY_VOID(tx_.reader().scan_all(scans));
   blocked_ = blocked_ || !works;
   if (!works) return {};
   Party party{tenant, TenantFlow(tx_.reader(), flow_, tenant, tx_.now()), {}};
   BUREAU_TRY_VOID(party.flow.load());
-  std::string kind = first[0].kind;
-  const bool more = first.size() >= ahead();
   BUREAU_TRY_VOID(add_lane(party, std::move(first), more));
-  for (;;) {
-    Predicate where = in_lane(tenant);
-    if (kinds_.empty()) {
-      where = where && col(&Task::kind) > kind;
-    } else {
-      const std::string* next = next_kind(kind);
-      if (next == nullptr) break;
-      where = where && col(&Task::kind) >= *next;
-    }
-    const Select head{
-        &table_of<Task>(), where, {by(col(&Task::kind).info()), by(col(&Task::rank).info())}, 1};
-    std::optional<Task> found;
-    BUREAU_TRY_VOID(tx_.reader().scan(head, [&](std::span<const Value> row) -> Result<bool> {
-      from_values(row, found.emplace());
-      return false;
-    }));
-    if (!found) break;
-    kind = found->kind;
-    std::vector<Task> tasks;
-    tasks.push_back(std::move(*found));
-    BUREAU_TRY_VOID(add_lane(party, std::move(tasks), true));
-  }
+  BUREAU_TRY_VOID(add_lanes(party, std::move(second)));
   if (!party.lanes.empty()) parties_.push_back(std::move(party));
+  return {};
+}
+
+/// That lane, and all that follow.
+Result<void> Claim::add_lanes(Party& party, std::vector<Task> next) {
+  while (!next.empty()) {
+    const std::optional<Select> lane = next_lane(party.tenant, next[0].kind);
+    BUREAU_TRY_VOID(add_lane(party, std::exchange(next, {}), true));
+    const Lead lead{next};
+    if (lane) BUREAU_TRY_VOID(tx_.reader().scan(*lane, lead));
+  }
   return {};
 }
 

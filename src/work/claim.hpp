@@ -29,6 +29,10 @@ class Claim {
         TenantTurn turn)
       : tx_(tx), options_(options), node_(node), turn_(turn), flow_(tx.reader()) {}
 
+  /// Reads what the claim begins with, behind what `scans` ask for, in one turn. To be called
+  /// again when something was made ready since.
+  Result<void> look(std::vector<Scan> scans);
+  /// REQUIRES: look() was called.
   Result<std::vector<Task>> run();
   /// Whose turn the next claim of the queue begins with.
   [[nodiscard]] TenantTurn turn() const { return turn_; }
@@ -52,12 +56,21 @@ class Claim {
     bool more = true;
   };
 
+  /// The first tasks of one lane.
+  struct Lead {
+    std::vector<Task>& tasks;
+    Result<bool> operator()(std::span<const Value> row) const;
+  };
+
   [[nodiscard]] std::uint64_t ahead() const;
   [[nodiscard]] Predicate in_lane(Id<Tenant> tenant) const;
   [[nodiscard]] const std::string* next_kind(std::string_view after) const;
-  Result<std::vector<Task>> first_of_tenant(std::int64_t after, std::int64_t last);
+  [[nodiscard]] Select first_of_tenants(std::int64_t after, std::int64_t last) const;
+  [[nodiscard]] std::optional<Select> next_lane(Id<Tenant> tenant, std::string_view kind) const;
+  [[nodiscard]] std::int64_t start() const;
   Result<void> gather();
-  Result<void> add_party(std::vector<Task> first);
+  Result<void> add_party(std::int64_t last);
+  Result<void> add_lanes(Party& party, std::vector<Task> next);
   Result<void> add_lane(Party& party, std::vector<Task> first, bool more);
   Result<void> read_weights();
 
@@ -78,7 +91,7 @@ class Claim {
   Database::Node node_;
   TenantTurn turn_;
   SharedFlow flow_;
-  bool has_rules_ = false;
+  std::vector<Task> first_;         // of the tenant that comes next; empty: there is none
   std::vector<std::string> kinds_;  // in order; empty: any
   std::vector<Party> parties_;
   bool blocked_ = false;  // some lane was stepped over

@@ -70,6 +70,16 @@ class SharedFlow {
  public:
   explicit SharedFlow(Reader& reader) : reader_(reader) {}
   Result<void> load();
+  /// The same in two: what to ask for, and what takes the answer.
+  [[nodiscard]] static Select rules();
+  class Intake {
+   public:
+    explicit Intake(SharedFlow& flow) : flow_(flow) { flow.forget_rules(); }
+    Result<bool> operator()(std::span<const Value> row) const;
+
+   private:
+    SharedFlow& flow_;
+  };
   /// All rules of the tenant; null: there are too many of all tenants to have been read.
   [[nodiscard]] const std::vector<FlowRule>* rules_of(Id<Tenant> tenant) const;
 
@@ -80,8 +90,10 @@ class SharedFlow {
   Result<const std::vector<Leases>*> leases_of(Id<Tenant> tenant);
 
  private:
+  void forget_rules();
+
   Reader& reader_;
-  bool all_ = false;
+  std::size_t found_ = SIZE_MAX;  // how many rules were read
   std::map<std::int64_t, std::vector<FlowRule>> rules_;
   bool has_leases_ = false;
   std::map<std::int64_t, std::vector<Leases>> leases_;
@@ -165,6 +177,10 @@ struct HeldGroup {
 
 /// Lets the best task of each group of that key through: one of its leases has ended.
 Result<void> admit_next(Writer& writer, Id<Tenant> tenant, const std::string& key);
+/// Whether there is any such task.
+[[nodiscard]] Select any_held();
+/// The empty buckets for which a token has come.
+[[nodiscard]] Select tokens_come(Timestamp now, std::uint64_t limit);
 /// Lets those through for whom a token has come.
 Result<void> admit_by_rates(Writer& writer, Timestamp now);
 /// Goes on from group to group, looks at no more than `groups` of them, and lets those tasks

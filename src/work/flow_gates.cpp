@@ -75,6 +75,10 @@ Result<std::optional<Task>> next_held(Reader& reader, const HeldGroup& after, bo
                   ascending(by_tenant, by_key, by_queue, by_kind, rank));
 }
 
+Select any_held() {
+  return {&table_of<Task>(), is_held() && col(&Task::tenant) >= Id<Tenant>(1), {}, 1};
+}
+
 Result<void> admit_next(Writer& writer, Id<Tenant> tenant, const std::string& key) {
   HeldGroup at{tenant.value, key, {}, {}};
   for (;;) {
@@ -85,13 +89,16 @@ Result<void> admit_next(Writer& writer, Id<Tenant> tenant, const std::string& ke
   }
 }
 
+Select tokens_come(Timestamp now, std::uint64_t limit) {
+  return select<FlowBucket>()
+      .where(col(&FlowBucket::awaited) == true && col(&FlowBucket::next_at) <= now)
+      .order_by(col(&FlowBucket::next_at))
+      .limit(limit);
+}
+
 Result<void> admit_by_rates(Writer& writer, Timestamp now) {
-  const Update come{
-      select<FlowBucket>()
-          .where(col(&FlowBucket::awaited) == true && col(&FlowBucket::next_at) <= now)
-          .order_by(col(&FlowBucket::next_at))
-          .limit(1000),
-      {{&col(&FlowBucket::awaited).info(), Value::integer(0), false}}};
+  const Update come{tokens_come(now, 1000),
+                    {{&col(&FlowBucket::awaited).info(), Value::integer(0), false}}};
   std::vector<FlowBucket> buckets;
   BUREAU_TRY_VOID(writer.update(come, [&](std::span<const Value> row) -> Result<bool> {
     from_values(row, buckets.emplace_back());

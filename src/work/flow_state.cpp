@@ -27,23 +27,29 @@ bool FlowRule::covers(const Task& task) const {
 
 namespace detail {
 
+Select SharedFlow::rules() { return select<FlowRule>().limit(rules_at_once); }
+
+void SharedFlow::forget_rules() {
+  rules_.clear();
+  found_ = 0;
+}
+
+Result<bool> SharedFlow::Intake::operator()(std::span<const Value> row) const {
+  FlowRule rule;
+  from_values(row, rule);
+  flow_.rules_[rule.tenant.value].push_back(std::move(rule));
+  ++flow_.found_;
+  return true;
+}
+
 Result<void> SharedFlow::load() {
-  std::size_t found = 0;
-  const Select rules = select<FlowRule>().limit(rules_at_once);
-  BUREAU_TRY_VOID(reader_.scan(rules, [&](std::span<const Value> row) -> Result<bool> {
-    FlowRule rule;
-    from_values(row, rule);
-    rules_[rule.tenant.value].push_back(std::move(rule));
-    ++found;
-    return true;
-  }));
-  all_ = found < rules_at_once;
-  return {};
+  const Intake intake(*this);
+  return reader_.scan(rules(), intake);
 }
 
 const std::vector<FlowRule>* SharedFlow::rules_of(Id<Tenant> tenant) const {
   static const std::vector<FlowRule> none;
-  if (!all_) return nullptr;
+  if (found_ >= rules_at_once) return nullptr;
   const auto found = rules_.find(tenant.value);
   return found == rules_.end() ? &none : &found->second;
 }

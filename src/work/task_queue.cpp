@@ -13,6 +13,7 @@
 #include "store/row_values.hpp"
 #include "work/call_door.hpp"
 #include "work/claim.hpp"
+#include "work/due_work.hpp"
 #include "work/sealing.hpp"
 #include "work/spend.hpp"
 #include "work/task_columns.hpp"
@@ -31,16 +32,6 @@ using detail::set;
 using Columns = detail::TaskColumns;
 
 constexpr std::size_t max_error_bytes = 4000;
-
-/// Wakes the runs that have rested for as long as they wanted.
-Update rested(Timestamp now, std::uint64_t limit) {
-  const Columns& c = columns();
-  return {select<Task>()
-              .where(col(&Task::status) == TaskStatus::waiting && col(&Task::run_at) <= now)
-              .order_by(col(&Task::run_at))
-              .limit(limit),
-          {set(c.status, TaskStatus::ready), set(c.gate, Gate::open), set(c.pending, 0)}};
-}
 
 }  // namespace
 
@@ -87,14 +78,8 @@ namespace {
 constexpr std::size_t groups_beside_claim = 256;
 constexpr Duration look_pause = std::chrono::milliseconds(100);
 constexpr std::size_t groups_at_once = 1000;
-
-Update due_now(Timestamp now, std::uint64_t limit) {
-  return {select<Task>()
-              .where(col(&Task::status) == TaskStatus::scheduled && col(&Task::run_at) <= now)
-              .order_by(col(&Task::run_at))
-              .limit(limit),
-          {set(columns().status, TaskStatus::ready), set(columns().gate, Gate::open)}};
-}
+/// And how many tasks it makes ready.
+constexpr std::uint64_t due_at_once = 1000;
 
 /// All claims of a queue want the same tasks.
 std::uint32_t claim_lane(std::string_view queue) {
@@ -108,29 +93,27 @@ bool must_keep(const std::vector<Task>& leased) {
                      [](const Task& task) { return task.effect == Effect::external_unsafe; });
 }
 
-/// Ends what was not begun by its deadline.
-Result<void> end_overdue(Transaction& tx) {
-  const Columns& c = columns();
-  const std::int64_t now = tx.now().micros();
-  std::vector<Task> ended;
-  BUREAU_TRY_VOID(tx.update(
-      {select<Task>()
-           .where(col(&Task::deadline).is_not_null() && col(&Task::status) <= TaskStatus::ready &&
-                  col(&Task::deadline) <= tx.now())
-           .order_by(col(&Task::deadline))
-           .limit(1000),
-       {set(c.status, TaskStatus::dead),
-        {c.error_code, Value::text(to_string(Code::deadline)), false},
-        {c.error, Value::text("it was not begun by its deadline"), false},
-        set(c.finished_at, now),
-        set(c.updated_at, now),
-        add(c.version, 1)}},
-      [&](std::span<const Value> row) -> Result<bool> {
-        if (row[c.awaited->index].as_integer() != 0) from_values(row, ended.emplace_back());
-        return true;
-      }));
-  for (const Task& task : ended) BUREAU_TRY_VOID(detail::after_end(tx, task));
-  return {};
+/// Makes ready what is to be before a claim, and lets those through whom nothing holds back any
+/// more, from that group on. Mostly there is nothing to do, and that is known in the turn in which
+/// the claim looks for the first time.
+Result<void> prepare(Transaction& tx, detail::Claim& claim, detail::HeldGroup* held) {
+  const detail::DueWork due(tx.now());
+  const Select gates = detail::any_held();
+  bool holds = false;
+  const auto note = [&](std::span<const Value>) -> Result<bool> {
+    holds = true;
+    return false;
+  };
+  const auto looks = due.scans();
+  std::vector<Scan> scans(looks.begin(), looks.end());
+  if (held != nullptr) scans.push_back({&gates, note});
+  BUREAU_TRY_VOID(claim.look(std::move(scans)));
+  if (held != nullptr && !holds) *held = {};
+  if (!due.any() && !holds) return {};
+  BUREAU_TRY_VOID(due.see_to(tx, due_at_once));
+  if (holds)
+    BUREAU_TRY_VOID(detail::admit(tx.unjournalled(), *held, groups_beside_claim, tx.now()));
+  return claim.look({});
 }
 
 }  // namespace
@@ -150,15 +133,9 @@ Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options,
   for (bool first = true; tasks.empty() && left_off;) {
     bool again = false;  // so that it is kept
     const auto lease = [&](Transaction& tx) -> Result<void> {
-      BUREAU_TRY_VOID(end_overdue(tx));
-      BUREAU_TRY_VOID(tx.unjournalled().update(due_now(tx.now(), 1000)));
-      BUREAU_TRY_VOID(tx.unjournalled().update(rested(tx.now(), 1000)));
-      BUREAU_TRY_VOID(detail::admit_by_rates(tx.unjournalled(), tx.now()));
       detail::HeldGroup group = at;
-      if (first && looks) {
-        BUREAU_TRY_VOID(detail::admit(tx.unjournalled(), group, groups_beside_claim, tx.now()));
-      }
       detail::Claim claim(tx, options, node, turn);
+      BUREAU_TRY_VOID(prepare(tx, claim, first && looks ? &group : nullptr));
       BUREAU_TRY(tasks, claim.run());
       again = !keep && must_keep(tasks);
       if (again) return bureau::fail(Code::busy, "the lease must be kept");
@@ -231,10 +208,9 @@ Result<std::uint64_t> TaskQueue::admit() {
 Result<std::uint64_t> TaskQueue::promote(std::uint64_t limit) {
   std::uint64_t promoted = 0;
   BUREAU_TRY_VOID(database_.write(portable(), by_system, [&](Transaction& tx) -> Result<void> {
-    BUREAU_TRY_VOID(end_overdue(tx));
-    BUREAU_TRY(promoted, tx.unjournalled().update(due_now(tx.now(), limit)));
-    BUREAU_TRY(const auto woken, tx.unjournalled().update(rested(tx.now(), limit)));
-    promoted += woken;
+    const detail::DueWork due(tx.now());
+    BUREAU_TRY_VOID(tx.reader().scan_all(due.scans()));
+    BUREAU_TRY(promoted, due.see_to(tx, limit));
     return {};
   }));
   return promoted;
@@ -485,37 +461,48 @@ Result<void> TaskQueue::progress(const Task& task, double fraction, std::string_
   });
 }
 
+namespace {
+
+/// A column of the first row of a scan, if there is one and it is before what was found so far.
+struct Earliest {
+  Timestamp& due;
+  const ColumnInfo& at;
+  Result<bool> operator()(std::span<const Value> row) const {
+    due = std::min(due, Timestamp::from_micros(row[at.index].as_integer()));
+    return false;
+  }
+};
+
+}  // namespace
+
 Result<Timestamp> TaskQueue::next_due() {
+  const auto resting = [](TaskStatus status) {
+    return select<Task>().where(col(&Task::status) == status).order_by(col(&Task::run_at)).limit(1);
+  };
+  const Select delayed = resting(TaskStatus::scheduled), rested = resting(TaskStatus::waiting);
+  const Select overdue =
+      select<Task>()
+          .where(col(&Task::deadline).is_not_null() && col(&Task::status) <= TaskStatus::ready)
+          .order_by(col(&Task::deadline))
+          .limit(1);
+  const Select tokens = detail::tokens_come(Timestamp::never(), 1);
+  const Select rules = select<FlowRule>()
+                           .where(col(&FlowRule::until) > database_.clock().now())
+                           .order_by(col(&FlowRule::until))
+                           .limit(1);
   Timestamp due = Timestamp::never();
+  const Earliest run_at{due, *columns().run_at};
+  const Earliest deadline{due, col(&Task::deadline).info()};
+  const Earliest next_at{due, col(&detail::FlowBucket::next_at).info()};
+  const Earliest until{due, col(&FlowRule::until).info()};
   BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
     due = Timestamp::never();
-    const auto earliest = [&](const Select& first, const ColumnInfo& at) {
-      return reader.scan(first, [&](std::span<const Value> row) -> Result<bool> {
-        due = std::min(due, Timestamp::from_micros(row[at.index].as_integer()));
-        return false;
-      });
-    };
-    for (const TaskStatus status : {TaskStatus::scheduled, TaskStatus::waiting}) {
-      BUREAU_TRY_VOID(earliest(
-          select<Task>().where(col(&Task::status) == status).order_by(col(&Task::run_at)).limit(1),
-          *columns().run_at));
-    }
-    BUREAU_TRY_VOID(earliest(
-        select<Task>()
-            .where(col(&Task::deadline).is_not_null() && col(&Task::status) <= TaskStatus::ready)
-            .order_by(col(&Task::deadline))
-            .limit(1),
-        col(&Task::deadline).info()));
-    BUREAU_TRY_VOID(earliest(select<detail::FlowBucket>()
-                                 .where(col(&detail::FlowBucket::awaited) == true)
-                                 .order_by(col(&detail::FlowBucket::next_at))
-                                 .limit(1),
-                             col(&detail::FlowBucket::next_at).info()));
-    return earliest(select<FlowRule>()
-                        .where(col(&FlowRule::until) > database_.clock().now())
-                        .order_by(col(&FlowRule::until))
-                        .limit(1),
-                    col(&FlowRule::until).info());
+    const Scan scans[] = {{&delayed, run_at},
+                          {&rested, run_at},
+                          {&overdue, deadline},
+                          {&tokens, next_at},
+                          {&rules, until}};
+    return reader.scan_all(scans);
   }));
   return due;
 }

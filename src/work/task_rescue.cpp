@@ -1,6 +1,7 @@
 // Who lives: the heartbeat of a node, and the tasks of those that died.
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "bureau/work/task_queue.hpp"
 #include "store/internal_tables.hpp"
@@ -168,22 +169,26 @@ Result<std::uint64_t> TaskQueue::take_from(std::int64_t node, std::int64_t gener
 Result<std::vector<TaskQueue::Attempt>> TaskQueue::interrupted(std::span<const Attempt> running) {
   BUREAU_TRY(auto node, database_.node());
   const Columns& c = columns();
+  std::vector<std::int64_t> ids;
+  for (const Attempt& one : running) ids.push_back(one.task.value);
   std::vector<Attempt> out;
   BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+    std::unordered_map<std::int64_t, std::int64_t> held;  // the attempt of each task
+    const auto look = [&](std::span<const Value> row) -> Result<bool> {
+      const auto is = [&](const ColumnInfo* column, std::int64_t value) {
+        return row[column->index].as_integer() == value;
+      };
+      if (is(c.status, static_cast<std::int64_t>(TaskStatus::running)) && is(c.node, node.number) &&
+          is(c.generation, node.generation) && is(c.cancel_requested, 0)) {
+        held.emplace(row[0].as_integer(), row[c.attempt->index].as_integer());
+      }
+      return true;
+    };
+    BUREAU_TRY_VOID(reader.find_all(c.table, ids, look));
     out.clear();
     for (const Attempt& one : running) {
-      bool holds = false;
-      auto look = [&](std::span<const Value> row) -> Result<bool> {
-        const auto is = [&](const ColumnInfo* column, std::int64_t value) {
-          return row[column->index].as_integer() == value;
-        };
-        holds = is(c.status, static_cast<std::int64_t>(TaskStatus::running)) &&
-                is(c.attempt, one.attempt) && is(c.node, node.number) &&
-                is(c.generation, node.generation) && is(c.cancel_requested, 0);
-        return true;
-      };
-      BUREAU_TRY_VOID(reader.find(table_of<Task>(), one.task.value, look));
-      if (!holds) out.push_back(one);
+      const auto found = held.find(one.task.value);
+      if (found == held.end() || found->second != one.attempt) out.push_back(one);
     }
     return {};
   }));

@@ -257,6 +257,14 @@ struct RepeatingLookUpWriter final : WriterWrapper {
     return {};
   }
 };
+/// The first scan's rows for all.
+struct OneScanWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<void> scan_all(std::span<const bureau::Scan> scans) override {
+    for (const bureau::Scan& one : scans) BUREAU_TRY_VOID(scan(*scans[0].select, one.sink));
+    return {};
+  }
+};
 /// The first row's values for all.
 struct OneValueWriter final : WriterWrapper {
   using WriterWrapper::WriterWrapper;

@@ -20,6 +20,12 @@ struct Alteration;  // bureau/store/alteration.hpp
 /// Receives rows, one at a time; returns false to stop. The values live until it returns.
 using RowSink = FunctionRef<Result<bool>(std::span<const Value>)>;
 
+/// One of several scans that are asked for together.
+struct Scan {
+  const Select* select = nullptr;  ///< to live as long as the call
+  RowSink sink;
+};
+
 /// A snapshot: all it answers is from one moment. Belongs to the closure that was given it, on that
 /// closure's thread; not to be kept.
 class Reader {
@@ -27,6 +33,9 @@ class Reader {
   virtual ~Reader() = default;
   virtual Result<void> scan(const Select& select, RowSink sink) = 0;
   virtual Result<void> aggregate(const Aggregate& aggregate, RowSink sink) = 0;
+  /// Makes several scans, in order, until one fails. A storage that each question costs a turn of a
+  /// network asks them in one; this default calls scan() for each.
+  virtual Result<void> scan_all(std::span<const Scan> scans);
   /// The row with that id. True when there was one (the sink has seen it). A storage may answer it
   /// faster than the scan that this default makes.
   virtual Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink);

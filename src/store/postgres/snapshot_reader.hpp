@@ -18,6 +18,7 @@ class SnapshotReader final : public Reader {
 
   Result<void> scan(const Select& select, RowSink sink) override;
   Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override;
+  Result<void> scan_all(std::span<const Scan> scans) override;
   Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink) override;
   Result<void> find_all(const TableInfo& table, std::span<const std::int64_t> ids,
                         RowSink sink) override;
@@ -28,9 +29,12 @@ class SnapshotReader final : public Reader {
  private:
   [[nodiscard]] Connection& connection() const { return lease_.connection(); }
   [[nodiscard]] const Clock& clock() const { return *connection().settings().clock; }
+  /// Writes what is to be asked; of the journal, up to that number.
+  using WriteSql = FunctionRef<Result<void>(std::vector<Sql>&, Horizon)>;
+  Result<std::vector<ResultPtr>> run_all(bool journal, const Doing& doing, WriteSql write);
   Result<ResultPtr> run(const TableInfo* table, const Doing& doing,
                         FunctionRef<Result<void>(Sql&, Horizon)> write);
-  Result<Answers> attempt(const TableInfo* table, FunctionRef<Result<void>(Sql&, Horizon)> write);
+  Result<Answers> attempt(bool journal, WriteSql write);
   Result<Horizon> ask_horizon();
 
   Pool::Lease& lease_;

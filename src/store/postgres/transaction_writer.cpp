@@ -22,6 +22,8 @@ constexpr std::size_t deferred_max = 64;
 
 /// Rows: so many at a time cost less as a COPY, which is an exchange more.
 constexpr std::size_t copied_from = 100;
+/// Values: more of one insert are not kept back.
+constexpr std::size_t deferred_values_max = 4096;
 
 Result<void> check_draw(std::int64_t count) {
   if (count >= 1 && count <= draw_max) return {};
@@ -53,6 +55,10 @@ void TransactionWriter::begin() {
     connection_.add(fmt::format("LOCK TABLE {}.{} IN EXCLUSIVE MODE", connection_.settings().schema,
                                 lane_table(mode_.lane)));
   }
+  // Known before anything can be lost: it tells later whether a commit was made. One that changes
+  // nothing has a number for nothing, which costs the server less than the turn to ask later.
+  xid_at_ = connection_.waiting();
+  connection_.add("SELECT pg_current_xact_id()");
 }
 
 template <class T>
@@ -107,7 +113,7 @@ Result<ResultPtr> TransactionWriter::run(const Sql& sql, const Doing& doing, Sav
                                          bool writes) {
   BUREAU_TRY_VOID(check_usable());
   if (!begun_) begin();
-  if (writes) ask_xid();
+  wrote_ = wrote_ || writes;
   const bool saves = mode_.careful && savepoint != Savepoint::none;
   if (saves) connection_.add("SAVEPOINT bureau");
   const std::size_t at = connection_.waiting();
@@ -119,13 +125,12 @@ Result<ResultPtr> TransactionWriter::run(const Sql& sql, const Doing& doing, Sav
   return std::move(answers.results[at]);
 }
 
-/// One that draws numbers, and only succeeds or is undone with all else: nobody waits for it.
-/// REQUIRES: no savepoints.
-Result<void> TransactionWriter::defer(const Sql& sql) {
+/// Nobody waits for it. REQUIRES: no savepoints.
+Result<void> TransactionWriter::defer(const Sql& sql, bool draws) {
   BUREAU_TRY_VOID(check_usable());
   if (!begun_) begin();
-  ask_xid();
-  draws_at_.push_back(connection_.waiting());
+  wrote_ = true;
+  if (draws) draws_at_.push_back(connection_.waiting());
   connection_.add(sql);
   deferred_end_ = connection_.waiting();
   return deferred_end_ < deferred_max ? Result<void>() : flush();
@@ -137,14 +142,6 @@ Result<void> TransactionWriter::flush() {
   if (!take_in(answers)) return fail(*spoilt_by_);
   if (!answers.good()) return failed(*answers.failure, {"an insert"});
   return {};
-}
-
-/// The transaction's number, asked before anything can be lost: it tells later whether a commit was
-/// made.
-void TransactionWriter::ask_xid() {
-  if (xid_ || xid_at_) return;
-  xid_at_ = connection_.waiting();
-  connection_.add("SELECT pg_current_xact_id()");
 }
 
 /// False: one that was not waited for was refused, and the closure is to run again.
@@ -176,6 +173,28 @@ Result<void> TransactionWriter::scan(const Select& select, RowSink sink) {
   BUREAU_TRY_VOID(append_select(sql, asked));
   BUREAU_TRY(const ResultPtr result, run(sql, {"a scan"}, Savepoint::released, false));
   return watch(give_rows(result.get(), sink));
+}
+
+Result<void> TransactionWriter::scan_all(std::span<const Scan> scans) {
+  if (mode_.careful) return Writer::scan_all(scans);
+  std::vector<Sql> asked;
+  for (const Scan& one : scans) {
+    std::optional<Select> made;
+    BUREAU_TRY_VOID(
+        append_select(asked.emplace_back(new_sql()), with_now(clock(), *one.select, made)));
+  }
+  BUREAU_TRY_VOID(check_usable());
+  if (asked.empty()) return {};
+  if (!begun_) begin();
+  const std::size_t at = connection_.waiting();
+  for (const Sql& sql : asked) connection_.add(sql);
+  const Answers answers = connection_.exchange(deadline_);
+  if (!take_in(answers)) return fail(*spoilt_by_);
+  if (!answers.good()) return failed(*answers.failure, {"a scan"});
+  for (std::size_t i = 0; i < scans.size(); ++i) {
+    BUREAU_TRY_VOID(watch(give_rows(answers.results[at + i].get(), scans[i].sink)));
+  }
+  return {};
 }
 
 Result<void> TransactionWriter::aggregate(const Aggregate& aggregate, RowSink sink) {
@@ -221,6 +240,7 @@ Result<void> TransactionWriter::insert(const TableInfo& table, std::span<const V
   if (!mode_.careful && rows.size() >= copied_from * width) return copy(table, rows);
   Sql sql = new_sql();
   append_insert(sql, table, rows);
+  if (!mode_.careful && rows.size() <= deferred_values_max) return defer(sql, false);
   BUREAU_TRY_VOID(run(sql, {"an insert", &table}, Savepoint::released, true));
   return {};
 }
@@ -228,7 +248,7 @@ Result<void> TransactionWriter::insert(const TableInfo& table, std::span<const V
 Result<void> TransactionWriter::copy(const TableInfo& table, std::span<const Value> rows) {
   const Doing doing{"an insert", &table};
   if (!begun_) begin();
-  ask_xid();
+  wrote_ = true;
   const Answers before = connection_.exchange(deadline_);
   if (!take_in(before)) return fail(*spoilt_by_);
   if (!before.good()) return failed(*before.failure, doing);
@@ -253,7 +273,7 @@ Result<void> TransactionWriter::insert_numbered(const TableInfo& table, std::spa
   Sql sql = new_sql();
   append_numbered_insert(sql, table, rows, count, order_.draw(count, !stock_.holds_lock()));
   stock_.note_lock();
-  return defer(sql);
+  return defer(sql, true);
 }
 
 Result<std::uint64_t> TransactionWriter::update_rows(const TableInfo& table,

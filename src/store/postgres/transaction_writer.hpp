@@ -22,8 +22,9 @@ struct WriteMode {
 /// What one closure writes through. The transaction begins with the first statement, in one round
 /// trip. Results are whole and in memory, so a sink may write: it does not meet its own changes.
 ///
-/// Journal records are not waited for, as only another transaction can be in their way: they travel
-/// with the next statement, or with the commit.
+/// Inserts are not waited for: they travel with the next statement that is, or with the commit.
+/// When the server refuses one, the closure is run again with a savepoint for each statement, and
+/// is told then. Journal records are refused only because of another transaction.
 class TransactionWriter final : public Writer {
  public:
   TransactionWriter(Connection& connection, const JournalOrder& order, Monotonic deadline,
@@ -32,6 +33,7 @@ class TransactionWriter final : public Writer {
 
   Result<void> scan(const Select& select, RowSink sink) override;
   Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override;
+  Result<void> scan_all(std::span<const Scan> scans) override;
   Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink) override;
   Result<void> insert(const TableInfo& table, std::span<const Value> rows) override;
   Result<std::uint64_t> update(const Update& update, RowSink returning) override;
@@ -54,7 +56,9 @@ class TransactionWriter final : public Writer {
 
   [[nodiscard]] bool has_begun() const { return begun_; }
   [[nodiscard]] bool drew() const { return stock_.drew(); }
-  /// The transaction's number on the server, once it has written.
+  /// Whether anything was to be changed.
+  [[nodiscard]] bool wrote() const { return wrote_; }
+  /// The transaction's number on the server, once it has answered.
   [[nodiscard]] std::optional<std::int64_t> xid() const { return xid_; }
   /// Undone because of another transaction: the closure must be run again, whatever it answered.
   [[nodiscard]] bool met_conflict() const { return met_conflict_; }
@@ -68,14 +72,12 @@ class TransactionWriter final : public Writer {
   /// One statement's place between a savepoint and its release.
   enum class Savepoint { none, released, open };
   Result<ResultPtr> run(const Sql& sql, const Doing& doing, Savepoint savepoint, bool writes);
-  Result<void> defer(const Sql& sql);
+  Result<void> defer(const Sql& sql, bool draws);
   Result<void> copy(const TableInfo& table, std::span<const Value> rows);
   void begin();
-  void ask_xid();
   bool take_in(const Answers& answers);
   void undo_statement();
   void release();
-  Result<ResultPtr> read(const Sql& sql, const TableInfo& table, const Doing& doing);
   Unexpected failed(const Failure& failure, const Doing& doing);
   Result<void> check_usable();
   Result<std::uint64_t> change_shown(const Sql& sql, const Doing& doing, RowSink sink);
@@ -97,6 +99,7 @@ class TransactionWriter final : public Writer {
   std::optional<Error> spoilt_by_;  ///< the error that calls for care
   bool used_since_ = false;         ///< something was asked for after it
   bool begun_ = false;
+  bool wrote_ = false;
   bool met_conflict_ = false;
 };
 

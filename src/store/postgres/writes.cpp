@@ -154,7 +154,7 @@ Writes::Attempt Writes::commit(Connection& connection, TransactionWriter& writer
               fail(Code::internal, fmt::format("{}: a transaction that had failed was committed",
                                                connection.where()))};
     }
-    if (writer.xid()) settings_.ended(true, writer.drew());
+    if (writer.wrote()) settings_.ended(true, writer.drew());
     return {Next::done, {}};
   }
   if (answers.failure->is_conflict()) {
@@ -171,14 +171,14 @@ Writes::Attempt Writes::commit(Connection& connection, TransactionWriter& writer
     return {Next::done, fail(std::move(error))};
   }
   error.code = Code::unavailable;
-  return settle(std::move(error), {writer.xid(), connection.incarnation(), writer.drew()},
+  // Nothing was written: there is nothing to be known.
+  if (!writer.wrote()) return {Next::run_after_loss, fail(std::move(error))};
+  return settle(std::move(error), {*writer.xid(), connection.incarnation(), writer.drew()},
                 clock_.monotonic() + commit_patience);
 }
 
 /// What became of a commit that was not answered: the server knows by the transaction's number.
 Writes::Attempt Writes::settle(Error lost, const Unanswered& commit, Monotonic until) {
-  // Nothing was written: there is nothing to be known.
-  if (!commit.xid) return {Next::run_after_loss, fail(std::move(lost))};
   for (;;) {
     const Result<Fate> fate = ask_fate(commit, until);
     if (fate && *fate == Fate::committed) {
@@ -204,7 +204,7 @@ Result<Writes::Fate> Writes::ask_fate(const Unanswered& commit, Monotonic until)
   if (!commit.incarnation || connection->incarnation() != commit.incarnation) {
     return Fate::unknowable;
   }
-  const std::string number = std::to_string(*commit.xid);
+  const std::string number = std::to_string(commit.xid);
   connection->add_once(
       "SELECT pg_xact_status($1::text::xid8)",
       std::vector<Parameter>{{ParameterType::text, false, Value::text(number), {}}});

@@ -55,7 +55,7 @@ class Writes {
   void roll_back(Connection& connection, const TransactionWriter& writer);
   /// A commit that was not answered.
   struct Unanswered {
-    std::optional<std::int64_t> xid;
+    std::int64_t xid = 0;
     std::optional<std::int64_t> incarnation;  ///< of the server that it was sent to
     bool drew = false;
   };

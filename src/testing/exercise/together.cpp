@@ -56,6 +56,49 @@ Result<void> rows_are_found_by_ids(Bench& bench) {
   return bench.read([](Reader& reader) { return look_up(reader); });
 }
 
+/// Each scan has its own rows, in its own order, and all are of one moment.
+Result<void> scan_together(Reader& reader) {
+  BUREAU_TRY(Select late, items_where("count >= 40"));
+  late.order = {{item_column("count"), true}};
+  late.limit = 2;
+  BUREAU_TRY(const Select none, items_where("count > 1000"));
+  BUREAU_TRY(const Select early, items_where("count <= 20"));
+  std::vector<Ids> got(3);
+  std::vector<int> order;
+  const auto note = [&](std::size_t which) {
+    return [&got, &order, which](std::span<const Value> row) -> Result<bool> {
+      got[which].push_back(row[0].as_integer());
+      order.push_back(static_cast<int>(which));
+      return which != 2;  // the last wants one row
+    };
+  };
+  const auto first = note(0), second = note(1), third = note(2);
+  const Scan scans[] = {{&late, first}, {&none, second}, {&early, third}};
+  BUREAU_TRY_VOID(reader.scan_all(scans));
+  BUREAU_TRY_VOID(expect_ids(got[0], {6, 5}, "rows of the first of several scans"));
+  BUREAU_TRY_VOID(expect_ids(got[1], {}, "rows of a scan that finds none among several"));
+  BUREAU_TRY_VOID(expect_ids(got[2], {1}, "rows of a scan that is stopped among several"));
+  BUREAU_TRY_VOID(expect(std::is_sorted(order.begin(), order.end()),
+                         "several scans give their rows in another order than they were asked"));
+  BUREAU_TRY_VOID(reader.scan_all({}));
+  got = std::vector<Ids>(3);
+  const auto refusing = [](std::span<const Value>) -> Result<bool> {
+    return fail(Code::gone, "of the sink");
+  };
+  const Scan failing[] = {{&early, refusing}, {&late, first}};
+  BUREAU_TRY_VOID(expect_error(reader.scan_all(failing), {Code::gone},
+                               "several scans of which the first's sink fails"));
+  return expect_ids(got[0], {}, "rows of a scan after one that failed");
+}
+
+Result<void> scans_are_made_together(Bench& bench) {
+  BUREAU_TRY_VOID(bench.write([](Writer& writer) -> Result<void> {
+    BUREAU_TRY_VOID(insert_six(writer));
+    return scan_together(writer);
+  }));
+  return bench.read([](Reader& reader) { return scan_together(reader); });
+}
+
 Result<void> expect_counts(Reader& reader, const std::vector<std::int64_t>& want) {
   std::vector<std::int64_t> got;
   BUREAU_TRY_VOID(reader.scan(select<Item>(), [&](std::span<const Value> row) -> Result<bool> {
@@ -177,6 +220,7 @@ Result<void> a_taken_id_is_told(Bench& bench) {
 
 std::vector<CheckEntry> together_checks() {
   return {{"rows_are_found_by_ids", rows_are_found_by_ids},
+          {"scans_are_made_together", scans_are_made_together},
           {"rows_get_values_of_their_own", rows_get_values_of_their_own},
           {"updates_by_rows_are_checked", updates_by_rows_are_checked},
           {"numbered_inserts", numbered_inserts},
