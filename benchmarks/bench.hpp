@@ -21,11 +21,16 @@ struct Arguments {
   bool json = false;      ///< One JSON object a line instead of a table.
   bool long_run = false;  ///< The large sizes; without it a benchmark ends within two minutes.
   bool quick = false;     ///< Just enough to show that it runs, within seconds: for the tests.
+  std::vector<std::string_view> only = {};  ///< The parts to be run; none: all.
+  [[nodiscard]] bool wants(std::string_view part) const {
+    return only.empty() || std::find(only.begin(), only.end(), part) != only.end();
+  }
 };
 
-/// Reads `--json`, `--long` and `--quick`; prints usage and ends the program (0 or 2) at `--help`
-/// or anything else.
-inline Arguments parse_arguments(int argc, char** argv) {
+/// Reads `--json`, `--long`, `--quick` and, where the program names its parts, `--only=PART`;
+/// prints usage and ends the program (0 or 2) at `--help` or anything else.
+inline Arguments parse_arguments(int argc, char** argv,
+                                 std::initializer_list<std::string_view> parts = {}) {
   Arguments arguments;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
@@ -35,6 +40,10 @@ inline Arguments parse_arguments(int argc, char** argv) {
       arguments.long_run = true;
     } else if (argument == "--quick") {
       arguments.quick = true;
+    } else if (const auto part = argument.substr(std::min<std::size_t>(7, argument.size()));
+               argument.starts_with("--only=") &&
+               std::find(parts.begin(), parts.end(), part) != parts.end()) {
+      arguments.only.push_back(part);
     } else {
       const bool asked = argument == "--help" || argument == "-h";
       std::fprintf(asked ? stdout : stderr,
@@ -43,6 +52,14 @@ inline Arguments parse_arguments(int argc, char** argv) {
                    "  --long  the large sizes\n"
                    "  --quick just enough to show that it runs; the figures mean nothing\n",
                    argc > 0 ? argv[0] : "bench");
+      if (parts.size() > 0) {
+        std::fprintf(asked ? stdout : stderr,
+                     "  --only=PART, several times if you like; the parts:");
+        for (const std::string_view part : parts) {
+          std::fprintf(asked ? stdout : stderr, " %s", std::string(part).c_str());
+        }
+        std::fprintf(asked ? stdout : stderr, "\n");
+      }
       std::exit(asked ? 0 : 2);
     }
   }

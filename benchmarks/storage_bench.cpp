@@ -500,28 +500,35 @@ void on_a_server(const bench::Arguments& arguments, int count, double sync_us) {
   Server server(
       {.fsync = true,
        .settings = {"shared_buffers=512MB", "max_wal_size=4GB", "checkpoint_timeout=15min"}});
-  for (const bool power_safe : {true, false}) {
-    enqueue_and_drain(arguments, server, count, power_safe, sync_us);
+  if (arguments.wants("queue")) {
+    for (const bool power_safe : {true, false}) {
+      enqueue_and_drain(arguments, server, count, power_safe, sync_us);
+    }
   }
-  agents_drain(arguments, server, count, sync_us);
-  enqueue_single(arguments, server, sync_us);
-  start_latency(arguments, server, sync_us);
-  durable_steps(arguments, server, true, sync_us);
-  durable_steps(arguments, server, false, sync_us);
-  query_policies(arguments, server);
-  feed(arguments, server, sync_us);
-  feed_commit_ratio(arguments, server, sync_us);
-  move_to_server(arguments, server, count * 2, sync_us);
+  if (arguments.wants("agents")) agents_drain(arguments, server, count, sync_us);
+  if (arguments.wants("single")) enqueue_single(arguments, server, sync_us);
+  if (arguments.wants("latency")) start_latency(arguments, server, sync_us);
+  if (arguments.wants("steps")) {
+    durable_steps(arguments, server, true, sync_us);
+    durable_steps(arguments, server, false, sync_us);
+  }
+  if (arguments.wants("policies")) query_policies(arguments, server);
+  if (arguments.wants("feed")) feed(arguments, server, sync_us);
+  if (arguments.wants("feed_commit")) feed_commit_ratio(arguments, server, sync_us);
+  if (arguments.wants("move")) move_to_server(arguments, server, count * 2, sync_us);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto arguments = bench::parse_arguments(argc, argv);
+  const auto arguments =
+      bench::parse_arguments(argc, argv,
+                             {"memory", "backup", "queue", "agents", "single", "latency", "steps",
+                              "policies", "feed", "feed_commit", "move"});
   const int count = arguments.quick ? 1000 : arguments.long_run ? 100'000 : 20'000;
   const double sync_us = bench::measure_sync_us();
-  memory_drain(arguments, count);
-  copy_bench::backups(arguments);
+  if (arguments.wants("memory")) memory_drain(arguments, count);
+  if (arguments.wants("backup")) copy_bench::backups(arguments);
   if (!Server::programs()) {
     bench::print_skip("postgres", "no PostgreSQL server is installed");
     return 0;

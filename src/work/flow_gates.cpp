@@ -76,7 +76,12 @@ Result<std::optional<Task>> next_held(Reader& reader, const HeldGroup& after, bo
 }
 
 Select any_held() {
-  return {&table_of<Task>(), is_held() && col(&Task::tenant) >= Id<Tenant>(1), {}, 1};
+  // The order of the index of held tasks: without it a storage may look through all tasks.
+  return select<Task>()
+      .where(is_held() && col(&Task::tenant) >= Id<Tenant>(1))
+      .order_by(col(&Task::tenant))
+      .order_by(col(&Task::flow_key))
+      .limit(1);
 }
 
 Result<void> admit_next(Writer& writer, Id<Tenant> tenant, const std::string& key) {

@@ -179,7 +179,7 @@ TEST_CASE("a write that always meets another comes to its end") {
   CHECK(stored(*storage, 1) == 104);
 }
 
-TEST_CASE("a closure goes on after an error: it is run again, and then the error is its own") {
+TEST_CASE("a closure goes on after an insert that is refused: it is run again, and told") {
   BUREAU_NEED_POSTGRES(server);
   const auto database = server.create_database();
   const auto storage = open(database);
@@ -189,30 +189,63 @@ TEST_CASE("a closure goes on after an error: it is run again, and then the error
     ++runs;
     BUREAU_TRY_VOID(add_counter(writer, 2));
     const auto taken = add_counter(writer, 1);
-    CHECK(!taken);
     BUREAU_TRY_VOID(add_counter(writer, 3));
     const auto again = add_counter(writer, 3);
-    REQUIRE(!again);
-    CHECK(again.error().code == Code::exists);
-    CHECK(again.error().field == "id");
+    // What follows an insert travels with it.
+    CHECK(taken.has_value() == (runs == 1));
+    CHECK(again.has_value() == (runs == 1));
+    if (!again) {
+      CHECK(again.error().code == Code::exists);
+      CHECK(again.error().field == "id");
+    }
     return store(writer, 3, 33);
   }));
   CHECK(runs == 2);
   CHECK(stored(*storage, 3) == 33);
 }
 
+TEST_CASE("what a closure makes of an insert that was refused is not its answer") {
+  BUREAU_NEED_POSTGRES(server);
+  const auto database = server.create_database();
+  const auto storage = open(database);
+  must(storage->write({}, [](Writer& writer) { return add_counter(writer, 1); }));
+  int runs = 0;
+  const auto answer = [&](bool reads) {
+    runs = 0;
+    return storage->write({}, [&, reads](Writer& writer) -> Result<void> {
+      ++runs;
+      if (const auto taken = add_counter(writer, 1); !taken)
+        return bureau::fail(Code::busy, "taken");
+      if (reads) BUREAU_TRY_VOID(stored(writer, 1).map([](std::int64_t) {}));
+      return bureau::fail(Code::gone, "it was free");
+    });
+  };
+  for (const bool reads : {false, true}) {
+    const auto written = answer(reads);
+    REQUIRE(!written);
+    CHECK(written.error().code == Code::busy);
+    CHECK(runs == 2);
+  }
+}
+
 TEST_CASE("a closure that answers with a statement's error is run once") {
   BUREAU_NEED_POSTGRES(server);
   const auto database = server.create_database();
   const auto storage = open(database);
+  must(storage->write({}, [](Writer& writer) -> Result<void> {
+    BUREAU_TRY_VOID(add_counter(writer, 1));
+    return store(writer, 1, INT64_MAX);
+  }));
+  Update update;
+  update.which = bureau::select<Counter>();
+  update.set = {{bureau::table_of<Counter>().find("stored"), Value::integer(1), true}};
   int runs = 0;
   const auto written = storage->write({}, [&](Writer& writer) -> Result<void> {
     ++runs;
-    BUREAU_TRY_VOID(add_counter(writer, 1));
-    return add_counter(writer, 1);
+    return writer.update(update).map([](std::uint64_t) {});
   });
   REQUIRE(!written);
-  CHECK(written.error().code == Code::exists);
+  CHECK(written.error().code == Code::exhausted);
   CHECK(runs == 1);
 }
 

@@ -87,11 +87,29 @@ std::optional<std::int64_t> Index::holder(const Row& row) const {
   return std::nullopt;
 }
 
-void Index::add(const RowPtr& row) {
-  if (covers(*row)) rows_.emplace(key_of(*row), row);
+void Index::replace(const RowPtr& before, const RowPtr& after) {
+  auto there = before != nullptr ? rows_.find(key_of(*before)) : rows_.end();
+  if (after == nullptr || !covers(*after)) {
+    if (there != rows_.end()) rows_.erase(there);
+    return;
+  }
+  std::vector<Value> key = key_of(*after);
+  if (there == rows_.end()) {
+    rows_.emplace(std::move(key), after);
+    return;
+  }
+  // The old key points into the old row.
+  const bool stays = begins_with(there->first, key);
+  const auto next = stays ? std::next(there) : rows_.end();
+  auto node = rows_.extract(there);
+  node.key() = std::move(key);
+  node.mapped() = after;
+  if (stays) {
+    rows_.insert(next, std::move(node));
+  } else {
+    rows_.insert(std::move(node));
+  }
 }
-
-void Index::remove(const Row& row) { rows_.erase(key_of(row)); }
 
 std::optional<Index::Range> Index::range(const std::vector<Predicate>& conditions,
                                          const std::vector<Order>& order,

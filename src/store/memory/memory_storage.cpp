@@ -122,6 +122,14 @@ class Transaction final : public Writer {
     return show(rows, select.table->width(), sink);
   }
 
+  Result<bool> find(const TableInfo& info, std::int64_t id, RowSink sink) override {
+    BUREAU_TRY_VOID(check());
+    BUREAU_TRY(const Table* table, stored_table(database_, info));
+    const RowPtr row = table->find(id);
+    if (row != nullptr) BUREAU_TRY_VOID(show({row}, info.width(), sink));
+    return row != nullptr;
+  }
+
   Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override {
     return aggregate_rows(database_, aggregate, moment_, sink);
   }
@@ -156,6 +164,30 @@ class Transaction final : public Writer {
 
   Result<std::uint64_t> update(const Update& update) override {
     return this->update(update, [](std::span<const Value>) -> Result<bool> { return false; });
+  }
+
+  Result<std::uint64_t> update_rows(const TableInfo& info,
+                                    std::span<const ColumnInfo* const> columns,
+                                    std::span<const Value> rows) override {
+    BUREAU_TRY_VOID(check_row_updates(info, columns, rows));
+    BUREAU_TRY(Table * table, stored_table(database_, info));
+    std::uint64_t changed = 0;
+    BUREAU_TRY_VOID(statement([&]() -> Result<void> {
+      for (std::size_t at = 0; at < rows.size(); at += columns.size() + 1) {
+        std::vector<Assignment> set;
+        for (std::size_t i = 0; i < columns.size(); ++i) {
+          BUREAU_TRY_VOID(check_value(info, *columns[i], rows[at + 1 + i]));
+          set.push_back({columns[i], rows[at + 1 + i], false});
+        }
+        const RowPtr row = table->find(rows[at].as_integer());
+        if (row == nullptr) continue;
+        BUREAU_TRY(RowPtr next, assigned(*table, *row, set));
+        BUREAU_TRY_VOID(database_.put(*table, row->id(), std::move(next)));
+        ++changed;
+      }
+      return {};
+    }));
+    return changed;
   }
 
   Result<std::uint64_t> remove(const Select& which, RowSink removed) override {

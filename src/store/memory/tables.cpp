@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "store/altered_table.hpp"
 #include "store/predicate_parse.hpp"
@@ -22,10 +23,10 @@ tl::unexpected<Error> loses(const TableInfo& table, std::string_view column,
 }
 
 /// What a column that is new gets in the rows that are there.
-Result<OwnedValue> new_value(const TableInfo& table, const ColumnInfo& column) {
+Result<Value> new_value(const TableInfo& table, const ColumnInfo& column) {
   if (!column.nullable && column.type == Type::id)
     return loses(table, column.name, "is new, may not be null and has no natural zero");
-  return OwnedValue(natural_zero(column));
+  return natural_zero(column);
 }
 
 /// `conflict` when the new description could not hold what the old one did.
@@ -46,23 +47,22 @@ Result<void> check_change(const TableInfo& old, const TableInfo& table) {
 
 /// A row of `old` as a row of `table`.
 Result<RowPtr> convert(const TableInfo& old, const TableInfo& table, const Row& row) {
-  std::vector<OwnedValue> values(table.width());
+  std::vector<Value> values(table.width());
+  std::deque<std::string> folded;
   for (const ColumnInfo& column : table.columns) {
     if (const ColumnInfo* before = old.find(column.name)) {
-      values[column.index] = row.owned[before->index];
+      values[column.index] = row.values[before->index];
     } else {
       BUREAU_TRY(values[column.index], new_value(table, column));
     }
   }
   for (const ColumnInfo& column : table.columns) {
     if (!column.folded || old.find(table.columns[column.folded_index].name) != nullptr) continue;
-    const Value text = values[column.index].view();
-    if (!text.is_null()) values[column.folded_index] = OwnedValue::text(fold_case(text.as_text()));
+    const Value text = values[column.index];
+    if (text.is_null()) continue;
+    values[column.folded_index] = Value::text(folded.emplace_back(fold_case(text.as_text())));
   }
-  std::vector<Value> views;
-  views.reserve(values.size());
-  for (const OwnedValue& value : values) views.push_back(value.view());
-  return RowPtr(std::make_shared<const Row>(views));
+  return RowPtr(std::make_shared<const Row>(values));
 }
 
 Result<std::unique_ptr<Table>> migrated(const Table* old, const TableInfo& info) {
@@ -135,12 +135,20 @@ Result<std::unique_ptr<Table>> altered(const Table& old, const AlteredTable& mad
 
 }  // namespace
 
-Row::Row(std::span<const Value> from) {
-  owned.reserve(from.size());
-  values.reserve(from.size());
-  for (const Value& value : from) {
-    owned.emplace_back(value);
-    values.push_back(owned.back().view());
+Row::Row(std::span<const Value> from) : values(from.begin(), from.end()) {
+  const auto has_bytes = [](const Value& value) {
+    return value.kind() == Value::Kind::text || value.kind() == Value::Kind::bytes;
+  };
+  std::size_t size = 0;
+  for (const Value& value : values) size += has_bytes(value) ? value.as_text().size() : 0;
+  bytes_ = std::make_unique<char[]>(size);
+  char* at = bytes_.get();
+  for (Value& value : values) {
+    if (!has_bytes(value)) continue;
+    const std::string_view given = value.as_text();
+    const std::string_view kept(at, given.size());
+    at = std::copy(given.begin(), given.end(), at);
+    value = value.kind() == Value::Kind::text ? Value::text(kept) : Value::bytes(kept);
   }
 }
 
@@ -221,10 +229,7 @@ Result<RowPtr> Table::put(std::int64_t id, RowPtr row) {
                 detail::without_companions(last.name));
   }
   RowPtr before = find(id);
-  for (Index& index : indexes_) {
-    if (before != nullptr) index.remove(*before);
-    if (row != nullptr) index.add(row);
-  }
+  for (Index& index : indexes_) index.replace(before, row);
   if (row == nullptr) {
     rows_.erase(id);
   } else {

@@ -23,8 +23,10 @@ struct Row {
 
   [[nodiscard]] std::int64_t id() const { return values[0].as_integer(); }
 
-  std::vector<OwnedValue> owned;
-  std::vector<Value> values;  ///< views of `owned`
+  std::vector<Value> values;
+
+ private:
+  std::unique_ptr<char[]> bytes_;  ///< what its texts and bytes point to, one after the other
 };
 using RowPtr = std::shared_ptr<const Row>;
 
@@ -42,8 +44,8 @@ class Index {
   /// The id of another row that has the same values, none of them null, as an index has it that is
   /// unique.
   [[nodiscard]] std::optional<std::int64_t> holder(const Row& row) const;
-  void add(const RowPtr& row);
-  void remove(const Row& row);
+  /// Puts the one in the place of the other, which has the same id; either may be null.
+  void replace(const RowPtr& before, const RowPtr& after);
 
   /// Rows one after the other: at least all of which some predicate can be true.
   struct Range {

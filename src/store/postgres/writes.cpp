@@ -92,8 +92,12 @@ Writes::Attempt Writes::attempt(const WriteOptions& options, WriteClosure closur
   TransactionWriter writer(lease->connection(), order_, options.deadline, std::move(mode));
   const Monotonic begun = clock_.monotonic();
   Result<void> answer = guarded([&] { return closure(writer); });
-  // Without the transaction's number nobody could tell what became of the commit.
-  if (answer && !writer.xid()) answer = writer.flush();
+  // An error may come of an insert that was believed made; and without the transaction's number
+  // nobody could tell what became of the commit.
+  if (!answer || !writer.xid()) {
+    auto flushed = writer.flush();
+    if (answer) answer = std::move(flushed);
+  }
   Attempt done = end(*lease, writer, options, std::move(answer));
   note_slow(options, begun);
   return done;
