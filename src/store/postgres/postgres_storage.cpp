@@ -199,8 +199,8 @@ void PostgresStorage::ended(bool committed, bool drew) {
 }
 
 void PostgresStorage::announce() {
+  hints_->call();  // whoever is here need not wait until the others are told
   listener_->announce();
-  hints_->call();
 }
 
 Result<void> PostgresStorage::migrate(const Catalog& catalog) {
