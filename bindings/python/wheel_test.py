@@ -44,6 +44,16 @@ own = sorted({line.split()[-1] for line in open("/proc/self/maps") if ".so" in l
 outside = [one for one in own if "site-packages/bureau" not in one and "/python3" not in one]
 print("\n".join(outside))
 """
+# PostgreSQL's client library is not in the wheel: where the system has none that can be loaded, an office on a
+# server says so, and all else goes on.
+ON_SERVER = r"""
+import bureau
+try:
+    bureau.open("postgresql://desk@127.0.0.1:1/office", connect_timeout=5)
+except bureau.Unavailable as error:
+    print(error.field, error)
+bureau.open(":memory:", tenant="T").close()
+"""
 ALLOWED = ("libc.so", "libm.so", "libstdc++.so", "libgcc_s.so", "ld-linux", "libpthread.so", "libdl.so", "librt.so",
            "libsqlite3.so", "libz.so", "libexpat.so", "libcrypto", "libssl", "libffi", "libbz2", "liblzma", "libuuid")
 
@@ -60,6 +70,10 @@ def main(wheel):
         # What is left beside the wheel is the interpreter's own and the system's.
         strange = [line for line in done.stdout.split() if not pathlib.Path(line).name.startswith(ALLOWED)]
         assert not strange, f"the module loads from outside the wheel: {strange}"
+        pathlib.Path(folder, "libpq.so.5").write_text("no library")
+        told = subprocess.run([f"{folder}/venv/bin/python", "-I", "-c", ON_SERVER], cwd=folder, capture_output=True, text=True,
+                              env={**clean, "LD_LIBRARY_PATH": folder})
+        assert told.stdout.startswith("libpq ") and told.returncode == 0, told.stdout + told.stderr
         print(f"{os.path.basename(wheel)}: installed and used in a clean environment")
 
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # on_postgres.sh PROGRAM ARGUMENTS...: runs the help desk, or what else takes --office, on a
 # PostgreSQL server of its own: on loopback, its data in a temporary folder, as an unprivileged user
-# also for root. The server ends with this script, even when that is killed.
+# also for root. The server ends with this script, even when that is killed. What BUREAU_POSTGRES_OPTIONS
+# says is given to the server, such as "-c fsync=off".
 set -eu
 
 say() { printf '%s\n' "on_postgres: $*" >&2; }
@@ -66,7 +67,7 @@ port=
 for offset in 0 1 2 3 4 5 6 7 8 9; do
   try=$((15000 + ($$ * 7 + offset * 997) % 15000))
   if $as_user "$programs/pg_ctl" start --pgdata="$folder/data" --wait --silent --log="$folder/server.log" \
-    --options="-c listen_addresses=127.0.0.1 -c port=$try -c unix_socket_directories=$folder -c max_connections=100" \
+    --options="-c listen_addresses=127.0.0.1 -c port=$try -c unix_socket_directories=$folder -c max_connections=100 ${BUREAU_POSTGRES_OPTIONS:-}" \
     >start.log 2>&1 9>&-; then
     port=$try
     break

@@ -49,16 +49,16 @@ def learn(examples):
     return judge
 
 
-def set_up(office):
+def set_up(unit):
     """Teams and their people, once."""
-    if office[Team].count():
+    if unit[Team].count():
         return
     for row in rows(DATA / "teams.csv"):
-        team = office[Team].insert(Team(name=row["team"], skills=row["skills"].split(";")))
+        team = unit[Team].insert(Team(name=row["team"], skills=row["skills"].split(";")))
         for name in row["members"].split(";"):
             email = name.lower().replace(" ", ".") + "@larkfield.example"
-            person = office[User].insert(User(email=email, name=name, role="agent"))
-            office[Membership].insert(Membership(team=team, user=person, capacity=1000))
+            person = unit[User].insert(User(email=email, name=name, role="agent"))
+            unit[Membership].insert(Membership(team=team, user=person, capacity=1000))
 
 
 def add_agents(office):
@@ -108,7 +108,7 @@ def take_in(office, inbox):
 
 def main(path, inbox=DATA / "inbox.csv"):
     with bureau.open(path, tenant="Larkfield", threads=2) as office:
-        set_up(office)
+        office.write(set_up)
         add_agents(office)
         print(f"{take_in(office, rows(inbox))} tickets")
         office.work()

@@ -17,7 +17,7 @@ The classes of rows (`Ticket`, `User`, `Deal`, ...) and of their enumerations (`
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _bureau
 from .errors import (
@@ -26,27 +26,35 @@ from .errors import (
 )
 from .agents import Agent, Child, Retry, Run, TaskKind, Verdict, task
 from .entities import column, entity
+from .hosted import Clock, HiddenColumns, Policy, Runner, Scheduler
 from .models import Conversed, LanguageModel, Notifier, Tool
 from .rows import Choice, Column, Predicate, Row, class_named as _class_named, names as _names
-from .office import Office, Page, Repository, Scope, Session, Unit, open
+from .sessions import Page, Repository, Scope, Session, Unit
+from .office import Office, open
+
+if TYPE_CHECKING:  # as make_stubs.py writes it
+    from ._rows import *
 
 __version__: str = _bureau.__version__
 
 __all__ = [
-    "Agent", "Busy", "Cancelled", "Child", "Choice", "Column", "Conflict", "Conversed", "Corrupt", "Deadline", "Error", "Exhausted",
-    "Exists", "Forbidden", "Gone", "Internal", "Invalid", "LanguageModel", "NotFound", "Notifier", "Office", "Page", "Predicate",
-    "Repository", "Retry", "Row", "Run", "Scope", "Session", "Suspended", "TaskKind", "Tool", "Unavailable", "Unit",
+    "Agent", "Busy", "Cancelled", "Child", "Choice", "Clock", "Column", "Conflict", "Conversed", "Corrupt",
+    "Deadline", "Error", "Exhausted", "Exists", "Forbidden", "Gone", "HiddenColumns", "Internal", "Invalid",
+    "LanguageModel", "NotFound", "Notifier", "Office", "Page", "Policy", "Predicate", "Repository", "Retry", "Row",
+    "Run", "Runner", "Scheduler", "Scope", "Session", "Suspended", "TaskKind", "Tool", "Unavailable", "Unit",
     "UnknownOutcome", "Upgraded", "Verdict", "column", "entity", "open", "task",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if not name.startswith("_"):
-        found = _class_named(name)
-        if found is not None:
-            globals()[name] = found
-            return found
-    raise AttributeError(f"module 'bureau' has no attribute '{name}'", name=name, obj=None)
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if not name.startswith("_"):
+            found = _class_named(name)
+            if found is not None:
+                globals()[name] = found
+                return found
+        raise AttributeError(f"module 'bureau' has no attribute '{name}'", name=name, obj=None)
 
 
 def __dir__() -> list[str]:

@@ -193,20 +193,20 @@ class Run:
 
     def read(self, work: Callable[[Any], Any]) -> Any:
         """Calls `work(view)` on one snapshot, with the rights of the run."""
-        from .office import Scope
+        from .sessions import Scope
 
         return self._core.read(lambda scope: work(Scope(scope)))
 
     def complete(self, work: Callable[[Any], Any]) -> Any:
         """Ends the task with what `work(unit)` does and returns: one commit, both or neither."""
-        from .office import Unit
+        from .sessions import Unit
 
         return self._core.complete(lambda scope: encode(work(Unit(scope))))
 
     def complete_later(self, work: Callable[[Any], Any]) -> None:
         """The same once the handler has returned, in a commit shared with other tasks: the fastest
         end for short tasks. `work` runs on any thread."""
-        from .office import Unit
+        from .sessions import Unit
 
         self._core.complete_later(lambda scope: encode(work(Unit(scope))))
 
@@ -220,7 +220,7 @@ class Run:
 
     def write(self, name: str, work: Callable[[Any], Any], *, result: Any = None) -> Any:
         """A step whose changes, made by `work(unit)`, and whose record are one commit."""
-        from .office import Unit
+        from .sessions import Unit
 
         return _read(result, self._core.write(name, lambda scope: encode(work(Unit(scope)))), name)
 

@@ -23,7 +23,7 @@ class Tool:
     in_unit: bool = False
 
     def _fields(self) -> dict[str, Any]:
-        from .office import Unit
+        from .sessions import Unit
 
         work = self.work
         if self.in_unit:
@@ -119,6 +119,7 @@ class RecordedModel(LanguageModel):
         self.identity = "recorded " + (model.identity if model else "")
 
     def complete(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What is remembered, else what the model answers."""
         asked = json.dumps({name: one for name, one in request.items() if name != "key"}, sort_keys=True)
         if asked not in self._answers:
             if self._model is None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import atexit
-from typing import Any, Callable, Iterable, Iterator, TypeVar
+from typing import Any, Callable, Iterable, TypeVar
 
 from . import _bureau, errors
-from .agents import Agent, Handler, kind_of, span, _options
-from .domains import Approvals, Deals, Tasks, Tickets
-from .payloads import encode
-from .rows import Row, row_class
+from .agents import Agent, Handler, kind_of, span
+from .hosted import HiddenColumns, Policy
+from .rows import Row
+from .sessions import Session
 
 R = TypeVar("R")
-Rows = list[Any]
-Dicts = list[dict[str, Any]]
-PAGE = 1000
 
 atexit.register(_bureau._end_all)
 
@@ -56,262 +53,10 @@ def _log(level: int, source: str, message: str, fields: dict[str, Any]) -> None:
         logger.log(number, "%s%s", message, rest, extra={"bureau": fields})
 
 
-class Page(list):  # type: ignore[type-arg]
-    """Rows, and where the next ones begin: `next` is "" on the last page."""
-
-    next: str = ""
-
-
-class Repository:
-    """The rows of one table, with a session's rights: `office[Ticket]`.
-
-    A condition is made of columns (`Ticket.priority >= "high"`), or is text with values by name
-    (`"priority >= $p", p="high"`).
-    """
-
-    def __init__(self, scope: _bureau.Scope, table: str) -> None:
-        self._scope = scope
-        self.table = table
-
-    def __repr__(self) -> str:
-        return f"<Repository {self.table}>"
-
-    def get(self, id: Any) -> Any:
-        """The row with that id. NotFound when there is none in sight."""
-        return self._scope.find(self.table, id)
-
-    def first(self, where: Any = None, *, order: Any = None, **values: Any) -> Any:
-        """The first row for which the condition holds, or None."""
-        rows, _ = self._scope.list(self.table, where, values, order, 1, "")
-        return rows[0] if rows else None
-
-    def list(self, where: Any = None, *, order: Any = None, limit: int = 100, **values: Any) -> Rows:
-        """Rows in an order, at most `limit`."""
-        rows, _ = self._scope.list(self.table, where, values, order, _limit(limit), "")
-        return rows
-
-    def page(self, where: Any = None, *, order: Any = None, limit: int = 100, after: str = "",
-             **values: Any) -> Page:
-        """One page; `after` is the `next` of the page before."""
-        rows, following = self._scope.list(self.table, where, values, order, _limit(limit), after)
-        page = Page(rows)
-        page.next = following
-        return page
-
-    def iter(self, where: Any = None, *, order: Any = None, page: int = PAGE, **values: Any) -> Iterator[Any]:
-        """All rows, read a page at a time; each page is a look of its own."""
-        after = ""
-        while True:
-            rows, after = self._scope.list(self.table, where, values, order, _limit(page), after)
-            yield from rows
-            if not after:
-                return
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.iter()
-
-    def count(self, where: Any = None, **values: Any) -> int:
-        """How many rows are in sight for which the condition holds."""
-        return self._scope.count(self.table, where, values)
-
-    def dicts(self, where: Any = None, *, order: Any = None, limit: int = 100, **values: Any) -> Dicts:
-        """The same as list(), as dicts."""
-        return [row.to_dict() for row in self.list(where, order=order, limit=limit, **values)]
-
-    def columns(self, where: Any = None, *, order: Any = None, limit: int = 2**32,
-                only: Iterable[Any] | None = None, **values: Any) -> dict[str, Any]:
-        """Columns instead of rows: numpy arrays where numpy is there, else lists.
-
-        Moments are datetime64[us] in UTC, durations timedelta64[us]; where values may be missing,
-        numbers are masked arrays.
-        """
-        from .columns import arrays
-
-        return arrays(self._scope.columns(self.table, only, where, values, order, limit))
-
-    def frame(self, where: Any = None, *, order: Any = None, limit: int = 2**32,
-              only: Iterable[Any] | None = None, **values: Any) -> Any:
-        """A pandas.DataFrame; enumerations are ordered categories."""
-        from .columns import frame
-
-        return frame(self._scope.columns(self.table, only, where, values, order, limit))
-
-    def aggregate(self, where: Any = None, *, by: Any = (), values: dict[str, Any] | None = None,
-                  **measures: Any) -> Dicts:
-        """Figures over groups: `aggregate(by=Ticket.state, number="count", last=("max", Ticket.created_at))`."""
-        groups = [by] if isinstance(by, (str, _bureau.Column)) else list(by)
-        wanted = [(m, None) if isinstance(m, str) else tuple(m) for m in measures.values()]
-        if not wanted:
-            measures, wanted = {"count": None}, [("count", None)]
-        names = [g if isinstance(g, str) else g.name for g in groups] + list(measures)
-        rows = self._scope.aggregate(self.table, wanted, groups, where, values or {})
-        return [dict(zip(names, row)) for row in rows]
-
-    def insert(self, row: Any) -> Any:
-        """Inserts the row, fills in its id, version and times, and returns it."""
-        self._scope.insert(self.table, [row])
-        return row
-
-    def insert_all(self, rows: Iterable[Any]) -> Rows:
-        """Inserts all or none."""
-        made = list(rows)
-        self._scope.insert(self.table, made)
-        return made
-
-    def update(self, row: Any) -> Any:
-        """Writes the row back. Conflict when somebody has changed it since it was read."""
-        self._scope.update(self.table, row)
-        return row
-
-    def remove(self, row: Any) -> None:
-        """Removes the row, given by itself or its id."""
-        self._scope.remove(self.table, row)
-
-
-def _limit(limit: int) -> int:
-    if limit < 0:
-        raise errors.Invalid("limit: it is negative", "limit")
-    return limit
-
-
-class Scope:
-    """Where rows are read and written: a session, a transaction or a snapshot."""
-
-    def __init__(self, scope: _bureau.Scope) -> None:
-        self._scope = scope
-
-    def __getitem__(self, table: Any) -> Repository:
-        """The rows of a table: `office[Ticket]`, or by its name: `office["tickets"]`."""
-        if isinstance(table, str):
-            return Repository(self._scope, table)
-        name = getattr(table, "__table__", None)
-        if name is None:
-            raise errors.Invalid("table: a class of rows or a table's name is wanted", "table")
-        return Repository(self._scope, name)
-
-    @property
-    def tickets(self) -> Tickets:
-        """Tickets and their conversations."""
-        return Tickets(self._scope)
-
-    @property
-    def deals(self) -> Deals:
-        """Deals, their pipelines and forecasts."""
-        return Deals(self._scope)
-
-    @property
-    def tasks(self) -> Tasks:
-        """Tasks and runs."""
-        return Tasks(self._scope)
-
-    @property
-    def approvals(self) -> Approvals:
-        """What runs ask of people."""
-        return Approvals(self._scope)
-
-    @property
-    def principal(self) -> dict[str, Any]:
-        """Who acts: tenant, user, role, whether it is the system."""
-        return self._scope.principal()
-
-    def get(self, id: str) -> Any:
-        """Any row by its id, whose prefix names the table."""
-        table = _bureau._table_of_id(id)
-        return self._scope.find(table, id)
-
-    def enqueue(self, payload: Any, *, kind: Any = None, **options: Any) -> str:
-        """Enqueues a task and gives its id. `payload` is a dataclass that was declared as a kind's,
-        or anything that JSON has beside `kind=`.
-
-        Options: priority, delay, run_at, unique_key, unique_for, on_conflict, deadline, flow_key,
-        budget.
-        """
-        made = kind_of(payload if kind is None else kind)
-        return self._scope.enqueue(made._core, [encode(payload)], _options(options))[0]
-
-    def enqueue_all(self, payloads: Iterable[Any], *, kind: Any = None, **options: Any) -> list[str]:
-        """Many tasks of one kind, in one statement."""
-        listed = list(payloads)
-        if not listed:
-            return []
-        made = kind_of(listed[0] if kind is None else kind)
-        for one in listed:
-            if kind is None and kind_of(one) is not made:
-                raise errors.Invalid("kind: the payloads are of several kinds", "kind")
-        return self._scope.enqueue(made._core, [encode(one) for one in listed], _options(options))
-
-    def budget(self, name: str, **limits: Any) -> Any:
-        """A new budget: tokens, calls, time, money as "12.50 EUR"."""
-        if limits.get("time") is not None:
-            limits["time"] = span(limits["time"], "time")
-        return self._scope.create_budget({"name": name, **limits})
-
-    def why(self, task: Any) -> dict[str, Any]:
-        """Why a task is not running."""
-        return self._scope.why(task)
-
-
-class Unit(Scope):
-    """One transaction: all that is done in it commits together, or none of it."""
-
-
-class Session(Scope):
-    """A principal's view of one tenant. Each call is a transaction of its own."""
-
-    def write(self, work: Callable[[Unit], R]) -> R:
-        """Calls `work(unit)` in a transaction that commits when it returns.
-
-        It may be called more than once when others write at the same time, so it must have no
-        effect but through the unit; an exception undoes it all. Also a decorator's target.
-        """
-        return self._scope.write(lambda scope: work(Unit(scope)))
-
-    def read(self, work: Callable[[Scope], R]) -> R:
-        """Calls `work(view)` on one snapshot."""
-        return self._scope.read(lambda scope: work(Scope(scope)))
-
-    def unit(self) -> UnitBlock:
-        """`with office.unit() as unit:` one transaction, which is not tried again.
-
-        Conflict is raised at its end when it would have to be; `write()` does that by itself.
-        """
-        return UnitBlock(self._scope)
-
-    def feed(self, table: Any, where: Any = None, *, after: int | None = None, **values: Any) -> Any:
-        """Changes of a table from now on, or after a number: `for event in office.feed(Ticket):`."""
-        from .feed import Feed
-
-        return Feed(self._scope, self[table].table, where, values, after)
-
-    def subscribe(self, table: Any, callback: Callable[[Any], Any], where: Any = None, *,
-                  after: int | None = None, **values: Any) -> Any:
-        """Calls back with each change, while what this returns is held and the office is started."""
-        from .feed import Subscription
-
-        return Subscription(self._scope, self[table].table, callback, where, values, after)
-
-    def user(self, user: Any) -> Session:
-        """The view of one of the tenant's users: his rights, his rows."""
-        return Session(_bureau._user_session(self._scope, user))
-
-
-class UnitBlock:
-    """What `Session.unit()` gives."""
-
-    def __init__(self, scope: _bureau.Scope) -> None:
-        self._unit = _bureau.OpenUnit(scope)
-
-    def __enter__(self) -> Unit:
-        return Unit(self._unit.enter())
-
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        self._unit.exit(kind is None)
-
-
 class Office(Session):
     """An open office, and its default tenant seen with the system's rights."""
 
-    def __init__(self, core: _bureau.Office, scope: _bureau.Scope | None, path: str = "") -> None:
+    def __init__(self, core: _bureau.Office, scope: _bureau.Scope | None, path: str = "", kept: Iterable[Any] = ()) -> None:
         self._core = core
         self._path = path
         if path:
@@ -320,7 +65,7 @@ class Office(Session):
         self._default = scope
         self._handlers: list[Handler] = []
         self._attempts: Any = None  # where coroutines run
-        self._kept: list[Any] = []
+        self._kept: list[Any] = list(kept)
 
     @property
     def _scope(self) -> _bureau.Scope:  # type: ignore[override]
@@ -390,6 +135,14 @@ class Office(Session):
         _bureau._add_notifiers(self._core, list(notifiers))
         self._kept.extend(notifiers)
 
+    def add_rewards(self) -> None:
+        """Registers who evaluates achievements and points."""
+        self._scope.rewards_add()
+
+    def evaluate_rewards(self) -> int:
+        """Evaluates at once what the journal has; how many rows began or ceased to count."""
+        return self._scope.rewards_catch_up()
+
     def _register(self, handler: Handler, role: str) -> None:
         _bureau._add_agent(self._core, handler.name, role, handler.kind._core, handler, handler.is_async)
         self._handlers.append(handler)
@@ -446,7 +199,9 @@ class Office(Session):
 
         self.start()
         try:
-            threading.Event().wait()
+            # In short pieces: a signal that comes just before a wait is seen after it.
+            while not threading.Event().wait(0.2):
+                pass
         except KeyboardInterrupt:
             pass
         finally:
@@ -507,29 +262,41 @@ class Office(Session):
 def open(path: Any = "office.db", *, tenant: str | None = None, threads: int = 4,
          durability: str = "power_safe", clock: Any = None, tables: Iterable[type[Row]] = (),
          log: bool | Callable[..., None] = True, keys: dict[str, bytes] | None = None,
-         batch: int | None = None) -> Office:
-    """Opens an office: a SQLite file, made if it is not there; ":memory:" is gone with the object.
+         batch: int | None = None, policies: Iterable[Policy | HiddenColumns] = (), scheduler: Any = None,
+         schema: str | None = None, connections: int | None = None,
+         direct: str | None = None, connect_timeout: Any = None,
+         pooler_keeps_sessions: bool | None = None) -> Office:
+    """Opens an office: a SQLite file, made if it is not there; ":memory:" is gone with the object;
+    "postgresql://user@host/database" is a schema of a PostgreSQL database.
 
     `tenant` is the one that the office's own calls are about: made if it is not there, with the
     usual ticket statuses. Without it, the only tenant. `log` goes to `logging`, below "bureau".
+    `tables` are entities of the program's own, `policies` say who may do what, `clock` and
+    `scheduler` are a Clock and a Scheduler, `keys` are of kinds of tasks that rest encrypted.
+
+    Of an office on a server alone: `schema` ("bureau"; made if it is not there), `connections` (8;
+    how many at a time, besides one that listens), `connect_timeout` ("10s"), and behind a pooler
+    `direct` (where the server itself is) or `pooler_keeps_sessions`. What the URL leaves out, such
+    as the password, comes from libpq's environment and files: PGPASSWORD, ~/.pgpass.
     """
+    options: dict[str, Any] = {
+        "threads": threads, "durability": durability, "batch": batch, "keys": keys or None,
+        "clock": getattr(clock, "_core", clock), "log": _log if log is True else log or None,
+        "tables": [table._table for table in tables], "schema": schema, "connections": connections, "direct": direct,
+        "connect_timeout": None if connect_timeout is None else span(connect_timeout, "connect_timeout"),
+        "pooler_keeps_sessions": pooler_keeps_sessions, "policies": [one._fields() for one in policies],
+        "scheduler": scheduler}
+    return _open(path, tenant, options)
+
+
+def _open(path: Any, tenant: str | None, options: dict[str, Any]) -> Office:
     import os
 
-    options: dict[str, Any] = {"threads": threads, "durability": durability}
-    if clock is not None:
-        options["clock"] = getattr(clock, "_core", clock)
-    if log:
-        options["log"] = _log if log is True else log
-    if keys:
-        options["keys"] = keys
-    if batch is not None:
-        options["batch"] = batch
-    own = [table._table for table in tables]
-    if own:
-        options["tables"] = own
-    core = _bureau.Office.open(os.fspath(path), options)
-    place = "" if path == ":memory:" else os.path.realpath(os.fspath(path))
-    return Office(core, core.system(tenant, True) if tenant else None, place)
+    path = os.fspath(path)
+    core = _bureau.Office.open(path, options)
+    on_disk = path != ":memory:" and not path.startswith(("postgresql://", "postgres://"))
+    place = os.path.realpath(path) if on_disk else ""
+    return Office(core, core.system(tenant, True) if tenant else None, place, [options.get("scheduler")])
 
 
-__all__ = ["Office", "Page", "Repository", "Scope", "Session", "Unit", "UnitBlock", "open", "row_class"]
+__all__ = ["Office", "open"]

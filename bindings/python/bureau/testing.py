@@ -1,5 +1,5 @@
 """What programs test themselves with: a clock that is moved, a model that is scripted, an office in
-memory, and crashes at every commit.
+memory, whole months in virtual time, crashes at every commit, and what a Notifier must keep to.
 
     pytest_plugins = ["bureau.testing"]     # gives the fixtures `bureau_clock` and `bureau_office`
 """
@@ -7,15 +7,17 @@ memory, and crashes at every commit.
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime
-from typing import Any, Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, Callable, Iterable, Iterator
 
 from . import _bureau, errors
 from .agents import span
-from .models import LanguageModel, RecordedModel, calls, says
-from .office import Office, open
+from .models import LanguageModel, Notifier, RecordedModel, calls, says
+from .office import Office, _open, open
+from .rows import Row
 
-__all__ = ["Clock", "CrashReport", "RecordedModel", "ScriptedModel", "crash_everywhere", "office"]
+__all__ = ["Check", "Clock", "CrashReport", "RecordedModel", "ScriptedModel", "Simulation", "crash_everywhere",
+           "exercise_notifier", "office"]
 
 
 class Clock:
@@ -64,6 +66,7 @@ class ScriptedModel(LanguageModel):
         return self
 
     def complete(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The next of its script."""
         self.requests.append(request)
         if not self._script:
             raise errors.Exhausted("model: the script is over")
@@ -87,13 +90,14 @@ class CrashReport:
 
 
 def crash_everywhere(*, agents: Callable[[Office], Any], begin: Callable[[Office], Any],
-                     check: Callable[[Office], Any], seed: int = 1) -> CrashReport:
+                     check: Callable[[Office], Any], seed: int = 1, tables: Iterable[type[Row]] = ()) -> CrashReport:
     """Runs a scenario in virtual time, and again for each of its commits with a process that dies there.
 
     `agents(office)` registers agents, in each life of the process; `begin(office)` makes rows and
     tasks, once a trial; `check(office)` raises when something does not hold in the end.
     """
-    return CrashReport(**_bureau._crash_everywhere(agents, begin, check, seed, _wrap))
+    own: list[Any] = [table._table for table in tables]
+    return CrashReport(**_bureau._crash_everywhere(agents, begin, check, seed, _wrap, own))
 
 
 def _wrap(core: _bureau.Office) -> Office:
@@ -102,6 +106,82 @@ def _wrap(core: _bureau.Office) -> Office:
             pass
 
     return Lent(core, None)  # of no file
+
+
+class Simulation:
+    """An office in memory and in virtual time: a month of it takes as long as its handlers do.
+
+        with Simulation(seed=7) as simulation:
+            simulation.office.agent(Remind)(remind)
+            simulation.office.schedules.save("daily", "@daily", Remind())
+            simulation.run("30d")
+
+    Tasks run one at a time, on the thread that calls run(); where nothing is due, the time moves on
+    to when something is. The same program with the same seed has the same history.
+    """
+
+    def __init__(self, *, seed: int = 1, start: datetime | None = None, tenant: str = "Test",
+                 tables: Iterable[type[Row]] = (), policies: Iterable[Any] = ()) -> None:
+        self.clock = Clock(start)
+        self.office = _open(":memory:", tenant, {
+            "clock": self.clock._core, "seed": seed, "batch": 1, "heartbeat": timedelta(hours=1),
+            "tables": [table._table for table in tables], "policies": [one._fields() for one in policies]})
+
+    def run(self, span_of_time: Any = "31d") -> int:
+        """Lets so much time pass; how many pieces of work were done in it."""
+        core = self.office._core
+        try:
+            core.start(True)
+        except errors.Conflict:
+            pass  # it runs on
+        end = self.clock.now + span(span_of_time, "span_of_time")
+        total = 0
+        while True:
+            ran, due = core.poll(1, -1.0)
+            total += ran
+            if ran:
+                continue
+            left = end - self.clock.now
+            pause = left if due is None else max(timedelta(seconds=due), timedelta(microseconds=1))
+            if pause >= left or not self._has_work():
+                self.clock.advance(left)
+                return total
+            self.clock.advance(pause)
+
+    def _has_work(self) -> bool:
+        """Whether anything will happen by itself."""
+        for tenant in self.office.tenants():
+            session = self.office.tenant(tenant.id)
+            if session["tasks"].first("status < \"in_doubt\""):
+                return True
+            if session["schedules"].first("status = \"active\""):
+                return True
+        return False
+
+    def close(self) -> None:
+        """Ends it."""
+        self.office.close()
+
+    def __enter__(self) -> Simulation:
+        return self
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        self.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One of the checks of a suite: its outcome is passed, failed or skipped."""
+
+    name: str
+    outcome: str
+    message: str
+
+
+def exercise_notifier(fresh: Callable[[], Notifier]) -> list[Check]:
+    """Checks all that a notifier must keep to. It sends some forty messages to ada@example.com, so
+    `fresh()` makes one that may send, such as one of the provider's sandbox."""
+    return [Check(*one) for one in _bureau._exercise_notifier(fresh)]
 
 
 def office(tenant: str = "Test", **options: Any) -> Office:

@@ -181,6 +181,13 @@ class Office {
   std::shared_ptr<Engine> engine_;
 };
 
+/// Opens what `bureau.open()` names. REQUIRES: the GIL.
+std::shared_ptr<Office> open_office(const std::string& path, const py::dict& options);
+/// Has it end before the interpreter does.
+void end_with_interpreter(const std::shared_ptr<Office>& office);
+
+/// Whether this is the thread that runs the handlers of signals.
+bool is_main_thread();
 /// Raises `invalid` where this thread is in a write.
 void refuse_nested_write();
 
@@ -214,9 +221,15 @@ class PyScope {
   /// it, for whose end it would wait without an end.
   template <class F>
   auto with_write(F&& f) -> std::invoke_result_t<F&, Scope, Engine&> {
-    if (!bound_) refuse_nested_write();
+    if (!bound_) {
+      refuse_nested_write();
+      await_turn();
+    }
     return with(std::forward<F>(f));
   }
+  /// On the main thread, where others have held the storage for their write: waits until they have
+  /// let go, so that Ctrl-C is heard meanwhile (raises KeyboardInterrupt). REQUIRES: the GIL.
+  void await_turn();
   /// It is over: whatever still refers to it gets an error.
   void end() {
     std::lock_guard lock(mutex_);

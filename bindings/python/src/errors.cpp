@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "bridge.hpp"
 
@@ -146,7 +147,12 @@ struct ThreadState {
 };
 thread_local ThreadState thread_state;
 
+/// The thread that loads the module is, in all but the oddest of programs, Python's main thread.
+const std::thread::id importer = std::this_thread::get_id();
+
 }  // namespace
+
+bool is_main_thread() { return std::this_thread::get_id() == importer; }
 
 Gil::Gil() {
   if (Py_IsInitialized() == 0 || _Py_IsFinalizing() != 0) return;

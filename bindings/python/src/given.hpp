@@ -66,6 +66,15 @@ class Given {
     column.names = names<E>;
     return static_cast<E>(from_python(column, found).view().as_integer());
   }
+  std::vector<std::string> texts(const char* name) {
+    std::vector<std::string> out;
+    if (PyObject* list = at(name)) {
+      for (const py::handle one : py::iterable(py::reinterpret_borrow<py::object>(list))) {
+        out.push_back(text_from_python(one.ptr(), name));
+      }
+    }
+    return out;
+  }
   Json json(const char* name) {
     PyObject* found = at(name);
     return found == nullptr ? Json() : json_from_python(found);

@@ -5,33 +5,16 @@
 #include "bureau/ai/model_run.hpp"
 #include "bureau/notify/delivery_agent.hpp"
 #include "given.hpp"
+#include "hosted.hpp"
 #include "runs.hpp"
 #ifdef BUREAU_PYTHON_TESTING
 #include "bureau/testing/crash_everywhere.hpp"
+#include "bureau/testing/exercise_notifier.hpp"
 #endif
 
 namespace bureau_python {
 
 namespace {
-
-std::shared_ptr<PyObject> kept(const py::object& object) {
-  return {py::object(object).release().ptr(), [](PyObject* one) {
-            const Gil gil;
-            if (gil) Py_DECREF(one);
-          }};
-}
-
-/// Calls `f()`, which speaks Python, from any thread.
-template <class F>
-auto in_python(F&& f) -> std::invoke_result_t<F&> {
-  const Gil gil;
-  if (!gil) return fail(Code::cancelled, "the interpreter ends");
-  try {
-    return f();
-  } catch (py::error_already_set& raised) {
-    return fail(take_error(raised));
-  }
-}
 
 // Models ---------------------------------------------------------------------------------------
 
@@ -123,7 +106,7 @@ Toolbox toolbox_of(const std::shared_ptr<Office>& office, PyObject* list) {
 
 py::dict converse_with(const std::shared_ptr<PyRun>& self, const py::object& model,
                        const py::dict& fields) {
-  Run& run = self->use();
+  const auto run = self->use();
   Given given("converse", fields);
   ModelRequest request;
   for (const py::dict& one : dicts(given.at("messages")))
@@ -149,7 +132,7 @@ py::dict converse_with(const std::shared_ptr<PyRun>& self, const py::object& mod
   given.done();
   PyModel adapter(model);
   const Conversed made =
-      unwrap(unlocked([&] { return converse(run, adapter, std::move(request), tools, options); }));
+      unwrap(unlocked([&] { return converse(*run, adapter, std::move(request), tools, options); }));
   py::dict out;
   out["reply"] = json_object(to_json(made.reply));
   out["text"] = made.reply.message.text;
@@ -163,6 +146,12 @@ py::dict converse_with(const std::shared_ptr<PyRun>& self, const py::object& mod
 }
 
 // Notifiers ------------------------------------------------------------------------------------
+
+template <class T>
+py::object id_or_none(const std::optional<Id<T>>& id) {
+  if (!id) return py::none();
+  return py::str(id::to_text(schema<T>.prefix, id->value));
+}
 
 class PyNotifier final : public Notifier {
  public:
@@ -179,7 +168,10 @@ class PyNotifier final : public Notifier {
       py::dict given;
       given["key"] = delivery.key;
       given["attempt"] = delivery.attempt;
+      given["notification"] = id::to_text(schema<Notification>.prefix, delivery.notification.value);
       given["event"] = delivery.event;
+      given["user"] = id_or_none(delivery.user);
+      given["webhook"] = id_or_none(delivery.webhook);
       given["name"] = delivery.name;
       given["email"] = delivery.email;
       given["title"] = delivery.title;
@@ -250,9 +242,14 @@ class Lent {
 };
 
 py::dict crash_everywhere(const py::function& agents, const py::function& begin,
-                          const py::function& check, std::uint64_t seed, const py::function& wrap) {
+                          const py::function& check, std::uint64_t seed, const py::function& wrap,
+                          const py::list& tables) {
   Lent lent(wrap);
   testing::CrashScenario scenario;
+  for (const py::handle capsule : tables) {
+    scenario.tables.push_back(
+        static_cast<const TableInfo*>(PyCapsule_GetPointer(capsule.ptr(), "bureau.table")));
+  }
   scenario.seed = seed;
   scenario.agents = [&](Engine& engine) { return lent.call(engine, agents, true); };
   scenario.begin = [&](Engine& engine) { return lent.call(engine, begin, false); };
@@ -265,6 +262,26 @@ py::dict crash_everywhere(const py::function& agents, const py::function& begin,
   out["crashes"] = report.crashes;
   out["good"] = report.good();
   out["text"] = report.to_string();
+  return out;
+}
+
+/// A list of (check, outcome, message).
+py::list exercise_notifier(const py::function& fresh) {
+  const auto report = unlocked([&] {
+    return testing::exercise_notifier([&]() -> Result<std::shared_ptr<Notifier>> {
+      return in_python([&]() -> Result<std::shared_ptr<Notifier>> {
+        return std::shared_ptr<Notifier>(std::make_shared<PyNotifier>(fresh()));
+      });
+    });
+  });
+  py::list out;
+  for (const testing::Check& check : report.checks) {
+    using Outcome = testing::Check::Outcome;
+    const char* const outcome = check.outcome == Outcome::passed    ? "passed"
+                                : check.outcome == Outcome::skipped ? "skipped"
+                                                                    : "failed";
+    out.append(py::make_tuple(check.name, outcome, check.message));
+  }
   return out;
 }
 #endif
@@ -297,6 +314,7 @@ void init_testing(py::module_& module) {
       });
 #ifdef BUREAU_PYTHON_TESTING
   module.def("_crash_everywhere", crash_everywhere);
+  module.def("_exercise_notifier", exercise_notifier);
 #endif
 }
 

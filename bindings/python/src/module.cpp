@@ -2,6 +2,7 @@
 
 #include "bridge.hpp"
 #include "bureau/core/config.hpp"
+#include "hosted.hpp"
 
 namespace bureau_python {
 
@@ -35,4 +36,5 @@ PYBIND11_MODULE(_bureau, module) {
   init_agents(module);
   init_feed(module);
   init_testing(module);
+  init_hosted(module);
 }

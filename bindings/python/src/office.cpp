@@ -6,12 +6,10 @@
 #include <list>
 
 #include "bridge.hpp"
-#include "bureau/core/key_ring.hpp"
 #include "bureau/core/money.hpp"
 #include "bureau/notify/notifications.hpp"
 #include "bureau/rewards/rewards.hpp"
 #include "bureau/sales/deals.hpp"
-#include "bureau/store/memory_storage.hpp"
 #include "bureau/support/tickets.hpp"
 #include "bureau/work/agent_network.hpp"
 #include "bureau/work/agent_registry.hpp"
@@ -63,6 +61,12 @@ std::list<std::weak_ptr<Office>>& open_offices() {
 
 }  // namespace
 
+void end_with_interpreter(const std::shared_ptr<Office>& office) {
+  std::lock_guard lock(open_mutex);
+  open_offices().remove_if([](const auto& one) { return one.expired(); });
+  open_offices().push_back(office);
+}
+
 Result<std::shared_ptr<Engine>> Office::use() const {
   std::lock_guard lock(mutex_);
   if (!engine_) return fail(Code::invalid, "office: it is closed");
@@ -99,6 +103,7 @@ void Office::abandon(Duration timeout) {
   std::lock_guard lock(mutex_);
   // A handler would return into what is gone.
   static_cast<void>(new std::shared_ptr<Engine>(std::move(engine_)));
+  static_cast<void>(new std::vector<std::shared_ptr<void>>(std::move(kept)));
 }
 
 namespace {
@@ -115,84 +120,6 @@ void end_all() {
   for (const auto& office : offices) {
     unlocked([&] { office->abandon(std::chrono::seconds(10)); });
   }
-}
-
-template <class T>
-T get(const py::dict& options, const char* name, T otherwise) {
-  if (!options.contains(name) || options[name].is_none()) return otherwise;
-  return options[name].cast<T>();
-}
-
-LogSink log_sink(const py::object& callback) {
-  if (callback.is_none()) return {};
-  // Kept for good: a record may come from any thread until the engine is gone.
-  PyObject* function = callback.inc_ref().ptr();
-  return [function](const LogRecord& record) {
-    const Gil gil;
-    if (!gil) return;
-    PyObject *type = nullptr, *value = nullptr, *trace = nullptr;
-    PyErr_Fetch(&type, &value, &trace);
-    try {
-      py::dict fields;
-      for (const LogField& field : record.fields) {
-        fields[py::str(field.name.data(), field.name.size())] =
-            std::visit([](const auto& one) -> py::object { return py::cast(one); }, field.value);
-      }
-      const py::handle sink(function);
-      sink(static_cast<int>(record.level), std::string(record.source), std::string(record.message),
-           fields);
-    } catch (py::error_already_set& raised) {
-      raised.discard_as_unraisable("bureau: the log sink");
-    }
-    PyErr_Restore(type, value, trace);
-  };
-}
-
-std::shared_ptr<Office> open_office(const std::string& path, const py::dict& options) {
-  EngineOptions engine;
-  engine.path = path;
-  engine.threads = get<std::size_t>(options, "threads", 4);
-  if (engine.threads < 1 || engine.threads > 1024) {
-    raise(Code::invalid, "threads: 1 to 1024 are possible", "threads");
-  }
-  const auto durability = get<std::string>(options, "durability", "power_safe");
-  if (durability != "power_safe" && durability != "relaxed") {
-    raise(Code::invalid,
-          fmt::format("durability: \"{}\" is neither power_safe nor relaxed", durability),
-          "durability");
-  }
-  engine.durability = durability == "relaxed" ? Durability::relaxed : Durability::power_safe;
-  auto office = std::make_shared<Office>();
-  if (options.contains("clock") && !options["clock"].is_none()) {
-    auto clock = options["clock"].cast<std::shared_ptr<ManualClock>>();
-    engine.clock = clock.get();
-    office->kept.push_back(std::move(clock));
-  }
-  if (path == ":memory:") {
-    engine.storage = make_memory_storage(engine.clock == nullptr ? Clock::system() : *engine.clock);
-  }
-  engine.log = log_sink(get<py::object>(options, "log", py::none()));
-  engine.work.batch = get<std::uint64_t>(options, "batch", engine.work.batch);
-  if (options.contains("tables")) {
-    for (const py::handle capsule : options["tables"].cast<py::list>()) {
-      engine.tables.push_back(
-          static_cast<const TableInfo*>(PyCapsule_GetPointer(capsule.ptr(), "bureau.table")));
-    }
-  }
-  if (options.contains("keys")) {
-    auto keys = std::make_shared<KeyRing>();
-    for (const auto& [name, key] : options["keys"].cast<py::dict>()) {
-      const auto bytes = key.cast<std::string>();
-      unwrap(keys->add(name.cast<std::string>(), std::as_bytes(std::span(bytes))));
-    }
-    engine.keys = std::move(keys);
-  }
-  auto opened = unlocked([&] { return Engine::open(std::move(engine)); });
-  office->set(unwrap(std::move(opened)));
-  std::lock_guard lock(open_mutex);
-  open_offices().remove_if([](const auto& one) { return one.expired(); });
-  open_offices().push_back(office);
-  return office;
 }
 
 /// Calls `f(Engine&)` without the GIL.

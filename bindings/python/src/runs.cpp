@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "bureau/work/approval.hpp"
 #include "given.hpp"
 #include "kinds.hpp"
@@ -16,18 +18,39 @@ struct JsonResult {
 };
 Json record_to_json(const JsonResult& result) { return result.json; }
 
-Run& PyRun::use() const {
-  if (run_ == nullptr) raise(Code::invalid, "run: its handler has returned; it is over");
-  return *run_;
+PyRun::Use PyRun::use() {
+  if (over_) raise(Code::invalid, "run: its handler has returned; it is over");
+  return Use(*this);
 }
+
 std::optional<Error> PyRun::end() {
-  run_ = nullptr;
+  over_ = true;
+  if (uses_ > 0) {
+    unlocked([&] {
+      std::unique_lock lock(mutex_);
+      unused_.wait(lock, [&] { return idle_; });
+    });
+  }
   return std::move(ending_);
 }
-void PyRun::finish(const Result<Json>& outcome) {
-  if (run_ == nullptr) return;
-  run_ = nullptr;
-  const Result<Json> what = ending_ ? Result<Json>(fail(*ending_)) : outcome;
+
+void PyRun::finish(Result<Json> outcome) {
+  if (over_) return;
+  over_ = true;
+  outcome_ = std::move(outcome);
+  if (uses_ == 0) tell();
+}
+
+void PyRun::let_go() {
+  if (--uses_ > 0 || !over_) return;
+  if (outcome_) return tell();
+  const std::lock_guard lock(mutex_);
+  idle_ = true;
+  unused_.notify_all();
+}
+
+void PyRun::tell() {
+  const Result<Json> what = ending_ ? Result<Json>(fail(*ending_)) : *std::exchange(outcome_, {});
   unlocked([&] {
     done_(what);
     done_ = nullptr;
@@ -77,8 +100,8 @@ Result<Json> do_work(const std::shared_ptr<Office>& office, Unit& unit, const py
 
 py::object step(const RunPtr& self, const std::string& name, const py::object& effect,
                 const py::function& work) {
-  Run& run = self->use();
-  Effect touched = run.task().effect;
+  const auto run = self->use();
+  Effect touched = run->task().effect;
   if (!effect.is_none()) {
     ColumnInfo column;
     column.name = "effect";
@@ -88,16 +111,16 @@ py::object step(const RunPtr& self, const std::string& name, const py::object& e
   }
   Raised raised;
   auto made = unlocked([&] {
-    return run.step(name, touched, [&]() -> Result<Json> { return do_work(work, raised); });
+    return run->step(name, touched, [&]() -> Result<Json> { return do_work(work, raised); });
   });
   return json_object(settled(std::move(made), raised));
 }
 
 py::object write_step(const RunPtr& self, const std::string& name, const py::function& work) {
-  Run& run = self->use();
+  const auto run = self->use();
   Raised raised;
   auto made = unlocked([&] {
-    return run.step(name, [&](Unit& unit) -> Result<Json> {
+    return run->step(name, [&](Unit& unit) -> Result<Json> {
       return do_work(self->office(), unit, work, raised);
     });
   });
@@ -105,10 +128,10 @@ py::object write_step(const RunPtr& self, const std::string& name, const py::fun
 }
 
 py::object complete(const RunPtr& self, const py::function& work) {
-  Run& run = self->use();
+  const auto run = self->use();
   Raised raised;
   auto made = unlocked([&] {
-    return run.complete([&](Unit& unit) -> Result<JsonResult> {
+    return run->complete([&](Unit& unit) -> Result<JsonResult> {
       BUREAU_TRY(auto json, do_work(self->office(), unit, work, raised));
       return JsonResult{std::move(json)};
     });
@@ -117,14 +140,14 @@ py::object complete(const RunPtr& self, const py::function& work) {
 }
 
 void complete_later(const RunPtr& self, const py::function& work) {
-  Run& run = self->use();
+  const auto run = self->use();
   // It is called, and let go of, on another thread.
   const std::shared_ptr<py::function> kept(new py::function(work), [](py::function* function) {
     const Gil gil;
     if (gil) delete function;
   });
   self->end_with(
-      run.complete_later([kept, office = self->office()](Unit& unit) -> Result<JsonResult> {
+      run->complete_later([kept, office = self->office()](Unit& unit) -> Result<JsonResult> {
            Raised raised;
            BUREAU_TRY(auto json, do_work(office, unit, *kept, raised));
            return JsonResult{std::move(json)};
@@ -133,23 +156,23 @@ void complete_later(const RunPtr& self, const py::function& work) {
 }
 
 void sleep(const RunPtr& self, const py::object& how_long, const std::string& name) {
-  Run& run = self->use();
+  const auto run = self->use();
   if (PyObject_HasAttrString(how_long.ptr(), "utcoffset") != 0) {
     const Timestamp until = timestamp_from_python(how_long.ptr(), "until");
-    return unwrap(unlocked([&] { return run.sleep(until, name); }));
+    return unwrap(unlocked([&] { return run->sleep(until, name); }));
   }
   const Duration span = duration_from_python(how_long.ptr(), "duration");
-  unwrap(unlocked([&] { return run.sleep(span, name); }));
+  unwrap(unlocked([&] { return run->sleep(span, name); }));
 }
 
 /// (whether something came, what came)
 py::tuple wait_for(const RunPtr& self, const std::string& name, const py::object& timeout,
                    const py::object& fits) {
-  Run& run = self->use();
+  const auto run = self->use();
   std::optional<Duration> within;
   if (!timeout.is_none()) within = duration_from_python(timeout.ptr(), "timeout");
   auto made = unlocked([&] {
-    return run.wait_for_json(name, within, [&](const Json& payload) -> Result<void> {
+    return run->wait_for_json(name, within, [&](const Json& payload) -> Result<void> {
       const Gil gil;
       if (!gil) return fail(Code::cancelled, "the interpreter ends");
       if (fits.is_none()) return {};
@@ -166,7 +189,7 @@ py::tuple wait_for(const RunPtr& self, const std::string& name, const py::object
 }
 
 py::dict approval(const RunPtr& self, const std::string& name, const py::dict& fields) {
-  Run& run = self->use();
+  const auto run = self->use();
   Given given("approval", fields);
   ApprovalRequest request;
   request.title = given.text("title");
@@ -183,7 +206,7 @@ py::dict approval(const RunPtr& self, const std::string& name, const py::dict& f
     request.record_version = py::handle(row).attr("version").cast<std::int64_t>();
   }
   given.done();
-  const Verdict verdict = unwrap(unlocked([&] { return run.approval(request, name); }));
+  const Verdict verdict = unwrap(unlocked([&] { return run->approval(request, name); }));
   py::dict out;
   out["approval"] = id::to_text(schema<Approval>.prefix, verdict.approval.value);
   out["status"] = std::string(names<ApprovalStatus>[static_cast<std::size_t>(verdict.status)]);
@@ -195,11 +218,11 @@ py::dict approval(const RunPtr& self, const std::string& name, const py::dict& f
 
 std::string spawn(const RunPtr& self, const std::shared_ptr<Kind>& kind, const py::object& payload,
                   const py::dict& fields, const std::string& name) {
-  Run& run = self->use();
+  const auto run = self->use();
   const EnqueueOptions options = enqueue_options(fields);
   Json json = json_from_python(payload.ptr());
   const auto made =
-      unwrap(unlocked([&] { return run.spawn_json(kind->info, std::move(json), options, name); }));
+      unwrap(unlocked([&] { return run->spawn_json(kind->info, std::move(json), options, name); }));
   return id::to_text(schema<Task>.prefix, made.value);
 }
 
@@ -213,9 +236,9 @@ std::vector<Id<Task>> ids_of(const py::list& tasks) {
 
 /// Each (result, None) or (None, exception).
 py::list join(const RunPtr& self, const py::list& tasks, const std::string& name) {
-  Run& run = self->use();
+  const auto run = self->use();
   const auto children = ids_of(tasks);
-  const auto ends = unwrap(unlocked([&] { return run.join_all_json(children, name); }));
+  const auto ends = unwrap(unlocked([&] { return run->join_all_json(children, name); }));
   py::list out;
   for (const auto& end : ends) {
     if (end) {
@@ -232,19 +255,19 @@ py::list join(const RunPtr& self, const py::list& tasks, const std::string& name
 }
 
 std::size_t join_any(const RunPtr& self, const py::list& tasks, const std::string& name) {
-  Run& run = self->use();
+  const auto run = self->use();
   const auto children = ids_of(tasks);
   if (children.empty()) raise(Code::invalid, "join_any: no children", "children");
-  return unwrap(unlocked([&] { return run.join_any_json(children, name); }));
+  return unwrap(unlocked([&] { return run->join_any_json(children, name); }));
 }
 
 void hand_off(const RunPtr& self, const std::shared_ptr<Kind>& kind, const py::object& payload,
               const py::dict& fields) {
-  Run& run = self->use();
+  const auto run = self->use();
   const EnqueueOptions options = enqueue_options(fields);
   Json json = json_from_python(payload.ptr());
   const Error error =
-      unlocked([&] { return run.hand_off_json(kind->info, std::move(json), options).value(); });
+      unlocked([&] { return run->hand_off_json(kind->info, std::move(json), options).value(); });
   raise(error);
 }
 
@@ -252,16 +275,16 @@ py::object task_row(const RunPtr& self) {
   const TableInfo& table = table_of<Task>();
   std::vector<Value> values(table.width());
   detail::Scratch scratch;
-  to_values(self->use().task(), values, scratch);
+  to_values(self->use()->task(), values, scratch);
   return make_row(table, values);
 }
 
 py::object read(const RunPtr& self, const py::function& work) {
-  Run& run = self->use();
+  const auto run = self->use();
   Raised raised;
   py::object result;
   auto outcome = unlocked([&] {
-    return run.read([&](View& view) -> Result<void> {
+    return run->read([&](View& view) -> Result<void> {
       const Gil gil;
       auto scope = std::make_shared<PyScope>(self->office(), view);
       Result<void> done;
@@ -279,8 +302,8 @@ py::object read(const RunPtr& self, const py::function& work) {
 }
 
 void log(const RunPtr& self, int level, const std::string& message) {
-  Run& run = self->use();
-  unlocked([&] { run.log(static_cast<LogLevel>(level), message); });
+  const auto run = self->use();
+  unlocked([&] { run->log(static_cast<LogLevel>(level), message); });
 }
 
 /// What a handler that holds no thread came to: its result, or the exception that it raised.
@@ -295,7 +318,7 @@ void finish(const RunPtr& self, const py::object& result, const py::object& exce
   } catch (py::error_already_set& raised) {
     outcome = fail(take_error(raised));
   }
-  self->finish(outcome);
+  self->finish(std::move(outcome));
 }
 
 }  // namespace
@@ -326,14 +349,15 @@ void init_runs(py::module_& module) {
       .def_property_readonly("task", task_row)
       .def_property_readonly("task_id",
                              [](const RunPtr& self) {
-                               return id::to_text(schema<Task>.prefix, self->use().task().id.value);
+                               return id::to_text(schema<Task>.prefix,
+                                                  self->use()->task().id.value);
                              })
       .def_property_readonly("attempt",
-                             [](const RunPtr& self) { return self->use().task().attempt; })
+                             [](const RunPtr& self) { return self->use()->task().attempt; })
       .def_property_readonly("idempotency_key",
-                             [](const RunPtr& self) { return self->use().idempotency_key(); })
+                             [](const RunPtr& self) { return self->use()->idempotency_key(); })
       .def_property_readonly("stop_requested",
-                             [](const RunPtr& self) { return self->use().stop_requested(); })
+                             [](const RunPtr& self) { return self->use()->stop_requested(); })
       .def("read", read)
       .def("step", step)
       .def("write", write_step)
@@ -348,13 +372,13 @@ void init_runs(py::module_& module) {
       .def("hand_off", hand_off)
       .def("patched",
            [](const RunPtr& self, const std::string& name) {
-             Run& run = self->use();
-             return unlocked([&] { return run.patched(name); });
+             const auto run = self->use();
+             return unlocked([&] { return run->patched(name); });
            })
       .def("progress",
            [](const RunPtr& self, double fraction, const std::string& note) {
-             Run& run = self->use();
-             unwrap(unlocked([&] { return run.progress(fraction, note); }));
+             const auto run = self->use();
+             unwrap(unlocked([&] { return run->progress(fraction, note); }));
            })
       .def("log", log)
       .def("finish", finish);

@@ -1,46 +1,17 @@
 // What the domains say of their rows: tickets, deals, tasks, runs and approvals.
 
-#include <fmt/format.h>
-
-#include "bridge.hpp"
 #include "bureau/sales/deals.hpp"
 #include "bureau/support/desk_agents.hpp"
 #include "bureau/support/tickets.hpp"
 #include "bureau/work/approval.hpp"
 #include "bureau/work/runs.hpp"
-#include "given.hpp"
+#include "domains.hpp"
 #include "kinds.hpp"
 #include "runs.hpp"
 
 namespace bureau_python {
 
 namespace {
-
-using ScopePtr = std::shared_ptr<PyScope>;
-
-template <class T>
-py::object row_of(const T& row) {
-  const TableInfo& table = table_of<T>();
-  std::vector<Value> values(table.width());
-  detail::Scratch scratch;
-  to_values(row, values, scratch);
-  return make_row(table, values);
-}
-template <class T>
-py::list rows_of(const std::vector<T>& rows) {
-  py::list out;
-  for (const T& row : rows) out.append(row_of(row));
-  return out;
-}
-
-/// Calls `f(Domain&)` without the GIL.
-template <class Domain, class F>
-auto in_domain(const ScopePtr& scope, F&& f) {
-  return unwrap(scope->with_write([&](const Scope& in, Engine&) {
-    const Domain domain{in};
-    return f(domain);
-  }));
-}
 
 // Tickets --------------------------------------------------------------------------------------
 
@@ -113,7 +84,7 @@ py::object ticket_change(const ScopePtr& scope, const std::string& verb, const p
 py::list conversation(const ScopePtr& scope, const py::object& ticket, std::int64_t after,
                       std::uint64_t limit) {
   const auto id = id_of<Ticket>(ticket, "ticket");
-  return rows_of(in_domain<Tickets>(
+  return rows_of(from_domain<Tickets>(
       scope, [&](const Tickets& t) { return t.conversation(id, after, limit); }));
 }
 
@@ -182,7 +153,8 @@ py::list forecast(const ScopePtr& scope, const std::string& by) {
   if (by != "" && query.by == ForecastBy::nothing) {
     raise(Code::invalid, fmt::format("by: \"{}\" is none of month, stage, owner", by), "by");
   }
-  const Forecast made = in_domain<Deals>(scope, [&](const Deals& d) { return d.forecast(query); });
+  const Forecast made =
+      from_domain<Deals>(scope, [&](const Deals& d) { return d.forecast(query); });
   py::list out;
   for (const ForecastLine& line : by.empty() ? made.totals : made.lines) {
     py::dict one;
@@ -356,21 +328,25 @@ void init_verbs(py::class_<PyScope, ScopePtr>& scope) {
       .def("steps",
            [](const ScopePtr& self, const py::object& task) {
              const auto id = id_of<Task>(task, "task");
-             return rows_of(in_domain<Runs>(self, [&](const Runs& r) { return r.steps(id); }));
+             return rows_of(from_domain<Runs>(self, [&](const Runs& r) { return r.steps(id); }));
            })
       .def("children",
            [](const ScopePtr& self, const py::object& task) {
              const auto id = id_of<Task>(task, "task");
-             return rows_of(in_domain<Runs>(self, [&](const Runs& r) { return r.children(id); }));
+             return rows_of(from_domain<Runs>(self, [&](const Runs& r) { return r.children(id); }));
            })
-      .def(
-          "approvals",
-          [](const ScopePtr& self) {
-            return rows_of(in_domain<Approvals>(self, [](const Approvals& a) { return a.list(); }));
-          })
+      .def("approvals",
+           [](const ScopePtr& self) {
+             return rows_of(
+                 from_domain<Approvals>(self, [](const Approvals& a) { return a.list(); }));
+           })
       .def("decide", decide)
       .def("use_approval", use_approval)
       .def("create_budget", create_budget);
+  init_ticket_links(scope);
+  init_schedules(scope);
+  init_notifications(scope);
+  init_rewards(scope);
 }
 
 }  // namespace bureau_python

@@ -1,5 +1,6 @@
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -297,7 +298,7 @@ def test_tenants_and_users(office, ada):
 
 
 def test_sql_reads_and_nothing_else(office, ada):
-    assert office.sql("select email, 1.5 as x, null as n from users where email = ?", ada.email) == [
+    assert office.sql("select email, cast(1.5 as double precision) as x, null as n from users where email = $1", ada.email) == [
         {"email": "ada@example.com", "x": 1.5, "n": None}]
     with pytest.raises(bureau.Error):
         office.sql("delete from users")
@@ -395,3 +396,60 @@ def test_log_records_go_to_logging(tmp_path, caplog):
     with bureau.open(path, log=lambda *record: seen.append(record)):
         pass
     assert seen and isinstance(seen[0][3], dict)
+
+
+HOLD = """
+import sys, bureau
+with bureau.open(sys.argv[1]) as office:
+    office.write(lambda unit: print("held", flush=True) or sys.stdin.readline())
+"""
+WAIT = """
+import sys, bureau
+from bureau import User
+office = bureau.open(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+ada = User(email="ada@example.com", role="customer")
+def unit():
+    with office.unit() as unit:
+        unit[User].insert(ada)
+try:
+    {"insert": lambda: office[User].insert(ada), "write": lambda: office.write(lambda unit: unit[User].insert(ada)),
+     "unit": unit}[sys.argv[2]]()
+    print("written")
+except KeyboardInterrupt:
+    print("interrupted", office[User].count())
+"""
+
+
+@pytest.mark.parametrize("way", ["insert", "write", "unit"])
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_write_that_waits_for_another_process_hears_ctrl_c(tmp_path, way, interrupted):
+    path = tmp_path / "o.db"
+    bureau.open(path, tenant="T").close()
+
+    def start(code, *args):
+        return subprocess.Popen([sys.executable, "-P", "-c", code, str(path), *args], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+
+    waiter = start(WAIT, way)  # whoever opens an office needs the lock for a moment
+    assert waiter.stdout.readline() == "ready\n"
+    holder = start(HOLD)
+    assert holder.stdout.readline() == "held\n"
+    waiter.stdin.write("go\n")
+    waiter.stdin.flush()
+    lock = f":{os.stat(f'{path}-lock').st_ino} "
+    while not any("-> " in line and lock in line for line in open("/proc/locks")):
+        assert waiter.poll() is None
+    if interrupted:
+        watchdog = threading.Timer(60, holder.kill)  # so that one that hears nothing goes on
+        watchdog.start()
+        waiter.send_signal(signal.SIGINT)
+        assert waiter.stdout.readline() == "interrupted 0\n"  # the other one still writes
+        watchdog.cancel()
+    holder.communicate("go\n", timeout=60)
+    out, _ = waiter.communicate(timeout=60)
+    assert (holder.returncode, waiter.returncode) == (0, 0)
+    assert out == ("" if interrupted else "written\n")
+    with bureau.open(path) as office:
+        assert office[User].count() == (0 if interrupted else 1)

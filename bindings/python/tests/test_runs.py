@@ -1,6 +1,7 @@
 """Durable runs: steps, rests, signals, approvals and children."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -148,3 +149,77 @@ def test_a_run_is_over_when_its_handler_is(desk):
     for call in (lambda: kept[0].step("x", lambda: 1), lambda: kept[0].attempt, lambda: kept[0].progress(0.5)):
         with pytest.raises(bureau.Invalid, match="over"):
             call()
+
+
+def test_a_handler_that_returns_waits_for_a_call_on_another_thread(desk):
+    inside, returned, over, told, threads = threading.Event(), threading.Event(), threading.Event(), [], []
+
+    class Local:
+        def __del__(self):
+            returned.set()
+
+    def slow():
+        inside.set()
+        assert returned.wait(60)
+        return 7
+
+    def elsewhere(run):
+        told.append(run.step("slow", slow))
+        assert over.wait(60)
+        try:
+            run.step("late", lambda: 8)
+        except bureau.Invalid as error:
+            told.append(error)
+
+    @desk.agent(Add)
+    def add(run, payload):
+        local = Local()
+        threads.append(threading.Thread(target=elsewhere, args=(run,)))
+        threads[0].start()
+        assert inside.wait(60) and local
+
+    task = desk.enqueue(Add(1, 2))
+    desk.work()
+    over.set()
+    threads[0].join(60)
+    assert last(desk, task).status == "completed" and [step.name for step in desk.tasks.steps(task)] == ["slow"]
+    assert told[0] == 7 and "over" in str(told[1])
+
+
+def test_a_coroutine_that_returns_leaves_no_call_behind(tmp_path):
+    """What it began and did not await is ended first; the loop is not held up meanwhile."""
+
+    async def main():
+        with bureau.open(tmp_path / "o.db", tenant="T", durability="relaxed") as desk:
+            kept = []
+
+            @desk.agent(Add)
+            async def add(run, payload):
+                began, go = asyncio.Event(), asyncio.Event()
+
+                async def slow():
+                    began.set()
+                    await go.wait()
+                    return 7
+
+                kept.append((asyncio.create_task(run.step("slow", slow)), go))
+                await began.wait()
+
+            task = desk.enqueue(Add(1, 2))
+            serving = asyncio.create_task(desk.serve())
+            while not kept or not kept[0][0]:
+                await asyncio.sleep(0)
+            step, go = kept[0]
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert last(desk, task).status == "running"
+            go.set()
+            assert await asyncio.wait_for(step, 60) == 7
+            while last(desk, task).status == "running":
+                await asyncio.sleep(0)
+            assert last(desk, task).status == "completed"
+            serving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await serving
+
+    asyncio.run(asyncio.wait_for(main(), 120))

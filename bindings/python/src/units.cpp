@@ -1,0 +1,248 @@
+// Transactions and snapshots, and whose turn it is.
+
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <thread>
+
+#include "domains.hpp"
+
+namespace bureau_python {
+
+namespace {
+
+/// The thread's own write: another one inside it would wait for itself.
+thread_local int writes_of_thread = 0;
+
+}  // namespace
+
+void refuse_nested_write() {
+  if (writes_of_thread > 0) {
+    raise(Code::invalid,
+          "write: this thread is in a write; use its unit, which commits with the rest");
+  }
+}
+
+namespace {
+
+/// How long another thread of this process may have been in its write before it is thought to be
+/// at something long.
+constexpr Duration long_write = std::chrono::milliseconds(100);
+
+/// Whether somebody else's write is under way, and is not about to be over as far as one can see.
+bool is_held(Engine& engine) {
+  const auto state = engine.database().storage().state();
+  if (!state || !state->writer) return false;
+  return !state->writer->here || state->writer->held > long_write;
+}
+
+/// A turn to write that nothing is made of.
+struct Turn {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool came = false;
+};
+
+/// Waits for a turn on a thread that is left to itself when this one is interrupted.
+std::shared_ptr<Turn> begin_turn(std::shared_ptr<Engine> engine, Session session) {
+  auto turn = std::make_shared<Turn>();
+  std::thread([turn, engine = std::move(engine), session = std::move(session)]() mutable {
+    // What keeps it from its turn, the write itself will meet too.
+    static_cast<void>(session.write([](Unit&) -> Result<void> { return {}; }));
+    engine.reset();
+    const std::lock_guard lock(turn->mutex);
+    turn->came = true;
+    turn->changed.notify_all();
+  }).detach();
+  return turn;
+}
+
+}  // namespace
+
+void PyScope::await_turn() {
+  if (!is_main_thread()) return;
+  const auto turn = unlocked([&]() -> std::shared_ptr<Turn> {
+    auto engine = office_->use();
+    if (!engine || !is_held(**engine)) return nullptr;
+    return begin_turn(*std::move(engine), session_);
+  });
+  if (turn == nullptr) return;
+  const auto came = [&] {
+    return unlocked([&] {
+      std::unique_lock lock(turn->mutex);
+      return turn->changed.wait_for(lock, std::chrono::milliseconds(50),
+                                    [&] { return turn->came; });
+    });
+  };
+  while (!came()) {
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  }
+}
+
+namespace {
+
+py::object write(const ScopePtr& scope, const py::function& closure) {
+  if (scope->bound()) raise(Code::invalid, "write: this is a transaction already: use it");
+  refuse_nested_write();
+  scope->await_turn();
+  Raised raised;
+  py::object result;
+  auto outcome = unlocked([&]() -> Result<void> {
+    std::shared_ptr<Engine> engine;
+    BUREAU_TRY(engine, scope->office()->use());
+    return scope->session().write([&](Unit& unit) -> Result<void> {
+      auto made = call_with_unit(scope->office(), unit, closure, raised);
+      if (!made) return fail(std::move(made).error());
+      const Gil gil;
+      result = *std::move(made);
+      made->release();
+      return {};
+    });
+  });
+  if (!outcome) {
+    raised.rethrow();
+    raise(outcome.error());
+  }
+  return result;
+}
+
+py::object read(const ScopePtr& scope, const py::function& closure) {
+  if (scope->bound()) return closure(scope);
+  Raised raised;
+  py::object result;
+  auto outcome = unlocked([&]() -> Result<void> {
+    std::shared_ptr<Engine> engine;
+    BUREAU_TRY(engine, scope->office()->use());
+    return scope->session().read([&](View& view) -> Result<void> {
+      const Gil gil;
+      auto inner = std::make_shared<PyScope>(scope->office(), view);
+      Result<void> done;
+      try {
+        result = closure(inner);
+      } catch (py::error_already_set& e) {
+        done = fail(raised.keep(e));
+      }
+      unlocked([&] { inner->end(); });
+      return done;
+    });
+  });
+  if (!outcome) {
+    raised.rethrow();
+    raise(outcome.error());
+  }
+  return result;
+}
+
+/// A transaction between two calls of Python. A thread of its own holds it: a closure of the
+/// engine's is not left before the transaction ends.
+class OpenUnit {
+ public:
+  explicit OpenUnit(ScopePtr scope) : scope_(std::move(scope)) {}
+  ~OpenUnit() {
+    if (thread_.joinable()) unlocked([&] { finish(false); });
+  }
+
+  ScopePtr enter() {
+    if (scope_->bound()) raise(Code::invalid, "unit: this is a transaction already: use it");
+    if (thread_.joinable() || ended_) raise(Code::invalid, "unit: it is entered once");
+    refuse_nested_write();
+    scope_->await_turn();
+    unlocked([&] {
+      thread_ = std::thread([this] { run(); });
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return unit_ != nullptr || outcome_; });
+    });
+    if (unit_ == nullptr) {
+      unlocked([&] { thread_.join(); });
+      ended_ = true;
+      raise(outcome_->error());
+    }
+    ++writes_of_thread;
+    return unit_;
+  }
+
+  void exit(bool commit) {
+    if (!thread_.joinable()) return;
+    --writes_of_thread;
+    unlocked([&] { finish(commit); });
+    if (commit && !*outcome_) raise(outcome_->error());
+  }
+
+ private:
+  void run() {
+    std::shared_ptr<Engine> engine;
+    Result<void> outcome;
+    if (auto used = scope_->office()->use()) {
+      engine = *std::move(used);
+      outcome = scope_->session().write([&](Unit& unit) { return hold(unit); });
+    } else {
+      outcome = fail(used.error());
+    }
+    engine.reset();
+    std::lock_guard lock(mutex_);
+    outcome_ = std::move(outcome);
+    changed_.notify_all();
+  }
+  Result<void> hold(Unit& unit) {
+    std::unique_lock lock(mutex_);
+    if (held_) {
+      return fail(Code::conflict,
+                  "unit: somebody else's write came in between, and what was done in the block is "
+                  "not done again; use write(), which runs its function again");
+    }
+    held_ = true;
+    unit_ = std::make_shared<PyScope>(scope_->office(), unit);
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return decision_.has_value(); });
+    unit_->end();
+    if (!*decision_) return fail(Code::cancelled, "unit: the block was left by an exception");
+    return {};
+  }
+  void finish(bool commit) {
+    {
+      std::lock_guard lock(mutex_);
+      decision_ = commit;
+      changed_.notify_all();
+    }
+    thread_.join();
+    ended_ = true;
+  }
+
+  ScopePtr scope_, unit_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<bool> decision_;
+  std::optional<Result<void>> outcome_;
+  bool held_ = false, ended_ = false;
+};
+
+}  // namespace
+
+Result<py::object> call_with_unit(const std::shared_ptr<Office>& office, Unit& unit,
+                                  const py::function& closure, Raised& raised) {
+  const Gil gil;
+  if (!gil) return fail(Code::cancelled, "the interpreter ends");
+  raised.forget();
+  auto scope = std::make_shared<PyScope>(office, unit);
+  Result<py::object> result;
+  ++writes_of_thread;
+  try {
+    result = closure(scope);
+  } catch (py::error_already_set& e) {
+    result = fail(raised.keep(e));
+  }
+  --writes_of_thread;
+  unlocked([&] { scope->end(); });
+  return result;
+}
+
+void init_units(py::module_& module, ScopeClass& scope) {
+  scope.def("write", write).def("read", read);
+  py::class_<OpenUnit>(module, "OpenUnit")
+      .def(py::init<ScopePtr>())
+      .def("enter", &OpenUnit::enter)
+      .def("exit", &OpenUnit::exit);
+}
+
+}  // namespace bureau_python

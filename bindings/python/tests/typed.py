@@ -1,0 +1,39 @@
+"""What mypy says of programs; test_types.py compares it with the comments."""
+
+from decimal import Decimal
+
+import bureau
+from bureau import Deal, Priority, Ticket, User
+from bureau.testing import Clock, Simulation
+
+
+def good(office: bureau.Office) -> str:
+    ada = office[User].insert(User(email="ada@example.com", role="customer"))
+    ticket = office.tickets.open(customer=ada, body="My grinder howls.")
+    ticket.priority = "high"
+    ticket.assignee = ada
+    late = office[Ticket].first((Ticket.priority >= Priority.HIGH) & Ticket.team.is_null(), order=Ticket.number.desc())
+    if late is not None and late.closed_at is not None:
+        return late.closed_at.isoformat() + late.subject.upper()
+    deal = office[Deal].get("dea_1")
+    deal.value = Decimal("12.50")
+    for schedule in office["schedules"]:
+        print(schedule.whatever)
+    office.write(lambda unit: unit[User].count() + 1)
+    with Simulation(seed=3) as simulation:
+        simulation.run("30d")
+    return ticket.id
+
+
+def bad(office: bureau.Office, ticket: Ticket) -> None:
+    ticket.subjekt = "x"  # error: "Ticket" has no attribute "subjekt"
+    ticket.subject = 3  # error: Incompatible types in assignment
+    ticket.number.upper()  # error: "int" has no attribute "upper"
+    ticket.closed_at.isoformat()  # error: Item "None" of
+    Ticket(subjekt="x")  # error: Unexpected keyword argument "subjekt"
+    Ticket.nothing  # error: "type[Ticket]" has no attribute "nothing"
+    Priority.HIGHEST  # error: "type[Priority]" has no attribute "HIGHEST"
+    office[Ticket].insert(User())  # error: Argument 1 to "insert"
+    office.tickets.open(body="x")  # error: Missing named argument "customer"
+    bureau.Tickett  # error: Module has no attribute "Tickett"
+    Clock().advance()  # error: Missing positional argument "by"
