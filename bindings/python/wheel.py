@@ -71,9 +71,14 @@ def glibc():
     return "_".join(os.confstr("CS_GNU_LIBC_VERSION").split()[1].split(".")[:2])
 
 
-def write(folder, out, version):
+def platform(many=False):
+    """The tag of this machine, or of all with its C library or a newer one."""
+    here = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    return here.replace("linux", f"manylinux_{glibc()}", 1) if many else here
+
+
+def write(folder, out, version, platform):
     tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
-    platform = f"manylinux_{glibc()}_{sysconfig.get_platform().split('-')[-1]}"
     name = f"bureau-{version}-{tag}-{tag}-{platform}.whl"
     info = folder / f"bureau-{version}.dist-info"
     info.mkdir()
@@ -107,7 +112,7 @@ def main(build, out):
         bundle(module, folder / "bureau" / "_libs")
         version = run(sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(built)!r}); import bureau; "
                                                   "print(bureau.__version__)").strip()
-        print(write(folder, pathlib.Path(out), version))
+        print(write(folder, pathlib.Path(out), version, platform(many=True)))
 
 
 if __name__ == "__main__":
