@@ -1,12 +1,11 @@
-"""Builds the package from the tree, for `pip install bindings/python`: it needs CMake, a compiler and what
-packages.txt lists for the library, and nothing from an index.
+"""Builds the package from the tree, for `pip install bindings/python`: it needs CMake, Ninja, a compiler and
+what packages.txt lists for the library, and nothing from an index.
 
 A build that is there already can be named: pip install --config-settings build=build/release bindings/python
 """
 
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,8 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import wheel  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-OPTIONS = ["-DCMAKE_BUILD_TYPE=Release", "-DBUREAU_PCH=ON", "-DBUREAU_UNITY=ON"] + [
-    f"-DBUREAU_{part}=OFF" for part in ("TESTS", "EXAMPLES", "BENCHMARKS", "HTTP", "INSTALL")]
+LEFT_OUT = [f"-DBUREAU_{part}=OFF" for part in ("TESTS", "EXAMPLES", "BENCHMARKS", "HTTP", "INSTALL")]
 
 
 def get_requires_for_build_wheel(config_settings=None):
@@ -28,11 +26,10 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         given = (config_settings or {}).get("build")
         build = pathlib.Path(given).resolve() if given else pathlib.Path(scratch) / "build"
         if not given:
-            run("cmake", "-S", ROOT, "-B", build, f"-DPython3_EXECUTABLE={sys.executable}", *OPTIONS)
+            run("cmake", "-S", ROOT, "--preset", "release", "-B", build, f"-DPython3_EXECUTABLE={sys.executable}", *LEFT_OUT)
         run("cmake", "--build", build, "--target", "bureau_python", "--parallel", str(os.cpu_count() or 1))
         folder = pathlib.Path(scratch) / "wheel"
-        shutil.copytree(build / "bindings" / "python" / "bureau", folder / "bureau",
-                        ignore=shutil.ignore_patterns("__pycache__"))
+        wheel.copy(build / "bindings" / "python", folder)
         return wheel.write(folder, pathlib.Path(wheel_directory), version(), wheel.platform()).name
 
 

@@ -77,6 +77,14 @@ def platform(many=False):
     return here.replace("linux", f"manylinux_{glibc()}", 1) if many else here
 
 
+def copy(built, folder):
+    """The package from the build folder, its module without symbols; the module's path."""
+    shutil.copytree(built / "bureau", folder / "bureau", ignore=shutil.ignore_patterns("__pycache__"))
+    (module,) = (folder / "bureau").glob("_bureau*.so")
+    run("strip", "--strip-unneeded", module)
+    return module
+
+
 def write(folder, out, version, platform):
     tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
     name = f"bureau-{version}-{tag}-{tag}-{platform}.whl"
@@ -105,9 +113,7 @@ def main(build, out):
     built = pathlib.Path(build)
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
-        shutil.copytree(built / "bureau", folder / "bureau", ignore=shutil.ignore_patterns("__pycache__"))
-        (module,) = (folder / "bureau").glob("_bureau*.so")
-        run("strip", "--strip-unneeded", module)
+        module = copy(built, folder)
         (folder / "bureau" / "_libs").mkdir()
         bundle(module, folder / "bureau" / "_libs")
         version = run(sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(built)!r}); import bureau; "

@@ -1,6 +1,8 @@
 """Offices on a PostgreSQL server. The other tests run there too, where BUREAU_TEST_STORAGE says so."""
 
+import csv
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -11,6 +13,8 @@ from bureau import User
 from bureau.testing import Clock
 
 from kinds import Add
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[3] / "examples"
 
 
 @pytest.fixture
@@ -85,6 +89,17 @@ def test_what_cannot_be_opened(place, server, tmp_path):
         with pytest.raises(bureau.Invalid, match="on a server"):
             bureau.open(tmp_path / "o.db", **{name: value})
     assert not (tmp_path / "o.db").exists()
+
+
+def test_the_main_job_on_a_server(server, tmp_path):
+    with open(EXAMPLES / "helpdesk" / "data" / "inbox.csv", newline="") as inbox:
+        rows = list(csv.reader(inbox))[:21]
+    with open(tmp_path / "inbox.csv", "w", newline="") as inbox:
+        csv.writer(inbox).writerows(rows)
+    job = [sys.executable, "-P", EXAMPLES / "python" / "helpdesk.py", server, tmp_path / "inbox.csv"]
+    for told in ("20 tickets\n20 drafts\n", "0 tickets\n20 drafts\n"):
+        done = subprocess.run(job, capture_output=True, text=True, timeout=120)
+        assert done.stdout == told, done.stderr
 
 
 def run(code, **environment):
