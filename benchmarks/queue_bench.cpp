@@ -297,14 +297,21 @@ void latencies(const bench::Arguments& arguments, double sync_us) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto arguments = bench::parse_arguments(argc, argv);
+  const auto arguments =
+      bench::parse_arguments(argc, argv, {"queue", "agents", "latency", "limits", "history"});
   const int count = arguments.quick ? 1000 : arguments.long_run ? 100'000 : 20'000;
   const double sync_us = bench::measure_sync_us();
-  enqueue_and_drain(arguments, count, true, sync_us);
-  enqueue_and_drain(arguments, count, false, sync_us);
-  for (const bool power_safe : {true, false}) agents_drain(arguments, count, power_safe, sync_us);
-  latencies(arguments, sync_us);
-  limits_cost(arguments, arguments.quick ? 1000 : 100'000, arguments.long_run ? pairs : 3);
+  for (const bool power_safe : {true, false}) {
+    if (arguments.wants("queue")) enqueue_and_drain(arguments, count, power_safe, sync_us);
+  }
+  for (const bool power_safe : {true, false}) {
+    if (arguments.wants("agents")) agents_drain(arguments, count, power_safe, sync_us);
+  }
+  if (arguments.wants("latency")) latencies(arguments, sync_us);
+  if (arguments.wants("limits")) {
+    limits_cost(arguments, arguments.quick ? 1000 : 100'000, arguments.long_run ? pairs : 3);
+  }
+  if (!arguments.wants("history")) return 0;
   const int history = arguments.quick ? 2'000 : 1'000'000;
   const int rounds = arguments.quick ? 50 : 500;
   claim_over_history(arguments, "claim_over_history", history, history, rounds);

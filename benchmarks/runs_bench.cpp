@@ -208,13 +208,16 @@ void sleeping_runs(const bench::Arguments& arguments, int runs, int tasks) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto arguments = bench::parse_arguments(argc, argv);
+  const auto arguments = bench::parse_arguments(argc, argv, {"steps", "reserved", "sleeping"});
   const double sync_us = bench::measure_sync_us();
   const int steps = arguments.quick ? 50 : 1000;
-  durable_steps(arguments, steps, true, sync_us);
-  durable_steps(arguments, steps, false, sync_us);
-  reserved_steps(arguments, steps, true, sync_us);
-  reserved_steps(arguments, steps, false, sync_us);
+  for (const bool power_safe : {true, false}) {
+    if (arguments.wants("steps")) durable_steps(arguments, steps, power_safe, sync_us);
+  }
+  for (const bool power_safe : {true, false}) {
+    if (arguments.wants("reserved")) reserved_steps(arguments, steps, power_safe, sync_us);
+  }
+  if (!arguments.wants("sleeping")) return 0;
   sleeping_runs(arguments,
                 arguments.quick      ? 1000
                 : arguments.long_run ? 1'000'000
