@@ -29,6 +29,13 @@ def test_an_office_outlives_its_object(place):
         assert office[User].get(ada).email == "ada@example.com"
 
 
+def test_one_connection_may_go_past_a_pooler(place, server):
+    with bureau.open(**place, direct=server, connections=4) as office:
+        assert office[User].insert(User(email="ada@example.com", role="customer")).version == 1
+    with bureau.open(**place, pooler_keeps_sessions=True) as office:
+        assert office[User].count() == 1
+
+
 def test_a_schema_is_an_office(place, schema):
     other = {**place, "schema": schema["schema"] + "_other"}
     with bureau.open(**place) as one, bureau.open(**other) as two:
@@ -76,6 +83,7 @@ def test_what_cannot_be_opened(place, server, tmp_path):
         ({"connections": 0}, bureau.Invalid, "connections"),
         ({"connect_timeout": "soon"}, bureau.Invalid, "connect_timeout"),
         ({"direct": "postgresql://%"}, bureau.Invalid, "direct"),
+        ({"direct": server.rpartition("/")[0] + "/template1"}, bureau.Invalid, "direct"),
         ({"path": "postgresql://%"}, bureau.Invalid, "connection"),
         ({"path": server.rpartition("/")[0] + "/nowhere"}, bureau.Unavailable, None),
         ({"path": "postgresql://desk:secret@127.0.0.1:1/x", "connect_timeout": 5}, bureau.Unavailable, None),
