@@ -87,6 +87,11 @@ Timestamp issued_at(std::int64_t value) {
   return Timestamp::from_micros((ms_of(value) + epoch_ms) * 1000);
 }
 
+std::int64_t first_at(Timestamp moment) {
+  const std::int64_t micros = std::max<std::int64_t>(moment.micros(), epoch_ms * 1000);
+  return compose(std::min(micros / 1000 - epoch_ms, last_end_ms), 0, 0);
+}
+
 int node_of(std::int64_t value) { return static_cast<int>(node_part(value)); }
 
 }  // namespace id

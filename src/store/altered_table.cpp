@@ -41,8 +41,8 @@ class TableAlteration {
     BUREAU_TRY_VOID(find_column());
     BUREAU_TRY_VOID(change());
     if (alteration_.kind == Alteration::Kind::drop_table) return std::move(made_);
-    made_.definition = Json::object({{"columns", Json::array(std::move(columns_))},
-                                     {"indexes", Json::array(std::move(indexes_))}});
+    made_.definition =
+        table_definition(std::move(columns_), std::move(indexes_), is_by_month(stored_));
     BUREAU_TRY(made_.after, altered_info(alteration_.table, made_.definition));
     if (!added_.empty()) made_.added = made_.after->find(added_);
     return std::move(made_);

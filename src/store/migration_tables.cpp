@@ -48,8 +48,7 @@ class TableMerge {
         return entry_named(columns, one.as_string() == nullptr ? "" : *one.as_string()) == nullptr;
       });
     });
-    return Json::object({{"columns", Json::array(std::move(columns))},
-                         {"indexes", Json::array(std::move(indexes))}});
+    return table_definition(std::move(columns), std::move(indexes), is_by_month(described_));
   }
 
  private:

@@ -91,6 +91,10 @@ Result<std::vector<StoredTable>> Storage::stored_tables() {
               std::string(name()) + ": this storage does not tell what tables it holds", "storage");
 }
 
+Result<std::uint64_t> Storage::drop_months(const TableInfo&, std::int64_t, const Predicate&) {
+  return 0;
+}
+
 Result<BackupReport> Storage::back_up(const std::string&, const BackupOptions&) {
   return fail(Code::invalid,
               std::string(name()) +
@@ -102,6 +106,11 @@ Result<BackupReport> Storage::back_up(const std::string&, const BackupOptions&) 
 Result<void> Storage::check_integrity() { return {}; }
 
 Result<std::vector<StoredTable>> StorageWrapper::stored_tables() { return inner_->stored_tables(); }
+
+Result<std::uint64_t> StorageWrapper::drop_months(const TableInfo& table, std::int64_t below,
+                                                  const Predicate& going) {
+  return inner_->drop_months(table, below, going);
+}
 
 Result<BackupReport> StorageWrapper::back_up(const std::string& path,
                                              const BackupOptions& options) {

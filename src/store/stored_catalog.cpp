@@ -47,6 +47,7 @@ class DefinitionReader {
       BUREAU_TRY_VOID(add_index(index));
     }
     if (table.columns.empty() || table.columns[0].name != "id") return damaged("has no id");
+    table.by_month = detail::is_by_month(stored_.definition);
     mark_companions();
     table.tenant = position("tenant");
     table.version = position("version");

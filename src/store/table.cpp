@@ -67,6 +67,17 @@ Result<void> check_index(const TableInfo& table, const IndexInfo& index) {
                                         condition.error().message));
 }
 
+/// What goes with its month leaves no record of each row, and is unique in its month alone.
+Result<void> check_by_month(const TableInfo& table) {
+  if (table.journal != journal::Mode::none)
+    return refuse(table.name, "a table by month has no journal (journal::none)");
+  for (const IndexInfo& index : table.indexes)
+    if (index.unique)
+      return refuse(table.name,
+                    fmt::format("a table by month has no unique index, and '{}' is", index.name));
+  return {};
+}
+
 }  // namespace
 
 const ColumnInfo* TableInfo::find(std::string_view column) const {
@@ -89,6 +100,7 @@ Result<void> Catalog::add(const TableInfo& table, bool internal) {
                                             table.prefix, other->name));
   }
   for (const IndexInfo& index : table.indexes) BUREAU_TRY_VOID(check_index(table, index));
+  if (table.by_month) BUREAU_TRY_VOID(check_by_month(table));
   tables_.push_back(&table);
   return {};
 }

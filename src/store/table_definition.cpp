@@ -137,18 +137,29 @@ Json definition_of(const TableInfo& table) {
   Json::Array indexes;
   for (const ColumnInfo& column : table.columns) columns.push_back(column_definition(column));
   for (const IndexInfo& index : table.indexes) indexes.push_back(definition_of(table, index));
-  return Json::object(
-      {{"columns", Json::array(std::move(columns))}, {"indexes", Json::array(std::move(indexes))}});
+  return table_definition(std::move(columns), std::move(indexes), table.by_month);
 }
 
-bool same_definition(const Json& a, const Json& b) {
+Json table_definition(Json::Array columns, Json::Array indexes, bool by_month) {
+  Json made = Json::object(
+      {{"columns", Json::array(std::move(columns))}, {"indexes", Json::array(std::move(indexes))}});
+  if (by_month) made.set("by_month", true);
+  return made;
+}
+
+bool is_by_month(const Json& definition) {
+  const Json* found = definition.find("by_month");
+  return found != nullptr && *found == Json(true);
+}
+
+bool same_definition(const Json& stored, const Json& described) {
   const auto same = [&](std::string_view key) {
-    const Json::Array& ours = list_member(a, key);
-    const Json::Array& theirs = list_member(b, key);
-    return ours.size() == theirs.size() &&
-           std::is_permutation(ours.begin(), ours.end(), theirs.begin());
+    const Json::Array& there = list_member(stored, key);
+    const Json::Array& here = list_member(described, key);
+    return there.size() == here.size() &&
+           std::is_permutation(there.begin(), there.end(), here.begin());
   };
-  return a == b || (same("columns") && same("indexes"));
+  return same("columns") && same("indexes") && (is_by_month(stored) || !is_by_month(described));
 }
 
 Result<Json> read_definition(std::string_view where, std::string_view table,

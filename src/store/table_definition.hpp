@@ -25,8 +25,13 @@ namespace detail {
 [[nodiscard]] std::string text_member(const Json& json, std::string_view key);
 [[nodiscard]] const Json::Array& list_member(const Json& json, std::string_view key);
 
-/// Whether two descriptions say the same: in which order columns and indexes come is of no matter.
-[[nodiscard]] bool same_definition(const Json& a, const Json& b);
+/// A description out of its parts.
+[[nodiscard]] Json table_definition(Json::Array columns, Json::Array indexes, bool by_month);
+[[nodiscard]] bool is_by_month(const Json& definition);
+
+/// Whether what is stored says what is described: in which order columns and indexes come is of no
+/// matter, and a table that is stored as one by month need not be described as one.
+[[nodiscard]] bool same_definition(const Json& stored, const Json& described);
 
 /// What a migration has to do to a table that is there.
 struct TableChange {

@@ -86,9 +86,8 @@ Predicate finished(TaskStatus status, std::optional<std::int64_t> days, const Js
 }
 
 Predicate id_is_below(const TableInfo& table, Timestamp moment) {
-  const std::int64_t ms = std::max<std::int64_t>(0, moment.micros() / 1000 - id::epoch_ms);
   std::vector<OwnedValue> operand;
-  operand.emplace_back(Value::integer(ms << (id::node_bits + id::sequence_bits)));
+  operand.emplace_back(Value::integer(id::first_at(moment)));
   return compare_column(table.columns[0], Predicate::Op::less, std::move(operand));
 }
 
@@ -207,6 +206,12 @@ Result<std::int64_t> remove_old(Database& database, const Attribution& attributi
   WriteOptions options;
   options.portable = true;
   std::int64_t removed = 0;
+  if (removal.table.by_month) {
+    BUREAU_TRY(
+        const std::uint64_t dropped,
+        database.storage().drop_months(removal.table, id::first_at(removal.before), removal.where));
+    removed = static_cast<std::int64_t>(dropped);
+  }
   while (goes_on()) {
     std::vector<std::int64_t> ids;
     BUREAU_TRY_VOID(database.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {

@@ -37,9 +37,9 @@ struct Backlog {
                                         Timestamp now);
 /// The fewest days that it keeps anything: what was made later need not be looked at.
 [[nodiscard]] std::int64_t fewest_days(const CleanupPayload& payload);
-/// Removes the tenant's rows of the table for which `where` holds, that were made before `before`,
-/// at most `batch` in a write; `goes_on` is asked before each. Returns how many went; `cancelled`
-/// when it was not to go on.
+/// Removes the tenant's rows of the table for which `where` holds, that were made before `before`:
+/// whole months of them where the storage can, the others at most `batch` in a write; `goes_on` is
+/// asked before each. Returns how many went; `cancelled` when it was not to go on.
 struct Removal {
   const TableInfo& table;
   Predicate where;

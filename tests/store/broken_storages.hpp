@@ -175,6 +175,23 @@ class ChangedWrites : public StorageWrapper {
   ChangedWrites() : StorageWrapper(bureau::make_memory_storage()) {}
 };
 
+/// Months go whatever is in them.
+class DropsWhatStays final : public ChangedWrites {
+  Result<std::uint64_t> drop_months(const TableInfo& table, std::int64_t below,
+                                    const Predicate&) override {
+    std::uint64_t went = 0;
+    BUREAU_TRY_VOID(inner().write({}, [&](Writer& writer) -> Result<void> {
+      Select old{&table};
+      old.where = bureau::detail::compare_column(table.columns[0], Predicate::Op::less,
+                                                 {OwnedValue(Value::integer(below))});
+      BUREAU_TRY(went,
+                 writer.remove(old, [](std::span<const Value>) -> Result<bool> { return true; }));
+      return {};
+    }));
+    return went;
+  }
+};
+
 class CommitsFailures final : public ChangedWrites {
   Result<void> write(const WriteOptions& options, bureau::WriteClosure closure) override {
     Result<void> said;

@@ -106,6 +106,7 @@ TEST_CASE("each broken storage fails the check that is about its fault") {
   must_fail<broken::NeverHints>("commits_are_hinted");
   must_fail<broken::NeverForgetsHints>("commits_are_hinted");
   must_fail<broken::SharesNodes>("nodes_are_held_once");
+  must_fail<broken::DropsWhatStays>("months_are_dropped");
   must_fail<broken::SharesFate>("batched_writes_stand_for_themselves");
   must_fail<broken::BackToFront>("batched_writes_are_in_order");
   must_fail<broken::WithWriter<broken::HalfInsertWriter>>("insert_is_one_statement");

@@ -337,6 +337,35 @@ TEST_CASE("what was measured is a time series, what was not has no row") {
   CHECK(house.run(system_metrics, Nothing{}).result == second.result);
 }
 
+TEST_CASE("the clean-up takes months of measurements whole, and of others what is old") {
+  House house;
+  ManualClock& clock = house.office.clock;
+  const auto measured = [&](const Session& session, int times) {
+    for (int i = 0; i < times; ++i) {
+      SystemMetric row;
+      row.name = "cpu";
+      row.unit = "ratio";
+      row.at = clock.now();
+      must(Repository<SystemMetric>(session).insert(row));
+    }
+  };
+  const Tenant other = must(house.office.process.access->create_tenant("Other"));
+  const Session others = house.office.process.access->system(other.id);
+  clock.advance(1h);
+  must(house.office.process.database->storage().maintain());  // where partitions are made
+  measured(house.office.system(), 5);
+  clock.advance(24h * 40);  // 11 April
+  measured(house.office.system(), 4);
+  measured(others, 1);
+  clock.advance(24h * 45);  // 26 May
+  measured(house.office.system(), 3);
+  const Task cleaned = house.run(cleanup_logs, CleanupPayload{});
+  REQUIRE(cleaned.result);
+  CHECK(*cleaned.result->find("rows")->find("system_metrics") == Json(9));
+  CHECK(house.rows<SystemMetric>().size() == 3);
+  CHECK(must(Repository<SystemMetric>(others).list({})).size() == 1);
+}
+
 // The task processor ---------------------------------------------------------------------------
 
 TEST_CASE("the task processor says what waits, for how long, and who does it") {

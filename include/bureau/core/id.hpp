@@ -39,6 +39,8 @@ inline constexpr int node_count = 1 << node_bits;
 [[nodiscard]] Result<std::int64_t> from_text(std::string_view prefix, std::string_view text);
 /// When the id was issued, by its issuer's clock, to the millisecond.
 [[nodiscard]] Timestamp issued_at(std::int64_t value);
+/// The smallest id that is issued in the millisecond of that moment, by a clock that is right.
+[[nodiscard]] std::int64_t first_at(Timestamp moment);
 [[nodiscard]] int node_of(std::int64_t value);
 }  // namespace id
 

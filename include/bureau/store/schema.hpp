@@ -181,6 +181,10 @@ struct IndexDef {
 template <class X>
 inline constexpr bool is_index = std::is_same_v<X, IndexDef>;
 
+struct ByMonthOption {};
+template <class X>
+inline constexpr bool is_table_option = std::is_same_v<X, ByMonthOption>;
+
 /// The parts of a description, in order. Not a std::tuple: that of a wide table takes a compiler
 /// ten times as long.
 template <std::size_t I, class Part>
@@ -196,7 +200,7 @@ using Pack = PackOf<std::index_sequence_for<Parts...>, Parts...>;
 
 template <class F, class Part>
 constexpr void visit_column([[maybe_unused]] F& f, const Part& part) {
-  if constexpr (!is_index<Part>) f(part);
+  if constexpr (!is_index<Part> && !is_table_option<Part>) f(part);
 }
 /// Calls `f` with each column.
 template <class F, std::size_t... I, class... Parts>
@@ -212,9 +216,16 @@ struct TableDef {
   journal::Mode journal;
   Columns columns;
   std::array<IndexDef, Indexes> indexes;
+  bool by_month = false;
 };
 
 }  // namespace detail
+
+/// Of a table that only grows and is forgotten by age: a storage may keep its rows apart by the
+/// month (UTC) in which their ids were issued, and let whole months go at once
+/// (Storage::drop_months()). It has no journal, which would want a record of each row that goes,
+/// and no unique index: a month knows of its own rows alone.
+inline constexpr detail::ByMonthOption by_month;
 
 // Options of a column.
 inline constexpr struct SecretOption {
@@ -271,6 +282,7 @@ consteval detail::IndexDef unique_index(std::string_view name, Columns... column
 }
 
 /// table("tickets", "tkt", journal::full, column(...), ..., index(...), ...)
+/// table("samples", "smp", journal::none, by_month, column(...), ...)
 template <class... Parts>
 consteval auto table(std::string_view name, std::string_view prefix, journal::Mode mode,
                      Parts... parts) {
@@ -279,7 +291,7 @@ consteval auto table(std::string_view name, std::string_view prefix, journal::Mo
   std::size_t next = 0;
   (detail::add_index(indexes.data(), next, parts), ...);
   return detail::TableDef<detail::Pack<Parts...>, index_count>{
-      name, prefix, mode, {{parts}...}, indexes};
+      name, prefix, mode, {{parts}...}, indexes, (false || ... || detail::is_table_option<Parts>)};
 }
 
 namespace detail {
@@ -327,6 +339,7 @@ TableInfo make_table_info() {
   info.name = schema<T>.name;
   info.prefix = schema<T>.prefix;
   info.journal = schema<T>.journal;
+  info.by_month = schema<T>.by_month;
   each_column(schema<T>.columns, [&](const auto& column) {
     using M = typename std::remove_cvref_t<decltype(column)>::Member;
     if (column.options.subject) info.personal_subject = static_cast<int>(info.width());

@@ -207,6 +207,14 @@ class Storage {
   /// `forbidden` (it would write, or read what is secret), `deadline`, those of the sink.
   virtual Result<SqlSummary> sql(const Catalog& catalog, const SqlQuery& query, SqlSink sink);
 
+  /// Removes months at a time of a table that is kept by month (TableInfo::by_month): those that
+  /// end at or before the id `below`, and of whose rows each is `going`. How many rows went. A
+  /// month that others use at this moment stays, so that nobody is held up, and a snapshot that
+  /// was taken before may miss what went. This default keeps no months apart and removes nothing:
+  /// what is left over is for Writer::remove(). REQUIRES: no now() in `going`.
+  virtual Result<std::uint64_t> drop_months(const TableInfo& table, std::int64_t below,
+                                            const Predicate& going);
+
   /// Writes a copy of one moment into a file of its own, while others read and write on: see
   /// bureau/store/backup.hpp. This default is `invalid` with field "storage".
   virtual Result<BackupReport> back_up(const std::string& path, const BackupOptions& options);
@@ -261,6 +269,8 @@ class StorageWrapper : public Storage {
   }
   Result<void> migrate(const Catalog& catalog) override { return inner_->migrate(catalog); }
   Result<std::vector<StoredTable>> stored_tables() override;
+  Result<std::uint64_t> drop_months(const TableInfo& table, std::int64_t below,
+                                    const Predicate& going) override;
   Result<BackupReport> back_up(const std::string& path, const BackupOptions& options) override;
   Result<void> check_integrity() override;
   Result<Subscription> on_commit(std::function<void()> hint) override {

@@ -13,7 +13,8 @@ BUREAU_BEGIN_NAMESPACE
 /// personal, lengths, the prefix of ids) is not in it.
 struct StoredTable {
   std::string name;
-  Json definition;  ///< {"columns": [{"name", "type", "nullable", "names"}...], "indexes": [...]}
+  Json definition;  ///< {"columns": [{"name", "type", "nullable", "names"}...], "indexes": [...]};
+                    ///< "by_month": true of a table that is kept by month
 };
 
 /// The tables, as a catalog for Storage::migrate(), scans and inserts. What it points to lives as

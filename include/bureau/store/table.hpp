@@ -62,6 +62,7 @@ struct TableInfo {
   int tenant = absent, version = absent, created_at = absent, updated_at = absent;  ///< positions
   int personal_subject = absent;  ///< the id column whose row the personal columns are about
   bool has_sealed = false;        ///< some column is secret or personal
+  bool by_month = false;          ///< kept by the month of its ids (schema.hpp)
   std::string error;              ///< what finish_table found wrong; Catalog::add reports it
 
   [[nodiscard]] const ColumnInfo* find(std::string_view column) const;
@@ -73,7 +74,8 @@ class Catalog {
  public:
   /// `invalid` for a name or prefix that is taken, reserved ("bureau_", "sqlite_", "pg_", an SQL
   /// keyword) or not [a-z][a-z0-9_]*, a missing id column, two columns of one name, an index on
-  /// what is not there or whose predicate does not parse.
+  /// what is not there or whose predicate does not parse, a table by month with a journal or a
+  /// unique index.
   Result<void> add(const TableInfo& table);
   /// Adds one of the library's own tables, which alone may use the prefix "bureau_".
   Result<void> add_internal(const TableInfo& table);

@@ -26,7 +26,7 @@ struct SystemMetric {
 
 template <>
 inline constexpr auto schema<SystemMetric> = table(
-    "system_metrics", "smt", journal::none, column("id", &SystemMetric::id),
+    "system_metrics", "smt", journal::none, by_month, column("id", &SystemMetric::id),
     column("tenant", &SystemMetric::tenant), column("name", &SystemMetric::name, max_length(64)),
     column("category", &SystemMetric::category), column("value", &SystemMetric::value),
     column("unit", &SystemMetric::unit, max_length(32)), column("at", &SystemMetric::at),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "store/postgres/months.hpp"
 #include "store/postgres/sql.hpp"
 #include "store/value_rules.hpp"
 
@@ -59,7 +60,7 @@ const Rule* rule_of(std::string_view state) {
 
 /// The index that holds a value twice, by the name of its constraint.
 Error taken(const Failure& failure, const TableInfo* table) {
-  std::string columns = fmt::format("{}.id", failure.table);
+  std::string columns = fmt::format("{}.id", partitioned_name(failure.table));
   std::string field = "id";
   if (table != nullptr && failure.table == table->name) {
     for (const IndexInfo& index : table->indexes) {
@@ -92,7 +93,11 @@ Error too_large(const Doing& doing) {
 
 }  // namespace
 
-bool Failure::is_conflict() const { return state == "40001" || state == "40P01"; }
+bool Failure::is_conflict() const {
+  // The last: a row for the default partition, whose month was made meanwhile. No table of ours has
+  // another constraint that is checked.
+  return state == "40001" || state == "40P01" || state == "23514";
+}
 
 Error does_not_fit(const ColumnInfo& column) {
   return {Code::exhausted, fmt::format("{}: the sum does not fit 64 bits", column.name),

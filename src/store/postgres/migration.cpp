@@ -4,6 +4,7 @@
 
 #include "bureau/store/predicate.hpp"
 #include "store/postgres/functions.hpp"
+#include "store/postgres/months.hpp"
 #include "store/postgres/office_schema.hpp"
 #include "store/predicate_check.hpp"
 #include "store/table_definition.hpp"
@@ -90,7 +91,11 @@ class Migration {
       columns += quoted(column.name) + " " + column_type(column);
       if (column.index == 0) columns += " PRIMARY KEY";
     }
-    BUREAU_TRY_VOID(execute(fmt::format("CREATE TABLE {}({})", table_name(table), columns)));
+    BUREAU_TRY_VOID(execute(fmt::format("CREATE TABLE {}({}){}", table_name(table), columns,
+                                        table.by_month ? by_range_of_ids : "")));
+    if (table.by_month) {
+      BUREAU_TRY_VOID(execute(default_partition(connection_.settings().schema, table.name)));
+    }
     for (const IndexInfo& index : table.indexes) BUREAU_TRY_VOID(create(table, index));
     return {};
   }

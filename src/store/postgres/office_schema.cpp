@@ -20,10 +20,6 @@ std::int64_t lock_of(std::string_view schema) {
   return static_cast<std::int64_t>(stable_hash(schema));
 }
 
-Parameter text_parameter(std::string_view text) {
-  return {ParameterType::text, false, Value::text(text), {}};
-}
-
 class Preparation {
  public:
   Preparation(Connection& connection, Monotonic deadline)

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <list>
+#include <set>
 
 #include "core/forks.hpp"
 #include "store/commit_hints.hpp"
 #include "store/guarded.hpp"
 #include "store/postgres/listener.hpp"
+#include "store/postgres/months.hpp"
 #include "store/postgres/office_schema.hpp"
 #include "store/postgres/snapshot_reader.hpp"
 #include "store/postgres/sql_reader.hpp"
@@ -23,6 +26,8 @@ namespace {
 constexpr Duration maintenance_idle = std::chrono::seconds(10);
 constexpr Duration maintenance_soon = std::chrono::milliseconds(100);
 constexpr Duration maintenance_away = std::chrono::seconds(1);
+/// Partitions are there months ahead.
+constexpr Duration months_pause = std::chrono::hours(1);
 
 class PostgresStorage final : public Storage {
  public:
@@ -37,6 +42,8 @@ class PostgresStorage final : public Storage {
   Result<void> write(const WriteOptions& options, WriteClosure closure) override;
   Result<void> migrate(const Catalog& catalog) override;
   Result<std::vector<StoredTable>> stored_tables() override;
+  Result<std::uint64_t> drop_months(const TableInfo& table, std::int64_t below,
+                                    const Predicate& going) override;
   Result<SqlSummary> sql(const Catalog& catalog, const SqlQuery& query, SqlSink sink) override;
   Result<Subscription> on_commit(std::function<void()> hint) override {
     return hints_->subscribe(std::move(hint));
@@ -56,6 +63,7 @@ class PostgresStorage final : public Storage {
   [[nodiscard]] Clock& clock() const { return *settings_.clock; }
   void ended(bool committed, bool drew);
   void announce();
+  std::set<std::string> make_months(Connection& connection);
 
   Settings settings_, direct_;
   std::uint32_t forks_ = forks();
@@ -66,6 +74,9 @@ class PostgresStorage final : public Storage {
   std::unique_ptr<Writes> writes_;
   mutable std::mutex mutex_;
   std::list<Monotonic> reads_;  ///< since when each runs
+  LogSink log_;
+  std::atomic<Monotonic> next_months_{Monotonic{}};
+  std::atomic<bool> told_{false};  ///< what is wrong with them
 };
 
 /// The storages in whose writes this thread is.
@@ -79,7 +90,7 @@ std::string_view commits_as(Durability durability, const Office& office) {
 
 PostgresStorage::PostgresStorage(Settings settings, Settings direct, const PostgresOptions& options,
                                  const Office& office)
-    : settings_(std::move(settings)), direct_(std::move(direct)) {
+    : settings_(std::move(settings)), direct_(std::move(direct)), log_(options.log) {
   Random& random = options.random != nullptr ? *options.random : Random::system();
   order_ = std::make_unique<JournalOrder>(settings_.schema, office.id);
   listener_ = std::make_unique<Listener>(direct_, office.id, fmt::format("{:x}", random.next()),
@@ -208,7 +219,34 @@ Result<void> PostgresStorage::migrate(const Catalog& catalog) {
   BUREAU_TRY(auto lease, pool_->take(Pool::Use::write, Monotonic::never()));
   BUREAU_TRY(const bool changed, migrate_tables(lease.connection(), catalog, Monotonic::never()));
   if (changed) announce();
+  const std::set<std::string> by_month = make_months(lease.connection());
+  for (const TableInfo* table : catalog.tables()) {
+    if (!table->by_month || by_month.contains(std::string(table->name))) continue;
+    log(log_, LogLevel::info, "postgres",
+        "a table is not kept by month, because it was made before it could be",
+        {{"table", table->name}});
+  }
   return {};
+}
+
+/// The tables that are kept by month. What could not be done is done later: rows have a place.
+std::set<std::string> PostgresStorage::make_months(Connection& connection) {
+  next_months_ = clock().monotonic() + months_pause;
+  auto made = Months(connection, clock(), Monotonic::never()).make();
+  if (made) return *std::move(made);
+  if (!told_.exchange(true)) {
+    log(log_, LogLevel::warning, "postgres",
+        "no partition could be made for a month; its rows go to the default one",
+        {{"error", std::string_view(made.error().message)}});
+  }
+  return {};
+}
+
+Result<std::uint64_t> PostgresStorage::drop_months(const TableInfo& table, std::int64_t below,
+                                                   const Predicate& going) {
+  BUREAU_TRY_VOID(check_process());
+  BUREAU_TRY(auto lease, pool_->take(Pool::Use::write, Monotonic::never()));
+  return Months(lease.connection(), clock(), Monotonic::never()).drop(table, below, going);
 }
 
 Result<std::vector<StoredTable>> PostgresStorage::stored_tables() {
@@ -259,6 +297,11 @@ bool PostgresStorage::drain_wake() {
 Result<Duration> PostgresStorage::maintain() {
   BUREAU_TRY_VOID(check_process());
   const bool connected = listener_->keep();
+  if (connected && clock().monotonic() >= next_months_.load()) {
+    // Not one of the pool's: those may all be waited for.
+    BUREAU_TRY(const auto connection, pool_->open_extra(Monotonic::never()));
+    make_months(*connection);
+  }
   if (order_->holds_back()) {
     // Whoever held it back may have died without a word.
     order_->note_news();

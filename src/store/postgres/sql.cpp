@@ -15,6 +15,10 @@ constexpr std::size_t name_max = 63;
 
 }  // namespace
 
+Parameter text_parameter(std::string_view text) {
+  return {ParameterType::text, false, Value::text(text), {}};
+}
+
 ParameterType parameter_type(Value::Kind kind) {
   switch (kind) {
     case Value::Kind::real:

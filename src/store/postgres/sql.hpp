@@ -23,6 +23,9 @@ struct Parameter {
   std::vector<Value> values;  ///< when it is one
 };
 
+/// A text, which must outlive it.
+[[nodiscard]] Parameter text_parameter(std::string_view text);
+
 [[nodiscard]] ParameterType parameter_type(Value::Kind kind);
 /// As in "$1::bigint[]" and in CREATE TABLE.
 [[nodiscard]] std::string_view type_name(ParameterType type);

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "bureau/core/civil.hpp"
 #include "testing/exercise/bench.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -53,6 +54,46 @@ Result<void> maintain_is_harmless(Bench& bench) {
   return expect_ids(bench.ids(select<Counter>()), {1}, "after maintain");
 }
 
+/// Midnight of the first day of the month that comes so many months after this one.
+Timestamp month_begins(const Bench& bench, unsigned after) {
+  CivilDate date = Zone().to_civil(bench.clock.now()).date;
+  const unsigned month = date.month - 1 + after;
+  date = {date.year + static_cast<int>(month / 12), month % 12 + 1, 1};
+  return Timestamp() + std::chrono::hours(24 * std::int64_t{date.days()});
+}
+
+/// Two rows in each of three months; of the second month one may not go, and the third is too new.
+Result<void> months_are_dropped(Bench& bench) {
+  std::vector<std::int64_t> ids;
+  for (unsigned month = 0; month < 3; ++month) {
+    const std::int64_t first = id::first_at(month_begins(bench, month));
+    ids.insert(ids.end(), {first, first + 1});
+  }
+  BUREAU_TRY_VOID(bench.write([&](Writer& writer) -> Result<void> {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      BUREAU_TRY_VOID(insert(writer, counter(ids[i], i == 2 ? 1 : 0)));
+    }
+    return insert(writer, item(1, "a"));
+  }));
+  BUREAU_TRY(const auto others, bench.storage->drop_months(table_of<Item>(), INT64_MAX, {}));
+  BUREAU_TRY_VOID(expect_number(static_cast<std::int64_t>(others), 0, "rows not kept by month"));
+  BUREAU_TRY_VOID(expect_ids(bench.ids(select<Item>()), {1}, "a table that is not kept by month"));
+  const Predicate going = col(&Counter::added) == 0;
+  BUREAU_TRY(const auto went, bench.storage->drop_months(table_of<Counter>(), ids[4], going));
+  // Whether it keeps months apart is the storage's business.
+  const Ids left(went == 0 ? ids.begin() : ids.begin() + 2, ids.end());
+  BUREAU_TRY_VOID(expect_ids(bench.ids(select<Counter>()), left, "after months were dropped"));
+  BUREAU_TRY_VOID(expect_number(static_cast<std::int64_t>(went + left.size()), 6,
+                                "rows that went, and that are left"));
+  BUREAU_TRY_VOID(bench.write([&](Writer& writer) -> Result<void> {
+    const Predicate old = col(&Counter::id) < Id<Counter>(ids[4]);
+    BUREAU_TRY_VOID(writer.remove(select<Counter>().where(going && old), ignore_rows()));
+    return insert(writer, counter(ids[0]));
+  }));
+  return expect_ids(bench.ids(select<Counter>()), {ids[0], ids[2], ids[4], ids[5]},
+                    "rows that may not go, and one that came late");
+}
+
 Result<void> rows_survive_reopening(Bench& bench) {
   if (!bench.storage->capabilities().durable) return skip("the storage is not durable");
   if (!bench.factory.reopen) return skip("the factory cannot reopen");
@@ -84,6 +125,7 @@ std::vector<CheckEntry> life_checks() {
   return {{"commits_are_hinted", commits_are_hinted},
           {"nodes_are_held_once", nodes_are_held_once},
           {"maintain_is_harmless", maintain_is_harmless},
+          {"months_are_dropped", months_are_dropped},
           {"rows_survive_reopening", rows_survive_reopening}};
 }
 

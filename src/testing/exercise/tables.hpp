@@ -100,6 +100,6 @@ inline constexpr auto bureau::schema<bureau::testing::exercise::Item> = [] {
 template <>
 inline constexpr auto bureau::schema<bureau::testing::exercise::Counter> = [] {
   using bureau::testing::exercise::Counter;
-  return table("exercise_counters", "xco", journal::none, column("id", &Counter::id),
+  return table("exercise_counters", "xco", journal::none, by_month, column("id", &Counter::id),
                column("added", &Counter::added), column("stored", &Counter::stored));
 }();
