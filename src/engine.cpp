@@ -15,6 +15,7 @@
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/housekeeping.hpp"
 #include "bureau/work/task_policies.hpp"
+#include "bureau/work/workflow_agent.hpp"
 #include "core/forks.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -133,6 +134,9 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
       std::make_unique<Feed>(*engine->access_, [wake = engine->wake_] { wake->ring(); });
   engine->orchestrator_ =
       std::make_unique<Orchestrator>(*engine->database_, *engine->access_, o.work);
+  engine->journal_keeper_ = std::make_unique<JournalKeeper>(*engine->database_, o.journal);
+  BUREAU_TRY_VOID(engine->add(rewards::journal_reader(*engine->database_)));
+  BUREAU_TRY_VOID(engine->add(workflow_journal_reader(*engine->database_)));
   engine->wake_->orchestrator = engine->orchestrator_.get();
   engine->orchestrator_->on_outcome([wake = engine->wake_] { wake->ring(); });
   BUREAU_TRY(engine->commits_, o.storage->on_commit([wake = engine->wake_] { wake->committed(); }));
@@ -158,6 +162,7 @@ Engine::~Engine() {
     static_cast<void>(new Subscription(std::move(commits_)));
     static_cast<void>(new std::shared_ptr<Wake>(std::move(wake_)));
     // NOLINTEND(bugprone-unhandled-exception-at-new)
+    static_cast<void>(journal_keeper_.release());
     static_cast<void>(orchestrator_.release());
     static_cast<void>(feed_.release());
     static_cast<void>(access_.release());
@@ -179,6 +184,8 @@ Session Engine::system(Id<Tenant> tenant) { return access_->system(tenant); }
 Result<SqlSummary> Engine::sql(const SqlQuery& query, SqlSink sink) {
   return database_->storage().sql(database_->catalog(), query, sink);
 }
+
+Result<void> Engine::add(JournalReader reader) { return journal_keeper_->add(std::move(reader)); }
 
 Result<void> Engine::add(std::shared_ptr<Agent> agent) {
   return orchestrator_->add(std::move(agent));
@@ -285,6 +292,11 @@ PollResult Engine::poll(const PollLimit& limit) {
     result.next_due = std::min(result.next_due, *maintained);
   } else {
     note("maintenance", maintained.error());
+  }
+  if (auto pause = journal_keeper_->step()) {
+    result.next_due = std::min(result.next_due, clock.monotonic() + *pause);
+  } else {
+    note("journal", pause.error());
   }
   if (database_->run_async_writes()) ++result.ran;
   if (feed_->pump()) ++result.ran;

@@ -320,6 +320,11 @@ int run(int argc, char** argv, const Program& program) {
       ->capture_default_str()
       ->check(CLI::Range(1, 256));
   work_app->add_flag("--until-idle", until_idle, "stop when no task is left");
+  work_app
+      ->add_option("--journal-days", settings.journal_days,
+                   "how long changes are kept, at least; 0: for ever")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 36'500));
   work_app->add_option("--accept", accept, "accept drafts of at least this confidence")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));

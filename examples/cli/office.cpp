@@ -65,6 +65,8 @@ Result<std::unique_ptr<Engine>> open_engine(const Settings& settings, std::size_
     options.path = settings.office;
   }
   options.threads = threads;
+  options.journal.keep =
+      settings.journal_days == 0 ? Duration::max() : std::chrono::hours(24) * settings.journal_days;
   if (settings.program != nullptr) {
     options.tables = settings.program->tables;
     options.policies = settings.program->policies;

@@ -36,6 +36,7 @@ struct Settings {
   std::string tenant;                ///< empty: the only one
   std::string as;  ///< whose rights: an id or an e-mail address; empty: the system's
   const Program* program = nullptr;
+  int journal_days = static_cast<int>(bureau::journal_retention / std::chrono::hours(24));
   bool colour = false;
 
   [[nodiscard]] bool on_server() const;

@@ -9,6 +9,7 @@
 #include "bureau/access/access.hpp"
 #include "bureau/access/feed.hpp"
 #include "bureau/core/key_ring.hpp"
+#include "bureau/store/retention.hpp"
 #include "bureau/store/sqlite_storage.hpp"
 #include "bureau/work/health.hpp"
 #include "bureau/work/machine.hpp"
@@ -37,6 +38,7 @@ struct EngineOptions {
   /// What metrics and health measure; null: the machine that this runs on, and the file's volume.
   std::shared_ptr<HostMachine> machine = {};
   OrchestratorOptions work = {};
+  JournalKeeping journal = {};  ///< how long changes are kept; done by whoever runs the office
 };
 
 /// An office: one storage, its rules, its agents. Thread-safe. Nothing runs but in the caller's own
@@ -81,6 +83,9 @@ class Engine final : private Runner {
   /// text format, version 0.0.4 (docs/operating.md lists the names). Costs what snapshot() costs.
   [[nodiscard]] Result<std::string> metrics_text();
 
+  /// The journal keeps what this reader has still to read, however old it is. Before start().
+  /// Errors as JournalKeeper::add().
+  Result<void> add(JournalReader reader);
   /// Registers an agent. Errors as Orchestrator::add.
   Result<void> add(std::shared_ptr<Agent> agent);
   [[nodiscard]] std::vector<AgentState> agents() const { return orchestrator_->agents(); }
@@ -120,6 +125,7 @@ class Engine final : private Runner {
   std::unique_ptr<Access> access_;
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Orchestrator> orchestrator_;
+  std::unique_ptr<JournalKeeper> journal_keeper_;
   std::shared_ptr<Wake> wake_;
   Subscription commits_;
   std::mutex maintenance_mutex_;

@@ -144,5 +144,16 @@ Result<RewardsEvaluated> catch_up(const Session& system) {
   return all;
 }
 
+JournalReader journal_reader(Database& database) {
+  return {"rewards", &table_of<Cursor>(), "position",
+          [&database](Reader& reader, std::int64_t tenant,
+                      std::int64_t) -> Result<std::vector<const TableInfo*>> {
+            BUREAU_TRY(const auto criteria, load_criteria(reader, database, Id<Tenant>(tenant)));
+            std::set<const TableInfo*> tables;
+            for (const Criterion& one : criteria) tables.insert(one.criteria.table);
+            return std::vector<const TableInfo*>(tables.begin(), tables.end());
+          }};
+}
+
 }  // namespace rewards
 BUREAU_END_NAMESPACE

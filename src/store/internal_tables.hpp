@@ -52,6 +52,8 @@ struct SettingRow {
 inline constexpr std::int64_t cursor_key_setting = 1;
 /// There while an office is being moved in (bureau/store/move.hpp): it is no office yet.
 inline constexpr std::int64_t moving_setting = 2;
+/// When somebody last took his turn at the journal's retention, in microseconds.
+inline constexpr std::int64_t journal_turn_setting = 3;
 
 /// Counts changes of what rights depend on; the id is the tenant's, or 1 for no tenant.
 struct RightsRow {

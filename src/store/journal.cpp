@@ -444,23 +444,29 @@ Result<std::int64_t> Database::give_records(Reader& reader, std::int64_t after, 
 Result<std::uint64_t> Database::trim_journal(std::int64_t through) {
   // In steps, so that other writers get in between.
   constexpr std::uint64_t step = 2'000;
-  const TableInfo& table = table_of<detail::JournalRow>();
   std::uint64_t total = 0;
   for (std::uint64_t removed = step; removed == step; total += removed) {
-    BUREAU_TRY_VOID(impl_->storage->write({}, [&](Writer& writer) -> Result<void> {
-      std::int64_t newest = 0;
-      std::int64_t count = 0;
-      BUREAU_TRY_VOID(end_record(writer, true, newest, count));
-      removed = 0;
-      if (std::min(through, newest - 1) <= 0) return {};
-      const auto last = Id<detail::JournalRow>(std::min(through, newest - 1));
-      Select which{&table, col(&detail::JournalRow::id) <= last, {}, step, {}, false};
-      BUREAU_TRY(removed,
-                 writer.remove(which, [](std::span<const Value>) -> Result<bool> { return true; }));
-      return {};
-    }));
+    BUREAU_TRY(removed, trim_journal(through, step));
   }
   return total;
+}
+
+Result<std::uint64_t> Database::trim_journal(std::int64_t through, std::uint64_t records) {
+  const TableInfo& table = table_of<detail::JournalRow>();
+  std::uint64_t removed = 0;
+  BUREAU_TRY_VOID(impl_->storage->write({}, [&](Writer& writer) -> Result<void> {
+    std::int64_t newest = 0;
+    std::int64_t count = 0;
+    BUREAU_TRY_VOID(end_record(writer, true, newest, count));
+    removed = 0;
+    if (std::min(through, newest - 1) <= 0) return {};
+    const auto last = Id<detail::JournalRow>(std::min(through, newest - 1));
+    Select which{&table, col(&detail::JournalRow::id) <= last, {}, records, {}, false};
+    BUREAU_TRY(removed,
+               writer.remove(which, [](std::span<const Value>) -> Result<bool> { return true; }));
+    return {};
+  }));
+  return removed;
 }
 
 Result<void> Database::erase_personal_history(std::int64_t subject) {

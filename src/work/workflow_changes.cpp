@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "access/library_rows.hpp"
+#include "bureau/work/workflow_agent.hpp"
 #include "store/row_values.hpp"
 #include "work/new_task.hpp"
 
@@ -268,9 +269,9 @@ Result<ChangesDone> apply_changes(Unit& unit, const ChangeBatch& batch) {
 }
 
 Result<std::set<const TableInfo*>> watched_tables(Reader& reader, const Database& database,
-                                                  Id<Tenant> tenant) {
+                                                  Id<Tenant> tenant, std::int64_t after) {
   std::set<const TableInfo*> tables;
-  BUREAU_TRY(const auto rows, workflows_of(reader, tenant, INT64_MAX));
+  BUREAU_TRY(const auto rows, workflows_of(reader, tenant, after));
   for (const Workflow& row : rows) {
     if (const auto trigger = trigger_of(row, database)) tables.insert(trigger->table);
   }
@@ -295,4 +296,14 @@ EnqueueOptions options_for(const std::string& workflow, EnqueueOptions options) 
 }
 
 }  // namespace detail
+
+JournalReader workflow_journal_reader(Database& database) {
+  return {"workflows", &table_of<detail::WorkflowCursor>(), "position",
+          [&database](Reader& reader, std::int64_t tenant,
+                      std::int64_t after) -> Result<std::vector<const TableInfo*>> {
+            BUREAU_TRY(const auto tables,
+                       detail::watched_tables(reader, database, Id<Tenant>(tenant), after));
+            return std::vector<const TableInfo*>(tables.begin(), tables.end());
+          }};
+}
 BUREAU_END_NAMESPACE

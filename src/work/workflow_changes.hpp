@@ -49,10 +49,11 @@ struct ChangeBatch {
 [[nodiscard]] Result<ChangeBatch> read_changes(Reader& reader, Access& access, Id<Tenant> tenant);
 [[nodiscard]] Result<ChangesDone> apply_changes(Unit& unit, const ChangeBatch& batch);
 
-/// The tables whose changes start workflows of a tenant.
+/// The tables whose changes after that number start workflows of a tenant.
 [[nodiscard]] Result<std::set<const TableInfo*>> watched_tables(Reader& reader,
                                                                 const Database& database,
-                                                                Id<Tenant> tenant);
+                                                                Id<Tenant> tenant,
+                                                                std::int64_t after = INT64_MAX);
 /// Makes the tenant's cursor, if there is none: from here on.
 [[nodiscard]] Result<void> begin_cursor(Unit& unit, std::int64_t head);
 

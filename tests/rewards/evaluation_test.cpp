@@ -7,6 +7,7 @@
 #include "bureau/testing/rerun_storage.hpp"
 #include "counts.hpp"
 #include "rewards/office.hpp"
+#include "rewards/rows.hpp"
 
 using namespace rewards_test;
 
@@ -357,6 +358,46 @@ TEST_CASE(
   CHECK(office.points_of("ada") == 17);
   CHECK(office.points_of("ben") == 0);
   CHECK(office.points_of("eve") == 17);
+}
+
+TEST_CASE("the journal's retention leaves what is still to be counted, and only that") {
+  Office office;
+  define(office);
+  JournalKeeper keeper(*office.process.database, {});
+  must(keeper.add(rewards::journal_reader(*office.process.database)));
+  const auto tail_after = [&](Duration time) {
+    office.clock.advance(time);
+    while (must(keeper.step()) == JournalKeeping{}.pause) {
+    }
+    std::int64_t tail = 0;
+    must(office.process.database->read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+      BUREAU_TRY(tail, office.process.database->journal_tail(reader));
+      return {};
+    }));
+    return tail;
+  };
+  const std::int64_t before = office.changes();
+  office.visit("ada");
+  must(Repository<User>{office.system()}.change(office.people.at("vic"),
+                                                [](User& row) { row.name = "Victor"; }));
+  CHECK(tail_after(std::chrono::hours(24 * 40)) <= before + 1);
+  office.evaluate();
+  CHECK(office.points_of("ada") == 17);
+  // From here on nothing counts: the cursor need not be where the end is.
+  must(Repository<User>{office.system()}.change(office.people.at("vic"),
+                                                [](User& row) { row.name = "Vic"; }));
+  office.evaluate();
+  const std::int64_t end = office.changes();
+  CHECK(tail_after(std::chrono::hours(24 * 40)) >= end);
+  office.visit("ben");
+  CHECK(office.evaluate().changes == 1);
+  CHECK(office.points_of("ben") == 17);
+  must(office.process.database->read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+    BUREAU_TRY(const auto cursor,
+               rewards::inside::row_with_id<rewards::inside::Cursor>(reader, office.tenant.value));
+    CHECK(cursor->missed == 0);
+    return {};
+  }));
 }
 
 // Through the task -----------------------------------------------------------------------------

@@ -126,6 +126,43 @@ TEST_CASE("Regression: a change starts an outdated version, or both, after a new
   CHECK(desk.done.size() == 2);
 }
 
+TEST_CASE("The journal's retention leaves what has still to start a workflow, and only that") {
+  WorkflowDesk desk;
+  Database& database = *desk.office.process.database;
+  JournalKeeper keeper(database, {});
+  must(keeper.add(workflow_journal_reader(database)));
+  const auto tail_after = [&](Duration time) {
+    desk.office.clock.advance(time);
+    while (must(keeper.step()) == JournalKeeping{}.pause) {
+    }
+    std::int64_t tail = 0;
+    must(database.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+      BUREAU_TRY(tail, database.journal_tail(reader));
+      return {};
+    }));
+    return tail;
+  };
+  const auto head = [&] {
+    std::int64_t out = 0;
+    must(database.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+      BUREAU_TRY(out, database.journal_head(reader));
+      return {};
+    }));
+    return out;
+  };
+  desk.activate(on_teams("made", R"(["insert"])", "", "made {input.row.name}"));
+  desk.user("ada", "agent");
+  const std::int64_t before = head();
+  team(desk.office, "one");
+  must(desk.workflows().retire(must(desk.workflows().named("made")).id));
+  CHECK(tail_after(std::chrono::hours(24 * 40)) <= before + 1);
+  desk.after(1s);
+  CHECK(desk.done == std::map<std::string, int>{{"made one", 1}});
+  const std::int64_t end = head();
+  desk.user("ben", "agent");
+  CHECK(tail_after(std::chrono::hours(24 * 40)) >= end);
+}
+
 TEST_CASE("What is committed between a look and its end is looked at too") {
   WorkflowDesk desk;
   desk.activate(on_teams("made", R"(["insert"])", "", "made {input.row.name}"));

@@ -8,6 +8,7 @@
 
 #include "bureau/access/access.hpp"
 #include "bureau/rewards/points.hpp"
+#include "bureau/store/retention.hpp"
 #include "bureau/work/agent.hpp"
 #include "bureau/work/tasks.hpp"
 
@@ -53,6 +54,9 @@ namespace rewards {
 /// period is over: for hosts that want today's figures before they show them. May run beside the
 /// agent. `forbidden` unless the session is the system's.
 Result<RewardsEvaluated> catch_up(const Session& system);
+
+/// Which changes are still to be evaluated. `database` outlives it.
+[[nodiscard]] JournalReader journal_reader(Database& database);
 
 }  // namespace rewards
 

@@ -215,6 +215,8 @@ class Database {
   /// Forgets the changes up to and including `through`, except that the newest record always stays
   /// (it holds the place of the numbers). Returns how many records went.
   Result<std::uint64_t> trim_journal(std::int64_t through);
+  /// The same in one write, of at most so many records.
+  Result<std::uint64_t> trim_journal(std::int64_t through, std::uint64_t records);
   /// Destroys the key under which personal values about the row with id `subject` are sealed: what
   /// the journal holds of them cannot be read again. The live rows are the caller's to erase.
   Result<void> erase_personal_history(std::int64_t subject);

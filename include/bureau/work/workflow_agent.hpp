@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bureau/access/access.hpp"
+#include "bureau/store/retention.hpp"
 #include "bureau/work/agent.hpp"
 #include "bureau/work/workflow.hpp"
 
@@ -52,5 +53,8 @@ class WorkflowAgent final : public Agent {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Of which changes workflows have still to be started. `database` outlives it.
+[[nodiscard]] JournalReader workflow_journal_reader(Database& database);
 
 BUREAU_END_NAMESPACE
