@@ -215,6 +215,37 @@ TEST_CASE("Several processes make partitions while others write, and nothing is 
   CHECK(place.told.empty());
 }
 
+TEST_CASE("Rows that wait for the default partition while their month is made go there") {
+  BUREAU_NEED_POSTGRES(server);
+  Place place(server);
+  const auto storage = place.open_with_months();
+  const std::int64_t june = first("2026-06-10T00:00:00Z");
+  Client other(place.database.address());
+  other.ask("BEGIN");
+  other.ask("CREATE TABLE bureau.\"samples$2026_06\"(LIKE bureau.samples INCLUDING INDEXES)");
+  other.ask("LOCK TABLE bureau.\"samples$default\" IN ACCESS EXCLUSIVE MODE");
+  Result<void> written;
+  std::thread writer([&] {
+    written = storage->write({}, [&](Writer& tx) {
+      std::vector<Value> rows;  // so many that they travel as a COPY
+      for (std::int64_t i = 0; i < 150; ++i) {
+        rows.insert(rows.end(), {Value::integer(june + i), Value::integer(1), Value::integer(i)});
+      }
+      return tx.insert(table_of<Sample>(), rows);
+    });
+  });
+  while (place.client.ask("SELECT count(*) FROM pg_locks WHERE NOT granted") == "0") {
+  }
+  other.ask(
+      "ALTER TABLE bureau.samples ATTACH PARTITION bureau.\"samples$2026_06\" FOR VALUES FROM (" +
+      std::to_string(first("2026-06-01T00:00:00Z")) + ") TO (" +
+      std::to_string(first("2026-07-01T00:00:00Z")) + ")");
+  other.ask("COMMIT");
+  writer.join();
+  CHECK_MESSAGE(written, (written ? std::string() : to_string(written.error())));
+  CHECK(place.partition_of(june) == months({"2026_06"}));
+}
+
 TEST_CASE("Months go whole when all their rows may go") {
   BUREAU_NEED_POSTGRES(server);
   Place place(server);
