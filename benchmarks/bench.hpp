@@ -55,8 +55,8 @@ inline Arguments parse_arguments(int argc, char** argv,
       if (parts.size() > 0) {
         std::fprintf(asked ? stdout : stderr,
                      "  --only=PART, several times if you like; the parts:");
-        for (const std::string_view part : parts) {
-          std::fprintf(asked ? stdout : stderr, " %s", std::string(part).c_str());
+        for (const std::string_view one : parts) {
+          std::fprintf(asked ? stdout : stderr, " %s", std::string(one).c_str());
         }
         std::fprintf(asked ? stdout : stderr, "\n");
       }
