@@ -22,10 +22,9 @@ namespace {
 
 constexpr std::string_view copying = "a backup";
 constexpr int pages_a_step = 64;
-/// What is left to the system before it goes to the disk: little enough that a commit of the
-/// office, which waits for the same disk, does not wait long.
-constexpr std::int64_t unwritten_bytes = 256 << 10;
-constexpr int cache_kib = 256;  ///< what SQLite itself holds back
+/// What is written between two syncs: little enough that a commit of the office, which waits for
+/// the same disk, does not wait long.
+constexpr std::int64_t synced_bytes = 4 << 20;
 constexpr Duration longest_pause = std::chrono::milliseconds(200);
 /// Where SQLite's header says which journal a file has; 1 is none beside it while it rests.
 constexpr off_t journal_version_at = 18;
@@ -65,9 +64,8 @@ class PageCopy {
     BUREAU_TRY(target_, open_alone(to_.path()));
     // Nothing of it counts before it is published: it needs neither a journal nor SQLite's syncs.
     BUREAU_TRY_VOID(execute_alone(target_.get(), to_.path(),
-                                  fmt::format("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
-                                              "PRAGMA cache_size=-{}",
-                                              cache_kib)));
+                                  "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
+                                  "PRAGMA cache_size=-1024"));
     BUREAU_TRY(page_bytes_, from_.query_integer("PRAGMA page_size", copying));
     backup_ = sqlite3_backup_init(target_.get(), "main", from_.handle(), "main");
     if (backup_ == nullptr) return failed(sqlite3_extended_errcode(target_.get()));
@@ -94,9 +92,9 @@ class PageCopy {
     if (code != SQLITE_OK && code != SQLITE_DONE) return failed(code);
     const std::int64_t all = sqlite3_backup_pagecount(backup_) * page_bytes_;
     const std::int64_t done = all - sqlite3_backup_remaining(backup_) * page_bytes_;
-    if (done - written_ >= unwritten_bytes) {
-      BUREAU_TRY_VOID(to_.write_out(std::max<std::int64_t>(0, written_ - 2 * cache_kib * 1024)));
-      written_ = done;
+    if (done - synced_ >= synced_bytes) {
+      BUREAU_TRY_VOID(to_.sync());
+      synced_ = done;
     }
     if (options_.progress && !options_.progress({"copy", done, all})) {
       return fail(Code::cancelled, fmt::format("{}: the copy was given up", to_.path()));
@@ -119,7 +117,7 @@ class PageCopy {
   RawDatabase target_;
   sqlite3_backup* backup_ = nullptr;
   std::int64_t page_bytes_ = 0;
-  std::int64_t written_ = 0;
+  std::int64_t synced_ = 0;
   Duration owed_{};
 };
 
@@ -172,15 +170,9 @@ NewFile::~NewFile() {
   if (!made_.empty()) ::unlink(made_.c_str());
 }
 
-Result<void> NewFile::write_out(std::int64_t from) {
-  // A sync would make the file system commit its own records each time, for which those of others
-  // wait: here only the bytes go out.
-  constexpr unsigned all =
-      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-  if (::sync_file_range(file_.get(), from, 0, all) == 0) return {};
-  const bool unknown = errno == ENOSYS || errno == EINVAL || errno == ESPIPE;
-  if (unknown && ::fdatasync(file_.get()) == 0) return {};
-  return fail(system_error(errno, made_, "writing it"));
+Result<void> NewFile::sync() {
+  if (::fdatasync(file_.get()) == 0) return {};
+  return fail(system_error(errno, made_, "syncing it"));
 }
 
 Result<void> NewFile::publish(bool replace) {

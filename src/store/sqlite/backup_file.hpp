@@ -22,9 +22,8 @@ class NewFile {
   ~NewFile();
 
   [[nodiscard]] const std::string& path() const { return made_; }
-  /// Lets what was written from that byte on go to the disk, so that not all is left to the end. It
-  /// is not safe before publish().
-  Result<void> write_out(std::int64_t from);
+  /// So that not all is left to the end.
+  Result<void> sync();
   /// Syncs it and gives it its name. `exists` when that is taken, unless `replace`.
   Result<void> publish(bool replace);
 
