@@ -1,7 +1,8 @@
+#include "access/generated.hpp"
+
 #include <cstdlib>
 #include <filesystem>
 
-#include "access/model.hpp"
 #include "counts.hpp"
 
 // Generated policies, roles, queries and histories, compared with the model. A mismatch names the
@@ -55,45 +56,15 @@ class Play {
   bool flip() { return below(2) == 0; }
 
   Policies make_policies() {
-    Policies out;
-    const std::uint64_t count = 1 + below(4);
-    for (std::uint64_t i = 0; i < count; ++i) {
-      model::PolicyModel p;
-      p.restrictive = i > 0 && below(3) == 0;
-      if (flip()) p.command = static_cast<Command>(below(4));
-      if (below(3) == 0) p.roles = {"r" + std::to_string(below(3))};
-      p.using_rule = model::random_rule(random_);
-      const bool checks = !p.command || *p.command == Command::update;
-      if (checks && flip()) p.check_rule = model::random_rule(random_);
-      Policy policy;
-      policy.name = "p" + std::to_string(i);
-      policy.table = "papers";
-      policy.command = p.command;
-      policy.mode = p.restrictive ? PolicyMode::restrictive : PolicyMode::permissive;
-      policy.using_rule = p.using_rule.text;
-      if (p.check_rule) policy.check_rule = p.check_rule->text;
-      policy.roles = p.roles;
-      must(out.add(std::move(policy)));
-      world_.policies.push_back(std::move(p));
-    }
-    if (flip()) world_.room_name = flip() ? "a" : "b";
-    must(out.add(permit("rooms", "rooms", Command::select,
-                        world_.room_name ? "name = \"" + *world_.room_name + "\"" : "true")));
-    return out;
+    return model::generated_policies(random_, world_,
+                                     [](std::uint64_t i) { return "p" + std::to_string(i); });
   }
 
   void make_roles() {
     other_ = must(office_.access->create_tenant("Other")).id;
     for (int r = 0; r < 3; ++r) {
       auto& permissions = world_.roles["r" + std::to_string(r)];
-      const std::uint64_t count = 1 + below(3);
-      for (std::uint64_t i = 0; i < count; ++i) {
-        model::PermissionModel p;
-        p.resource = std::to_array({"*", "papers", "papers", "rooms"})[below(4)];
-        if (flip()) p.command = static_cast<Command>(below(4));
-        if (p.resource == "papers" && below(3) == 0) p.condition = model::random_rule(random_, 1);
-        permissions.push_back(p);
-      }
+      permissions = model::generated_permissions(random_, 3);
       permissions.push_back({"papers", Command::select, {}});
       for (const Id<Tenant> tenant : {office_.tenant, other_}) add_role(tenant, r);
     }
@@ -101,13 +72,7 @@ class Play {
   void add_role(Id<Tenant> tenant, int number) {
     Role role;
     role.name = "r" + std::to_string(number);
-    role.permissions = Json::array();
-    for (const auto& p : world_.roles[role.name]) {
-      Json json = Json::object(
-          {{"resource", p.resource}, {"action", p.command ? to_string(*p.command) : "*"}});
-      if (p.condition) json.set("condition", p.condition->text);
-      role.permissions.push_back(json);
-    }
+    role.permissions = model::permissions_json(world_.roles[role.name]);
     must(Repository<Role>{office_.access->system(tenant)}.insert(role));
   }
 

@@ -1,6 +1,7 @@
 // Policies as row-level security, generated: what a direct client of the server sees and may write
 // as a restricted role is what a session of bureau sees and may write.
 
+#include "access/generated.hpp"
 #include "counts.hpp"
 #include "postgres/row_security_desk.hpp"
 
@@ -108,58 +109,19 @@ class Comparison {
   }
 
   Policies make_policies() {
-    Policies out;
-    world_.policies.clear();
-    const std::uint64_t count = 1 + below(4);
-    for (std::uint64_t i = 0; i < count; ++i) {
-      model::PolicyModel p;
-      p.restrictive = i > 0 && below(3) == 0;
-      if (flip()) p.command = static_cast<Command>(below(4));
-      if (below(3) == 0) p.roles = {"r" + std::to_string(below(3))};
-      p.using_rule = model::random_rule(random_);
-      if ((!p.command || *p.command == Command::update) && flip()) {
-        p.check_rule = model::random_rule(random_);
-      }
-      Policy policy;
-      policy.name = fmt::format("the {}th \"policy\", it's called", i);
-      policy.table = "papers";
-      policy.command = p.command;
-      policy.mode = p.restrictive ? PolicyMode::restrictive : PolicyMode::permissive;
-      policy.using_rule = p.using_rule.text;
-      if (p.check_rule) policy.check_rule = p.check_rule->text;
-      policy.roles = p.roles;
-      must(out.add(std::move(policy)));
-      world_.policies.push_back(std::move(p));
-    }
-    world_.room_name.reset();
-    if (flip()) world_.room_name = flip() ? "a" : "b";
-    must(out.add(permit("rooms", "rooms", Command::select,
-                        world_.room_name ? "name = \"" + *world_.room_name + "\"" : "true")));
-    return out;
+    return model::generated_policies(random_, world_, [](std::uint64_t i) {
+      return fmt::format("the {}th \"policy\", it's called", i);
+    });
   }
 
   void make_permissions() {
     for (int r = 0; r < 3; ++r) {
       auto& permissions = world_.roles["r" + std::to_string(r)];
-      permissions.clear();
-      const std::uint64_t count = 1 + below(3);
-      for (std::uint64_t i = 0; i < count; ++i) {
-        model::PermissionModel p;
-        p.resource = std::to_array({"*", "papers", "papers", "rooms"})[below(4)];
-        if (flip()) p.command = static_cast<Command>(below(4));
-        if (p.resource == "papers" && flip()) p.condition = model::random_rule(random_, 1);
-        permissions.push_back(p);
-      }
+      permissions = model::generated_permissions(random_, 2);
       if (flip()) permissions.push_back({"papers", {}, {}});
     }
     for (Role& role : roles_) {
-      role.permissions = Json::array();
-      for (const auto& p : world_.roles[role.name]) {
-        Json json = Json::object(
-            {{"resource", p.resource}, {"action", p.command ? to_string(*p.command) : "*"}});
-        if (p.condition) json.set("condition", p.condition->text);
-        role.permissions.push_back(json);
-      }
+      role.permissions = model::permissions_json(world_.roles[role.name]);
       role = must(Repository<Role>{desk_.office->access->system(role.tenant)}.update(role));
     }
   }

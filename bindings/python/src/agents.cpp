@@ -24,7 +24,7 @@ Retry retry_of(Given& given) {
   retry.base = given.maybe_span("pause").value_or(Duration(0));
   retry.cap = given.maybe_span("pause_max").value_or(retry.base);
   retry.factor = given.maybe_real("factor").value_or(1);
-  if (PyObject* jitter = given.at("jitter")) retry.jitter = jitter == Py_True;
+  retry.jitter = given.flag("jitter", retry.jitter);
   return retry;
 }
 
@@ -38,7 +38,7 @@ std::shared_ptr<Kind> make_kind(const std::string& name, const py::dict& fields)
   info.run_as = given.choice("run_as", RunAs::agent);
   info.time_limit = given.maybe_span("timeout").value_or(info.time_limit);
   info.retry = retry_of(given);
-  if (PyObject* encrypted = given.at("encrypted")) info.is_encrypted = encrypted == Py_True;
+  info.is_encrypted = given.flag("encrypted", info.is_encrypted);
   given.done();
   info.name = kind->name;
   info.queue = kind->queue;

@@ -31,22 +31,20 @@ Type type_named(const std::string& name) {
   raise(Code::invalid, fmt::format("type: there is no \"{}\"", name), "type");
 }
 
-bool flag(Given& given, const char* name) { return given.at(name) == Py_True; }
-
 ColumnInfo column_of(const py::dict& fields) {
   Given given("column", fields);
   detail::ColumnOptions options;
-  options.secret = flag(given, "secret");
-  options.personal = flag(given, "personal");
-  options.searchable = flag(given, "searchable");
-  options.folded = flag(given, "folded");
-  options.immutable = flag(given, "immutable");
+  options.secret = given.flag("secret");
+  options.personal = given.flag("personal");
+  options.searchable = given.flag("searchable");
+  options.folded = given.flag("folded");
+  options.immutable = given.flag("immutable");
   if (const auto most = given.maybe_integer("max_length")) {
     options.max_length = static_cast<std::uint32_t>(*most);
   }
   const Type type = type_named(given.text("type"));
   ColumnInfo column =
-      detail::make_column(keep(given.text("name")), type, flag(given, "nullable"), options);
+      detail::make_column(keep(given.text("name")), type, given.flag("nullable"), options);
   column.references = keep(given.text("references"));
   column.id_prefix = keep(given.text("prefix"));
   if (PyObject* names = given.at("names")) {
@@ -93,7 +91,7 @@ py::capsule make_table(const std::string& name, const std::string& prefix, const
     Given given("index", fields);
     detail::IndexDef& index = made.emplace_back();
     index.name = keep(given.text("name"));
-    index.unique = flag(given, "unique");
+    index.unique = given.flag("unique");
     index.condition = keep(given.text("where"));
     std::size_t place = 0;
     for (const py::handle column : py::reinterpret_borrow<py::list>(given.at("columns"))) {

@@ -48,6 +48,14 @@ class Given {
     column.name = name;
     return from_python(column, found).view().as_integer();
   }
+  bool flag(const char* name, bool otherwise = false) {
+    PyObject* found = at(name);
+    if (found == nullptr) return otherwise;
+    ColumnInfo column;
+    column.name = name;
+    column.type = Type::boolean;
+    return from_python(column, found).view().as_integer() != 0;
+  }
   std::optional<double> maybe_real(const char* name) {
     PyObject* found = at(name);
     if (found == nullptr) return std::nullopt;

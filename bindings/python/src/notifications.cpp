@@ -17,16 +17,22 @@ py::dict told(const Notified& notified) {
   return out;
 }
 
-py::dict notify(const ScopePtr& scope, const py::dict& fields) {
-  Given given("notifications.notify", fields);
-  NewNotification made;
+/// What every notification of an event has.
+template <class Made>
+void take_event(Given& given, Made& made) {
   made.event = given.text("event");
-  made.user = given.maybe_id<User>("user").value_or(Id<User>());
   made.key = given.text("key");
   made.title = given.text("title");
   made.body = given.text("body");
   made.data = given.json("data");
-  made.critical = given.at("critical") == Py_True;
+}
+
+py::dict notify(const ScopePtr& scope, const py::dict& fields) {
+  Given given("notifications.notify", fields);
+  NewNotification made;
+  take_event(given, made);
+  made.user = given.maybe_id<User>("user").value_or(Id<User>());
+  made.critical = given.flag("critical");
   made.channels = given.texts("channels");
   given.done();
   return told(
@@ -36,11 +42,7 @@ py::dict notify(const ScopePtr& scope, const py::dict& fields) {
 py::list publish(const ScopePtr& scope, const py::dict& fields) {
   Given given("notifications.publish", fields);
   NewEvent made;
-  made.event = given.text("event");
-  made.key = given.text("key");
-  made.title = given.text("title");
-  made.body = given.text("body");
-  made.data = given.json("data");
+  take_event(given, made);
   given.done();
   py::list out;
   for (const Notified& one :

@@ -78,7 +78,7 @@ Result<std::shared_ptr<Storage>> open_server(const std::string& url, Given& give
   options.direct = given.text("direct");
   options.connections = count_of(given, "connections", options.connections, 10'000);
   options.connect_timeout = given.maybe_span("connect_timeout").value_or(options.connect_timeout);
-  options.pooler_keeps_sessions = given.at("pooler_keeps_sessions") == Py_True;
+  options.pooler_keeps_sessions = given.flag("pooler_keeps_sessions");
   given.done();
   BUREAU_TRY_VOID(find_libpq());
   return unlocked([&] { return open_postgres(std::move(options)); });
@@ -156,7 +156,7 @@ HiddenColumns hidden_of(Given& given) {
   hidden.name = given.text("name");
   hidden.table = given.text("table");
   hidden.columns = given.texts("columns");
-  hidden.personal = given.at("personal") == Py_True;
+  hidden.personal = given.flag("personal");
   hidden.roles = given.texts("roles");
   hidden.except = given.texts("excepted");
   given.done();

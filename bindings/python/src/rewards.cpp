@@ -8,11 +8,6 @@ namespace bureau_python {
 
 namespace {
 
-bool flag(Given& given, const char* name, bool otherwise) {
-  PyObject* const found = given.at(name);
-  return found == nullptr ? otherwise : found == Py_True;
-}
-
 /// table, where, user and change; none: there is no table.
 std::optional<Criteria> criteria_of(Given& given) {
   Criteria criteria;
@@ -36,10 +31,10 @@ py::object achievement_save(const ScopePtr& scope, const py::dict& fields) {
   made.rarity = given.choice("rarity", made.rarity);
   made.points = given.maybe_integer("points").value_or(made.points);
   made.target = given.maybe_integer("target").value_or(made.target);
-  made.secret = flag(given, "secret", made.secret);
-  made.repeatable = flag(given, "repeatable", made.repeatable);
-  made.active = flag(given, "active", made.active);
-  made.history = flag(given, "history", made.history);
+  made.secret = given.flag("secret", made.secret);
+  made.repeatable = given.flag("repeatable", made.repeatable);
+  made.active = given.flag("active", made.active);
+  made.history = given.flag("history", made.history);
   made.criteria = criteria_of(given);
   given.done();
   return row_of(
@@ -65,8 +60,8 @@ py::object point_rule_save(const ScopePtr& scope, const py::dict& fields) {
   made.points = given.maybe_integer("points").value_or(made.points);
   made.cap_per_day = given.maybe_integer("cap_per_day").value_or(made.cap_per_day);
   made.cooldown = given.maybe_span("cooldown").value_or(made.cooldown);
-  made.active = flag(given, "active", made.active);
-  made.history = flag(given, "history", made.history);
+  made.active = given.flag("active", made.active);
+  made.history = given.flag("history", made.history);
   made.criteria = criteria_of(given).value_or(Criteria());
   given.done();
   return row_of(in_domain<Points>(scope, [&](const Points& p) { return p.save_rule(made); }));

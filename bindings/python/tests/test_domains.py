@@ -131,6 +131,15 @@ def test_what_is_told_without_a_channel_is_in_the_inbox(office, ada):
         office.notifications.notify("greeting", user=ada, title="Hello", key="2", channels=["pigeon"])
 
 
+def test_a_flag_is_true_or_false_and_nothing_like_it(office, ada, tmp_path):
+    with pytest.raises(bureau.Invalid, match="critical"):
+        office.notifications.notify("greeting", user=ada, title="Hello", key="1", critical=1)
+    assert office["inbox_items"].count() == 0
+    hidden = bureau.HiddenColumns("private", "users", personal="yes", roles=["agent"])
+    with pytest.raises(bureau.Invalid, match="personal"):
+        bureau.open(tmp_path / "other.db", policies=[hidden])
+
+
 def test_a_notifier_is_exercised():
     checks = exercise_notifier(Letters)
     assert len(checks) > 5 and [one for one in checks if one.outcome == "failed"] == []
