@@ -1,6 +1,7 @@
 #include "bureau/engine.hpp"
 
 #include <fmt/format.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -25,7 +26,8 @@ struct Engine::Wake {
   std::mutex mutex;
   Scheduler* scheduler = nullptr;
   Orchestrator* orchestrator = nullptr;
-  int fd = -1;
+  int fd = -1;      ///< rung
+  int handle = -1;  ///< of the host: what rings, and the storage's own descriptor
   /// A poll was asked for and has not begun yet: asking again would only cost the writer.
   std::atomic<bool> rung{false};
   std::atomic<std::uint64_t> commits{0};  ///< that were heard of
@@ -35,6 +37,7 @@ struct Engine::Wake {
   std::atomic<bool> unfinished{false};
 
   ~Wake() {
+    if (handle >= 0) ::close(handle);
     if (fd >= 0) ::close(fd);
   }
   /// Something may be due.
@@ -74,6 +77,14 @@ Result<std::shared_ptr<Storage>> open_file(const EngineOptions& options) {
   sqlite.clock = options.clock;
   sqlite.log = options.log;
   return open_sqlite(std::move(sqlite));
+}
+
+/// Whether the set is readable from now on when the descriptor is.
+bool adds(int set, int descriptor) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = descriptor;
+  return ::epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
 /// The library's tables and the host's.
@@ -213,23 +224,27 @@ Result<void> Engine::start() {
 }
 
 Result<int> Engine::wake_handle() {
-  std::lock_guard lock(wake_->mutex);
+  const int of_storage = wake_fd();
+  const std::lock_guard lock(wake_->mutex);
+  if (wake_->handle >= 0) return wake_->handle;
   if (wake_->fd < 0) wake_->fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (wake_->fd < 0) return fail(Code::unavailable, "engine: no event descriptor to be had");
+  const int both = ::epoll_create1(EPOLL_CLOEXEC);
+  if (wake_->fd < 0 || both < 0 || !adds(both, wake_->fd) ||
+      (of_storage >= 0 && !adds(both, of_storage))) {
+    if (both >= 0) ::close(both);
+    return fail(Code::unavailable, "engine: no event descriptor to be had");
+  }
+  wake_->handle = both;
   if (wake_->rung.load()) {  // what rang before there was a descriptor
     const std::uint64_t one = 1;
     (void)!::write(wake_->fd, &one, sizeof one);
   }
-  return wake_->fd;
+  return both;
 }
 
 int Engine::wake_fd() const { return database_->storage().wake_fd(); }
 
-void Engine::on_wake_fd() {
-  if (database_->storage().drain_wake()) hint();
-}
-
-void Engine::hint() { wake_->committed(); }
+void Engine::on_wake_fd() { database_->storage().drain_wake(); }
 
 Result<Monotonic> Engine::maintain(Monotonic now) {
   std::unique_lock lock(maintenance_mutex_, std::try_to_lock);
@@ -261,6 +276,8 @@ PollResult Engine::poll(const PollLimit& limit) {
   const Monotonic begun = clock.monotonic();
   const Monotonic end = begun + limit.time;
   last_poll_.store(begun.since_start.count(), std::memory_order_relaxed);
+  // What others have committed rings first: it is for this call to see to.
+  if (wake_fd() >= 0) on_wake_fd();
   wake_->rung.store(false);  // what rings from here on may come too late for this call
   {
     std::lock_guard lock(wake_->mutex);
@@ -275,7 +292,6 @@ PollResult Engine::poll(const PollLimit& limit) {
         {{"what", what}, {"error", std::string_view(error.message)}});
     result.next_due = std::min(result.next_due, clock.monotonic() + std::chrono::seconds(1));
   };
-  if (wake_fd() >= 0 && database_->storage().drain_wake()) hint();
   const std::int64_t now = clock.monotonic().since_start.count();
   if (now >= next_look_.load(std::memory_order_relaxed)) {
     next_look_.store(now + between_looks.count(), std::memory_order_relaxed);

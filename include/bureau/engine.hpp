@@ -101,8 +101,8 @@ class Engine final : private Runner {
   Result<void> start_polled();
   /// Runs what is due on the caller's thread, within the limit, and says when the next is due.
   PollResult poll(const PollLimit& limit) override;
-  /// A descriptor that becomes readable when something is due earlier than the last poll() said;
-  /// poll() makes it unreadable again. Belongs to the engine. -1 where the system has none.
+  /// A descriptor that becomes readable when something is due earlier than the last poll() said,
+  /// because of this process or another; poll() makes it unreadable again. Belongs to the engine.
   [[nodiscard]] Result<int> wake_handle();
 
   /// Takes no new work and returns when what runs has ended, and what write_async() began is made
@@ -117,7 +117,6 @@ class Engine final : private Runner {
   explicit Engine(EngineOptions options);
   [[nodiscard]] int wake_fd() const override;
   void on_wake_fd() override;
-  void hint();
   Result<Monotonic> maintain(Monotonic now);
 
   EngineOptions options_;

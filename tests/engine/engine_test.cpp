@@ -17,6 +17,7 @@
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/store/sqlite_storage.hpp"
 #include "bureau/work/tasks.hpp"
+#include "engine/others_suite.hpp"
 
 using namespace bureau;
 using namespace std::chrono_literals;
@@ -95,6 +96,17 @@ TEST_CASE("A commit rings only where somebody has something to do about it") {
   office.poll();
   CHECK_FALSE(is_readable(fd));
   CHECK(heard == 2);
+}
+
+TEST_CASE("An engine is told of what another process commits to its file") {
+  const Folder folder;
+  const auto open = [&] {
+    SqliteOptions options;
+    options.path = folder.file();
+    return must(open_sqlite(options));
+  };
+  const auto one = open();
+  others_suite::told_of_others(one, open());
 }
 
 TEST_CASE("A descriptor made late tells of what rang before") {

@@ -197,8 +197,8 @@ class Storage {
   /// This default is `invalid` with field "storage".
   virtual Result<std::vector<StoredTable>> stored_tables();
 
-  /// `hint` is called soon after every commit, by whichever thread; it may be called too often. It
-  /// must not block or call back into the storage.
+  /// `hint` is called soon after every commit, by whichever thread; after those of other processes,
+  /// by drain_wake(). It may be called too often. It must not block or call back into the storage.
   virtual Result<Subscription> on_commit(std::function<void()> hint) = 0;
 
   /// Runs a statement that only reads, in the storage's own SQL, past all policies: it sees all
@@ -245,7 +245,8 @@ class Storage {
   /// A descriptor that becomes readable when another process has committed, or -1. Belongs to the
   /// storage.
   [[nodiscard]] virtual int wake_fd() const { return -1; }
-  /// Makes wake_fd() unreadable again; true when another process has committed since the last call.
+  /// Makes wake_fd() unreadable again; true when another process has committed since the last call:
+  /// then it has called the hints of on_commit().
   virtual bool drain_wake() { return false; }
 
   /// Work that a storage puts off, such as checkpoints. Returns how long until it wants the next

@@ -289,9 +289,10 @@ Result<bool> PostgresStorage::node_is_alive(int node) {
 
 bool PostgresStorage::drain_wake() {
   if (!check_process()) return false;
-  const bool heard = listener_->drain();
-  if (heard) order_->note_news();
-  return heard;
+  if (!listener_->drain()) return false;
+  order_->note_news();
+  hints_->call();
+  return true;
 }
 
 Result<Duration> PostgresStorage::maintain() {

@@ -121,7 +121,9 @@ class SqliteStorage final : public Storage {
     // Our own commit may have overwritten the number of one that came just before it; but then its
     // transaction has met that one.
     const std::int64_t news = std::max(wake_->drain(), queue_->others_commit());
-    return told_.exchange(std::max(news, told_.load())) < news;
+    const bool heard = told_.exchange(std::max(news, told_.load())) < news;
+    if (heard) hints_->call();
+    return heard;
   }
 
  private:
