@@ -102,6 +102,11 @@ inline void feed(const bench::Arguments& arguments, Server& server, double sync_
 
   EngineOptions options = engine_options(database, true);
   options.tables = {&table_of<Change>()};
+  options.log = [](const LogRecord& record) {  // why something was not told
+    if (record.level < LogLevel::warning) return;
+    std::fprintf(stderr, "%.*s: %.*s\n", int(record.source.size()), record.source.data(),
+                 int(record.message.size()), record.message.data());
+  };
   const auto engine = must(Engine::open(std::move(options)));
   std::vector<double> heard(static_cast<std::size_t>(count), 0.0);
   std::atomic<int> told{0};
@@ -109,7 +114,10 @@ inline void feed(const bench::Arguments& arguments, Server& server, double sync_
   std::atomic<bool> disordered{false};
   const auto subscription = must(engine->feed().subscribe<Change>(
       engine->system(tenant), {}, [&](const RowEvent<Change>& event) {
-        if (!event.after) return;
+        if (!event.after) {
+          std::fprintf(stderr, "feed: %s\n", std::string(to_string(event.kind)).c_str());
+          return;
+        }
         if (event.sequence <= last) disordered = true;
         last = event.sequence;
         double& at = heard[static_cast<std::size_t>(event.after->number)];

@@ -4,14 +4,14 @@
 
 #include "access/model.hpp"
 
+BUREAU_BEGIN_NAMESPACE
 namespace office::model {
 
 /// Those of papers, which become the world's, and one of rooms. `name_of(i)` names the i-th.
 template <class NameOf>
-bureau::Policies generated_policies(bureau::Random& random, World& world, NameOf name_of) {
-  using bureau::Command;
+Policies generated_policies(Random& random, World& world, NameOf name_of) {
   const auto flip = [&] { return random.below(2) == 0; };
-  bureau::Policies out;
+  Policies out;
   world.policies.clear();
   const std::uint64_t count = 1 + random.below(4);
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -22,11 +22,11 @@ bureau::Policies generated_policies(bureau::Random& random, World& world, NameOf
     p.using_rule = random_rule(random);
     const bool checks = !p.command || *p.command == Command::update;
     if (checks && flip()) p.check_rule = random_rule(random);
-    bureau::Policy policy;
+    Policy policy;
     policy.name = name_of(i);
     policy.table = "papers";
     policy.command = p.command;
-    policy.mode = p.restrictive ? bureau::PolicyMode::restrictive : bureau::PolicyMode::permissive;
+    policy.mode = p.restrictive ? PolicyMode::restrictive : PolicyMode::permissive;
     policy.using_rule = p.using_rule.text;
     if (p.check_rule) policy.check_rule = p.check_rule->text;
     policy.roles = p.roles;
@@ -35,20 +35,20 @@ bureau::Policies generated_policies(bureau::Random& random, World& world, NameOf
   }
   world.room_name.reset();
   if (flip()) world.room_name = flip() ? "a" : "b";
-  must(out.add(bureau::permit("rooms", "rooms", Command::select,
-                              world.room_name ? "name = \"" + *world.room_name + "\"" : "true")));
+  must(out.add(permit("rooms", "rooms", Command::select,
+                      world.room_name ? "name = \"" + *world.room_name + "\"" : "true")));
   return out;
 }
 
 /// Of one role; one in `conditions` of those for papers has a condition.
-inline std::vector<PermissionModel> generated_permissions(bureau::Random& random,
+inline std::vector<PermissionModel> generated_permissions(Random& random,
                                                           std::uint64_t conditions) {
   std::vector<PermissionModel> permissions;
   const std::uint64_t count = 1 + random.below(3);
   for (std::uint64_t i = 0; i < count; ++i) {
     PermissionModel p;
     p.resource = std::to_array({"*", "papers", "papers", "rooms"})[random.below(4)];
-    if (random.below(2) == 0) p.command = static_cast<bureau::Command>(random.below(4));
+    if (random.below(2) == 0) p.command = static_cast<Command>(random.below(4));
     if (p.resource == "papers" && random.below(conditions) == 0) {
       p.condition = random_rule(random, 1);
     }
@@ -58,10 +58,10 @@ inline std::vector<PermissionModel> generated_permissions(bureau::Random& random
 }
 
 /// As a role's row has them.
-inline bureau::Json permissions_json(const std::vector<PermissionModel>& permissions) {
-  bureau::Json out = bureau::Json::array();
+inline Json permissions_json(const std::vector<PermissionModel>& permissions) {
+  Json out = Json::array();
   for (const PermissionModel& p : permissions) {
-    bureau::Json json = bureau::Json::object(
+    Json json = Json::object(
         {{"resource", p.resource}, {"action", p.command ? to_string(*p.command) : "*"}});
     if (p.condition) json.set("condition", p.condition->text);
     out.push_back(json);
@@ -70,3 +70,4 @@ inline bureau::Json permissions_json(const std::vector<PermissionModel>& permiss
 }
 
 }  // namespace office::model
+BUREAU_END_NAMESPACE

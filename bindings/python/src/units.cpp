@@ -36,42 +36,23 @@ bool is_held(Engine& engine) {
   return !state->writer->here || state->writer->held > long_write;
 }
 
-/// A turn to write that nothing is made of.
-struct Turn {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool came = false;
-};
-
-/// Waits for a turn on a thread that is left to itself when this one is interrupted.
-std::shared_ptr<Turn> begin_turn(std::shared_ptr<Engine> engine, Session session) {
-  auto turn = std::make_shared<Turn>();
-  std::thread([turn, engine = std::move(engine), session = std::move(session)]() mutable {
-    // What keeps it from its turn, the write itself will meet too.
-    static_cast<void>(session.write([](Unit&) -> Result<void> { return {}; }));
-    engine.reset();
-    const std::lock_guard lock(turn->mutex);
-    turn->came = true;
-    turn->changed.notify_all();
-  }).detach();
-  return turn;
-}
+/// One look at whether Ctrl-C was pressed.
+constexpr Duration between_signals = std::chrono::milliseconds(50);
 
 }  // namespace
 
+/// Writes nothing, again and again with a deadline, and not on a thread that would be left to
+/// itself after Ctrl-C: it could still be there when the process ends.
 void PyScope::await_turn() {
   if (!is_main_thread()) return;
-  const auto turn = unlocked([&]() -> std::shared_ptr<Turn> {
-    auto engine = office_->use();
-    if (!engine || !is_held(**engine)) return nullptr;
-    return begin_turn(*std::move(engine), session_);
-  });
-  if (turn == nullptr) return;
   const auto came = [&] {
     return unlocked([&] {
-      std::unique_lock lock(turn->mutex);
-      return turn->changed.wait_for(lock, std::chrono::milliseconds(50),
-                                    [&] { return turn->came; });
+      const auto engine = office_->use();
+      if (!engine || !is_held(**engine)) return true;
+      const Session hasty = session_.with_timeouts(between_signals, between_signals);
+      const auto turn = hasty.write([](Unit&) -> Result<void> { return {}; });
+      // What else keeps it from its turn, the write itself will meet too.
+      return turn || turn.error().code != Code::deadline;
     });
   };
   while (!came()) {
