@@ -1,4 +1,5 @@
-// What an engine costs that has nothing to do: processor time and memory.
+// What an engine costs that has an agent, has done a task, and has nothing to do: processor time
+// and memory.
 
 #include <sys/resource.h>
 
@@ -10,6 +11,17 @@
 #include "office.hpp"
 
 namespace {
+
+constexpr auto idle_kind = bureau::task_kind<bureau::Nothing, bureau::Nothing>(
+    "idle", bureau::Effect::pure, bureau::retry::never);
+
+class Idler final : public bureau::AgentOf<idle_kind> {
+ public:
+  using AgentOf::execute;
+  bureau::Result<bureau::Nothing> execute(bureau::Run&, const bureau::Nothing&) override {
+    return bureau::Nothing{};
+  }
+};
 
 double cpu_seconds() {
   rusage usage{};
@@ -33,7 +45,11 @@ int main(int argc, char** argv) {
   const auto arguments = bench::parse_arguments(argc, argv);
   bench::ScratchFolder scratch;
   auto office = bench::open_office(scratch.file(), true);
+  bench::must(office.engine->add(std::make_shared<Idler>()));
   bench::must(office.engine->start());
+  const bureau::Tasks tasks(office.system());
+  const auto task = bench::must(tasks.enqueue(idle_kind, {}));
+  bench::must(tasks.wait(task.id, std::chrono::seconds(10)));
   const auto wait = std::chrono::seconds(arguments.quick ? 1 : arguments.long_run ? 120 : 30);
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
   const double before = cpu_seconds();

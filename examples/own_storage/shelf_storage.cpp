@@ -101,6 +101,8 @@ class Transaction final : public Writer {
     return state_.sequence += count;
   }
 
+  [[nodiscard]] bool has_changed() const { return !undo_.empty(); }
+
  private:
   struct Undo {
     const TableInfo* table;
@@ -158,7 +160,7 @@ class Transaction final : public Writer {
 
 /// A host's closure; what it throws is its defect, and must not leave a lock held.
 template <class Body>
-Result<void> guarded(Body body) {
+auto guarded(Body body) -> decltype(body()) {
   try {
     return body();
   } catch (const std::exception& thrown) {
@@ -205,14 +207,19 @@ class Shelf final : public Storage {
   }
 
   Result<void> write(const WriteOptions& options, WriteClosure closure) override {
-    return change(options.deadline, [&](State& next) {
+    return change(options.deadline, [&](State& next) -> Result<bool> {
+      const std::int64_t drawn = next.sequence;
       Transaction transaction(next, {clock_, options.deadline});
-      return closure(transaction);
+      BUREAU_TRY_VOID(closure(transaction));
+      return transaction.has_changed() || next.sequence != drawn;
     });
   }
 
   Result<void> migrate(const Catalog& catalog) override {
-    return change(Monotonic::never(), [&](State& next) { return next.migrate(catalog); });
+    return change(Monotonic::never(), [&](State& next) -> Result<bool> {
+      BUREAU_TRY_VOID(next.migrate(catalog));
+      return true;
+    });
   }
 
   Result<Subscription> on_commit(std::function<void()> hint) override {
@@ -252,20 +259,22 @@ class Shelf final : public Storage {
     return state_;
   }
 
-  /// Changes what will be there; it is there when the body has succeeded.
+  /// Changes what will be there; it is there when the body has succeeded. The body says whether
+  /// anything is other than before: of nothing nobody is told.
   template <class Body>
   Result<void> change(Monotonic deadline, Body body) {
     BUREAU_TRY_VOID(begin(deadline));
     State next = current().next();
-    Result<void> done = guarded([&] { return body(next); });
+    Result<bool> changed = guarded([&] { return body(next); });
     {
       const std::lock_guard lock(mutex_);
-      if (done) state_ = std::move(next);
+      if (changed && *changed) state_ = std::move(next);
       writer_ = std::thread::id();
     }
     ended_.notify_one();
-    if (done) hints_->call();
-    return done;
+    BUREAU_TRY(const bool some, std::move(changed));
+    if (some) hints_->call();
+    return {};
   }
 
   /// Waits for its turn to write.

@@ -100,13 +100,15 @@ TEST_CASE("A commit rings only where somebody has something to do about it") {
 
 TEST_CASE("An engine is told of what another process commits to its file") {
   const Folder folder;
+  ManualClock clock;
   const auto open = [&] {
     SqliteOptions options;
     options.path = folder.file();
+    options.clock = &clock;
     return must(open_sqlite(options));
   };
   const auto one = open();
-  others_suite::told_of_others(one, open());
+  others_suite::told_of_others(one, open(), clock);
 }
 
 TEST_CASE("A descriptor made late tells of what rang before") {

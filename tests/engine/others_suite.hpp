@@ -37,15 +37,17 @@ inline bool is_readable(int fd, Duration patience) {
 }
 /// Until nothing more rings. Nobody else may be writing.
 inline void settle(Engine& engine, int handle) {
+  int polls = 0;
   do {
     engine.poll({});
+    REQUIRE(++polls < 20);  // it does not ring for itself
   } while (is_readable(handle, 20ms));
 }
 
-/// `one` and `other` are two storages over the same rows. The clock stands still, so that nothing
+/// `one` and `other` are two storages over the same rows. Their clock stands still, so that nothing
 /// becomes due by itself.
-inline void told_of_others(std::shared_ptr<Storage> one, std::shared_ptr<Storage> other) {
-  ManualClock clock;
+inline void told_of_others(std::shared_ptr<Storage> one, std::shared_ptr<Storage> other,
+                           ManualClock& clock) {
   const auto here = open(std::move(one), clock), there = open(std::move(other), clock);
   const Id<Tenant> tenant = must(there->access().create_tenant("Larkfield")).id;
   int heard = 0;

@@ -7,11 +7,13 @@
 TEST_CASE("An engine is told of what another process commits on its server") {
   BUREAU_NEED_POSTGRES(server);
   const auto database = server.create_database();
+  bureau::ManualClock clock;
   const auto open = [&] {
     bureau::PostgresOptions options;
     options.connection = database.conninfo();
+    options.clock = &clock;
     return must(bureau::open_postgres(std::move(options)));
   };
   const auto one = open();
-  others_suite::told_of_others(one, open());
+  others_suite::told_of_others(one, open(), clock);
 }

@@ -198,7 +198,9 @@ class Storage {
   virtual Result<std::vector<StoredTable>> stored_tables();
 
   /// `hint` is called soon after every commit, by whichever thread; after those of other processes,
-  /// by drain_wake(). It may be called too often. It must not block or call back into the storage.
+  /// by drain_wake(). It may be called too often, but not after a write that changed nothing: who
+  /// looks when it is called, in a write, would look for ever. It must not block or call back into
+  /// the storage.
   virtual Result<Subscription> on_commit(std::function<void()> hint) = 0;
 
   /// Runs a statement that only reads, in the storage's own SQL, past all policies: it sees all

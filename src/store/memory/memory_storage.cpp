@@ -297,13 +297,14 @@ class MemoryStorage final : public Storage {
     Transaction transaction(database_, {clock_, options.deadline});
     Result<void> done = guarded([&] { return closure(transaction); });
     if (done && transaction.doom()) done = fail(*transaction.doom());
+    bool changed = false;
     if (done) {
-      database_.commit();
+      changed = database_.commit();
     } else {
       database_.roll_back(0);
     }
     lock_.end_write();
-    if (done) hints_->call();
+    if (changed) hints_->call();
     return done;
   }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bureau/core/function_ref.hpp"
@@ -136,7 +137,8 @@ class Database {
   /// A point to go back to.
   [[nodiscard]] std::size_t mark() const { return undo_.size(); }
   void roll_back(std::size_t mark);
-  void commit() { undo_.clear(); }
+  /// Whether anything has changed.
+  bool commit() { return !std::exchange(undo_, {}).empty(); }
 
  private:
   struct Undo {

@@ -50,6 +50,8 @@ class CommitLog {
   [[nodiscard]] bool is_open() const { return connection_.in_transaction(); }
   /// Whether the open transaction's commit is synced, as far as this storage syncs any.
   [[nodiscard]] bool is_synced() const { return synced_; }
+  /// Whether the open transaction is to leave anything.
+  [[nodiscard]] bool changed() const;
   /// Whether the open transaction has drawn journal numbers.
   [[nodiscard]] bool has_drawn() const { return sequence_ != sequence_begun_; }
   /// The last journal number drawn; to be moved by whoever draws.
@@ -60,7 +62,6 @@ class CommitLog {
   [[nodiscard]] std::int64_t others_commit() const { return others_; }
 
  private:
-  [[nodiscard]] bool changed() const;
   [[nodiscard]] std::uint32_t data_version() const;
   Result<void> look_for_upgrade();
   int set_synced(bool synced);

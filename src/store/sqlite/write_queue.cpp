@@ -542,6 +542,7 @@ void WriteQueue::end_transaction() {
   }
   committing_.store(true, std::memory_order_relaxed);
   const Monotonic begun = Clock::system().monotonic();
+  const bool changed = commits_.changed();
   CommitLog::Ending ending = commits_.commit();
   if (commits_.is_synced()) last_commit_took_ = Clock::system().monotonic() - begun;
   if (ending.outcome == CommitLog::Outcome::unclear) ending = commits_.settle(std::move(ending));
@@ -549,7 +550,7 @@ void WriteQueue::end_transaction() {
   unsettled_.store(!commits_.is_settled(), std::memory_order_release);
   switch (ending.outcome) {
     case CommitLog::Outcome::committed:
-      committed_ = true;
+      committed_ = committed_ || changed;
       break;
     case CommitLog::Outcome::absent:
       if (members_.size() > 1) return undo_group();
