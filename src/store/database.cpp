@@ -124,20 +124,20 @@ Result<void> Database::Impl::prepare() {
   });
 }
 
-Result<void> Database::Impl::ensure_ids() {
+Result<void> Database::Impl::ensure_ids(Monotonic deadline) {
   if (has_node && !ids.wants_reservation(reservation_lead)) return {};
   std::unique_lock lock(node_mutex, std::defer_lock);
   if (has_node) {
     // Whoever comes first extends; the others have enough left meanwhile.
     if (!lock.try_lock()) return {};
     if (!ids.wants_reservation(reservation_lead)) return {};
-    return extend_reservation();
+    return extend_reservation(deadline);
   }
   lock.lock();
-  return has_node ? Result<void>() : take_node();
+  return has_node ? Result<void>() : take_node(deadline);
 }
 
-Result<void> Database::Impl::take_node() {
+Result<void> Database::Impl::take_node(Monotonic deadline) {
   const Storage::NodeRange range = storage->node_range();
   const auto start = static_cast<int>(random.below(static_cast<std::uint64_t>(range.count)));
   for (int i = 0; i < id::node_count; ++i) {
@@ -165,7 +165,7 @@ Result<void> Database::Impl::take_node() {
       BUREAU_TRY_VOID(writer.update(update));
       return {};
     };
-    if (auto taken = storage->write({}, take); !taken) {
+    if (auto taken = storage->write({.deadline = deadline}, take); !taken) {
       storage->release_node(number);
       return taken;
     }
@@ -179,7 +179,7 @@ Result<void> Database::Impl::take_node() {
               "node");
 }
 
-Result<void> Database::Impl::extend_reservation() {
+Result<void> Database::Impl::extend_reservation(Monotonic deadline) {
   const std::int64_t from = std::max(ids.position_ms(), clock_ms(clock));
   const std::int64_t until = from + reservation / std::chrono::milliseconds(1);
   const TableInfo& t = table_of<detail::NodeRow>();
@@ -195,7 +195,7 @@ Result<void> Database::Impl::extend_reservation() {
                             node.number),
                 "node");
   };
-  BUREAU_TRY_VOID(storage->write({}, extend));
+  BUREAU_TRY_VOID(storage->write({.deadline = deadline}, extend));
   ids.assign(node.number, 0, until);
   return {};
 }
@@ -206,7 +206,7 @@ Result<void> Database::read(Monotonic deadline, ReadClosure closure) {
 
 Result<void> Database::write(const WriteOptions& options, const Attribution& attribution,
                              FunctionRef<Result<void>(Transaction&)> closure) {
-  BUREAU_TRY_VOID(impl_->ensure_ids());
+  BUREAU_TRY_VOID(impl_->ensure_ids(options.deadline));
   Afterwards after;
   auto run = [&](Writer& writer) { return run_closure(writer, attribution, closure, after); };
   const Monotonic begun = impl_->clock.monotonic();

@@ -71,9 +71,9 @@ struct Database::Impl {
   Result<const ColumnInfo*> column_today(Reader& reader, const TableInfo& table,
                                          const std::string& name);
 
-  Result<void> ensure_ids();
-  Result<void> take_node();
-  Result<void> extend_reservation();
+  Result<void> ensure_ids(Monotonic deadline = Monotonic::never());
+  Result<void> take_node(Monotonic deadline);
+  Result<void> extend_reservation(Monotonic deadline);
   Result<void> prepare();  // shapes and settings, after migration
 };
 

@@ -111,6 +111,26 @@ TEST_CASE("An engine is told of what another process commits to its file") {
   others_suite::told_of_others(one, open(), clock);
 }
 
+TEST_CASE("The deadline of a process's first write holds while another process writes") {
+  const Folder folder;
+  EngineOptions options;
+  options.path = folder.file();
+  const Id<Tenant> tenant = must(must(Engine::open(options))->access().create_tenant("L")).id;
+  const auto engine = must(Engine::open(options));
+  SqliteOptions same;
+  same.path = folder.file();
+  const auto beside = must(open_sqlite(same));  // to this one the engine is another process
+  must(beside->write({}, [&](Writer&) -> Result<void> {
+    const Session hasty = engine->system(tenant).with_timeouts(1s, 20ms);
+    Team team;
+    team.name = "late";
+    const auto written = Repository<Team>(hasty).insert(team);
+    REQUIRE_FALSE(written);
+    CHECK(written.error().code == Code::deadline);
+    return {};
+  }));
+}
+
 TEST_CASE("A descriptor made late tells of what rang before") {
   Office office;
   must(office.engine->start_polled());

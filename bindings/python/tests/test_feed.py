@@ -1,5 +1,7 @@
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -80,6 +82,16 @@ def test_a_subscription_calls_back(office):
     office.stop()
     assert not subscription.active
     subscription.end()
+
+
+def test_a_subscription_hears_of_another_process(tmp_path):
+    path, heard = tmp_path / "o.db", threading.Event()
+    with bureau.open(path, tenant="T") as office:
+        subscription = office.subscribe(Team, lambda event: heard.set())
+        office.start()
+        code = "import sys, bureau\nwith bureau.open(sys.argv[1]) as o: o[bureau.Team].insert(bureau.Team(name='x'))"
+        subprocess.run([sys.executable, "-P", "-c", code, str(path)], check=True)
+        assert heard.wait(30) and subscription.active
 
 
 def test_a_callback_after_the_end_is_none(office):
