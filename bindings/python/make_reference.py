@@ -8,7 +8,7 @@ import re
 import sys
 
 import bureau
-from bureau import domains, feed, rewards, testing
+from bureau import desk, domains, feed, flow, housekeeping, inbox, rewards, tasks, testing, workflows
 from bureau import errors as errors_module
 
 HEAD = """# Reference of the Python package
@@ -21,11 +21,17 @@ SECTIONS = [
     ("Conditions and rows", ["Row", "Column", "Predicate", "Choice", "entity", "column"]),
     ("Agents and runs", ["task", "TaskKind", "Retry", "Agent", "Run", "Child", "Verdict"]),
     ("Models", ["LanguageModel", "Tool", "Conversed"]),
+    ("Operating", ["describe_backup", "restore", "verify", "move", "Backup", "Restored", "OfficeDigest", "TableDigest", "Moved",
+                   "Health", "HealthComponent", "Migration", "migrator", "Migrator", "MigrationStatus", "MigrationStep"]),
     ("What a program brings", ["Notifier", "Clock", "Scheduler", "Runner", "Policy", "HiddenColumns"]),
 ]
-DOMAINS = [domains.Tickets, domains.Deals, domains.Tasks, domains.Approvals, domains.Schedules, domains.Notifications,
-           domains.Notified, domains.Webhooks, rewards.Achievements, rewards.Points, rewards.Streaks, rewards.Streak,
-           rewards.Leaderboards, rewards.Leaderboard, rewards.LeaderboardLine, feed.Feed, feed.Event, feed.Subscription]
+DOMAINS = [domains.Tickets, desk.BulkReport, desk.CannedReplies, desk.SavedViews, desk.Macros, desk.Triggers, desk.Presences,
+           domains.Deals, domains.Funnel, domains.FunnelStep, tasks.Tasks, flow.Flow, flow.Budgets, flow.BudgetState, flow.Amounts, tasks.Approvals, domains.Schedules, domains.Notifications, domains.Notified,
+           inbox.Inbox, inbox.InboxCount, inbox.Preferences, domains.Webhooks, workflows.Workflows, workflows.WorkflowWait,
+           workflows.WorkflowStep, rewards.Achievements, rewards.Points,
+           rewards.Streaks, rewards.Streak, housekeeping.Roster, housekeeping.RosterReport,
+           housekeeping.AgentInfo, housekeeping.Housekeeping, rewards.Leaderboards, rewards.Leaderboard, rewards.LeaderboardLine, feed.Feed,
+           feed.Event, feed.Subscription]
 
 
 class Bare:

@@ -42,7 +42,7 @@ def main(path):
         add_agent(office, MODEL)
         ada = office[User].insert(User(email="ada@example.com", role="customer"))
         ticket = office.tickets.open(customer=ada, body="Order K-7 came in pieces.")
-        budget = office.budget("support", tokens=50_000)
+        budget = office.budgets.create("support", tokens=50_000)
         task = office.enqueue({"ticket": ticket.id}, kind=SUPPORT, budget=budget)
         office.work()
         for approval in office.approvals.list():

@@ -27,7 +27,11 @@ from .errors import (
 from .agents import Agent, Child, Retry, Run, TaskKind, Verdict, task
 from .entities import column, entity
 from .hosted import Clock, HiddenColumns, Policy, Runner, Scheduler
+from .migrations import Migration, MigrationStatus, MigrationStep, Migrator, migrator
 from .models import Conversed, LanguageModel, Notifier, Tool
+from .operating import (
+    Backup, Health, HealthComponent, Moved, OfficeDigest, Restored, TableDigest, describe_backup, move, restore, verify,
+)
 from .rows import Choice, Column, Predicate, Row, class_named as _class_named, names as _names
 from .sessions import Page, Repository, Scope, Session, Unit
 from .office import Office, open
@@ -38,11 +42,13 @@ if TYPE_CHECKING:  # as make_stubs.py writes it
 __version__: str = _bureau.__version__
 
 __all__ = [
-    "Agent", "Busy", "Cancelled", "Child", "Choice", "Clock", "Column", "Conflict", "Conversed", "Corrupt",
-    "Deadline", "Error", "Exhausted", "Exists", "Forbidden", "Gone", "HiddenColumns", "Internal", "Invalid",
-    "LanguageModel", "NotFound", "Notifier", "Office", "Page", "Policy", "Predicate", "Repository", "Retry", "Row",
-    "Run", "Runner", "Scheduler", "Scope", "Session", "Suspended", "TaskKind", "Tool", "Unavailable", "Unit",
-    "UnknownOutcome", "Upgraded", "Verdict", "column", "entity", "open", "task",
+    "Agent", "Backup", "Busy", "Cancelled", "Child", "Choice", "Clock", "Column", "Conflict", "Conversed",
+    "Corrupt", "Deadline", "Error", "Exhausted", "Exists", "Forbidden", "Gone", "Health", "HealthComponent",
+    "HiddenColumns", "Internal", "Invalid", "LanguageModel", "Migration", "MigrationStatus", "MigrationStep",
+    "Migrator", "Moved", "NotFound", "Notifier", "Office", "OfficeDigest", "Page", "Policy", "Predicate",
+    "Repository", "Restored", "Retry", "Row", "Run", "Runner", "Scheduler", "Scope", "Session", "Suspended",
+    "TableDigest", "TaskKind", "Tool", "Unavailable", "Unit", "UnknownOutcome", "Upgraded", "Verdict", "column",
+    "describe_backup", "entity", "migrator", "move", "open", "restore", "task", "verify",
 ]
 
 

@@ -8,13 +8,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Iterable
 
 from . import _bureau, errors
-from .agents import kind_of, span
+from .agents import kind_of
 from .payloads import encode
 
 if TYPE_CHECKING:
     from ._rows import (
-        Approval, Deal, Message, NotificationDelivery, RunStep, Schedule, ScheduleOccurrence, Task, Ticket, TicketLink, Webhook,
+        Deal, DealActivity, Message, NotificationChannel, NotificationDelivery, Schedule, ScheduleOccurrence, Ticket, TicketLink, Webhook,
     )
+    from .desk import BulkReport
+    from .sessions import Page
 
 
 class _Domain:
@@ -115,6 +117,71 @@ class Tickets(_Domain):
         """Makes a new ticket of some messages of another; the first is one of the customer's."""
         return self._scope.ticket_split(ticket, list(messages), subject)
 
+    def view(self, view: Any, *, limit: int = 100, after: str = "") -> Page[Ticket]:
+        """The tickets that a saved view shows to who asks, a page at a time."""
+        from .sessions import page_of
+
+        return page_of(*self._scope.view_show(view, {"limit": limit, "after": after}))
+
+    def change_all(self, tickets: Iterable[Any], actions: Iterable[dict[str, Any]], *,
+                   mode: str = "all_or_none") -> BulkReport:
+        """Does actions to tickets, in order, at most 1,000 of them:
+        `[{"action": "set_priority", "value": "high"}, {"action": "reply", "canned": "thanks"}]`.
+
+        Actions: set_status, set_priority, set_team, set_assignee, add_tags, remove_tags, reply,
+        note, set_field (with "field"). `mode` is all_or_none (one transaction; the first that
+        refuses is the error) or each (a transaction a ticket; those that refuse are listed).
+        """
+        from .desk import BulkReport
+
+        return BulkReport(*self._scope.tickets_change_all(tickets, {"actions": encode(list(actions)), "mode": mode}))
+
+    def change_where(self, where: Any, actions: Iterable[dict[str, Any]], *, mode: str = "all_or_none",
+                     **values: Any) -> BulkReport:
+        """The same to those in sight for which the condition holds when the call begins."""
+        from .desk import BulkReport
+
+        fields = {"actions": encode(list(actions)), "mode": mode}
+        return BulkReport(*self._scope.tickets_change_where(where, values, fields))
+
+
+@dataclasses.dataclass(frozen=True)
+class FunnelStep:
+    """One stage of a funnel: the deals that came into it, at their value then, and those that came
+    into it or a later one, at their value now. `conversion` is the part of these that came to the next."""
+
+    stage: str
+    name: str
+    category: str
+    entered: int
+    entered_value: Decimal
+    reached: int
+    reached_value: Decimal
+    conversion: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Funnel:
+    """The deals of one currency in a pipeline, in the order of its stages; `win_rate` is the part of
+    the closed ones that was won."""
+
+    currency: str
+    steps: list[FunnelStep]
+    won: int
+    won_value: Decimal
+    lost: int
+    lost_value: Decimal
+    win_rate: float | None
+
+
+def _funnel(currency: str, digits: int, steps: Any, won: Any, lost: Any, win_rate: float | None) -> Funnel:
+    def both(of: tuple[int, int]) -> tuple[int, Decimal]:
+        return of[0], Decimal(of[1]).scaleb(-digits)
+
+    made = [FunnelStep(stage, name, category, *both(entered), *both(reached), conversion)
+            for stage, name, category, entered, reached, conversion in steps]
+    return Funnel(currency, made, *both(won), *both(lost), win_rate)
+
 
 class Deals(_Domain):
     """Deals: `office.deals`. Amounts are Decimals with a currency, or texts as "12.50 EUR"."""
@@ -152,6 +219,26 @@ class Deals(_Domain):
         """When it is expected to close."""
         return self._scope.deal_change("expect", deal, {"close": close})
 
+    def set_probability(self, deal: Any, probability_bp: int | None) -> Deal:
+        """A probability of its own, in basis points, until it is closed; None: the stage's."""
+        return self._scope.deal_change("set_probability", deal, {"probability_bp": probability_bp})
+
+    def add_activity(self, deal: Any, body: str, *, kind: str = "note", **fields: Any) -> DealActivity:
+        """What was done about a deal, or with `due_at` is to be done then. Also: contact."""
+        return self._scope.deal_activity_add(deal, {"body": body, "kind": kind, **fields})
+
+    def end_activity(self, activity: Any, status: str = "done") -> DealActivity:
+        """One that was open is done, or cancelled."""
+        return self._scope.deal_activity_end(activity, {"status": status})
+
+    def rotting(self, *, limit: int = 100) -> list[Deal]:
+        """Open ones in whose stage nothing has happened for too long, the longest first in each stage."""
+        return self._scope.deals_rotting({"limit": limit})
+
+    def funnel(self, pipeline: str = "") -> list[Funnel]:
+        """How deals go through a pipeline (the first unless it is named), by currency."""
+        return [_funnel(*one) for one in self._scope.deal_funnel(pipeline)[1]]
+
     def forecast(self, by: str = "") -> list[dict[str, Any]]:
         """What the deals come to, by currency and by month, stage or owner.
 
@@ -175,90 +262,6 @@ class Deals(_Domain):
 
 def _some(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: one for name, one in fields.items() if one is not None}
-
-
-class Tasks(_Domain):
-    """Tasks and runs from outside: `office.tasks`."""
-
-    def get(self, task: Any) -> Task:
-        """The task's row."""
-        return self._scope.find("tasks", task)
-
-    def cancel(self, task: Any, reason: str = "") -> Task:
-        """Ends a task that has not ended; one that runs is asked to stop."""
-        return self._scope.task_change("cancel", task, {"reason": reason})
-
-    def snooze(self, task: Any, until: Any) -> Task:
-        """Lets a task that has not begun rest until then."""
-        return self._scope.task_change("snooze", task, {"until": until})
-
-    def prioritize(self, task: Any, priority: str) -> Task:
-        """Gives it another priority, from its next attempt on."""
-        return self._scope.task_change("prioritize", task, {"priority": priority})
-
-    def redrive(self, task: Any) -> Task:
-        """Drives a dead task again."""
-        return self._scope.task_change("redrive", task, {})
-
-    def resolve(self, task: Any, outcome: str, reason: str) -> Task:
-        """Says what became of an unsafe effect whose outcome is not known."""
-        return self._scope.task_change("resolve", task, {"outcome": outcome, "reason": reason})
-
-    def remove(self, task: Any) -> None:
-        """Removes a task that has ended."""
-        self._scope.task_remove(task)
-
-    def wait(self, task: Any, timeout: Any = 60.0) -> Task:
-        """Waits until the task has ended and returns its row. Deadline when it has not by then."""
-        import time
-
-        seconds = span(timeout, "timeout").total_seconds()
-        end = time.monotonic() + seconds
-        while True:  # in short pieces, so that a signal is seen
-            left = end - time.monotonic()
-            row = self._scope.wait_task(task, max(0.0, min(0.1, left)))
-            if row is not None:
-                return row
-            if left <= 0:
-                raise errors.Deadline(f"wait: the task {task} has not ended in {seconds:g} s")
-
-    def result(self, task: Any, timeout: Any = 60.0) -> Any:
-        """Waits as wait() does; what the task came to, or the error with which it ended."""
-        row = self.wait(task, timeout)
-        if row.status == "completed":
-            return row.result
-        for kind in errors.by_number:
-            if issubclass(kind, errors.Error) and kind.code == row.error_code:
-                raise kind(row.error or row.status)
-        raise errors.Internal(row.error or f"the task is {row.status}")
-
-    def signal(self, task: Any, name: str, payload: Any = None, *, key: str | None = None) -> bool:
-        """Says something to a run; True when it was kept (of one key only the first is)."""
-        return self._scope.signal(task, name, payload, key)
-
-    def steps(self, task: Any) -> list[RunStep]:
-        """What a run has recorded, in order."""
-        return self._scope.steps(task)
-
-    def children(self, task: Any) -> list[Task]:
-        """The tasks that a run has spawned."""
-        return self._scope.children(task)
-
-
-class Approvals(_Domain):
-    """What runs ask of people: `office.approvals`."""
-
-    def list(self) -> list[Approval]:
-        """Those that are open, the first first."""
-        return self._scope.approvals()
-
-    def decide(self, approval: Any, approve: bool, comment: str = "") -> Approval:
-        """Decides, and has the run go on."""
-        return self._scope.decide(approval, approve, comment)
-
-    def use(self, approval: Any, subject: Any) -> None:
-        """Uses it once, in the unit of the effect that it is for."""
-        self._scope.use_approval(approval, subject)
 
 
 class Schedules(_Domain):
@@ -325,6 +328,10 @@ class Notifications(_Domain):
     def publish(self, event: str, *, title: str, key: str, **options: Any) -> list[Notified]:
         """Tells every webhook that wants the event. Options: body, data."""
         return [Notified(**one) for one in self._scope.publish({"event": event, "title": title, "key": key, **options})]
+
+    def channels(self) -> list[NotificationChannel]:
+        """Those that there are: the inbox, and what some program of the office has had a Notifier for."""
+        return self._scope.notification_channels()
 
     def deliveries(self, notification: Any) -> list[NotificationDelivery]:
         """What became of it, by channel."""

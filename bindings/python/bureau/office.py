@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import atexit
+from datetime import datetime
 from typing import Any, Callable, Iterable, TypeVar
 
 from . import _bureau, errors
 from .agents import Agent, Handler, kind_of, span
 from .hosted import HiddenColumns, Policy
+from .migrations import Migration
+from .operating import Backup, Health, HealthComponent, OfficeDigest, Progress, digest_of
 from .rows import Row
 from .sessions import Session
 
@@ -135,6 +138,18 @@ class Office(Session):
         _bureau._add_notifiers(self._core, list(notifiers))
         self._kept.extend(notifiers)
 
+    def add_workflows(self, *kinds: Any) -> None:
+        """Registers who runs workflows, which may enqueue tasks of these kinds: each a TaskKind, the
+        dataclass of its payload, or a name. A payload or result that is a dataclass is checked when a
+        workflow is saved."""
+        from .workflows import offered
+
+        _bureau._add_workflows(self._core, [offered(kind_of(kind)) for kind in kinds])
+
+    def add_housekeeping(self) -> None:
+        """Registers who does what `office.housekeeping` has recur."""
+        _bureau._add_housekeeping(self._core, self._path or ".")
+
     def add_rewards(self) -> None:
         """Registers who evaluates achievements and points."""
         self._scope.rewards_add()
@@ -253,6 +268,38 @@ class Office(Session):
         """Counters and gauges in Prometheus's text format."""
         return self._core.metrics()
 
+    def health(self, **limits: Any) -> Health:
+        """Whether all is well, component by component. Reads, and makes one write that changes nothing.
+
+        Limits, where a component stops being ok: slow_write ("1s"), write_patience, wal_bytes,
+        little_space_bytes, no_space_bytes, long_wait ("15m"), lost_wait, silence, late_schedule,
+        dead_tasks (100), dead_within ("1h"), feed_lag.
+        """
+        counts = ("wal_bytes", "little_space_bytes", "no_space_bytes", "dead_tasks", "feed_lag")
+        given = {name: one if name in counts or one is None else span(one, name) for name, one in limits.items()}
+        at, status, components = self._core.health(given)
+        return Health(at, status, [HealthComponent(*one) for one in components])
+
+    def back_up(self, path: Any, *, replace: bool = False, share: float = 0.5, progress: Progress | None = None) -> Backup:
+        """Copies an office that is in a file into one other file, of one moment, while all work on.
+
+        `replace`: a backup of that name may go. `share`: of its time in which it copies; the rest it
+        leaves the disk to writers.
+        """
+        import os
+
+        fields = {"replace": replace, "share": share, "progress": progress}
+        return Backup(*self._core.back_up(os.fspath(path), fields))
+
+    def verify(self, *, progress: Progress | None = None) -> OfficeDigest:
+        """As bureau.verify(), of this office."""
+        return digest_of(*self._core.verify(progress))
+
+    def trim_journal(self, before: datetime) -> int:
+        """Forgets the changes that were made before then, whoever has still to read them; how many.
+        Without it, `bureau.open(..., journal=...)` says how long they are kept."""
+        return self._core.trim_journal(before)
+
     @property
     def now(self) -> Any:
         """The time of the office's clock."""
@@ -263,6 +310,7 @@ def open(path: Any = "office.db", *, tenant: str | None = None, threads: int = 4
          durability: str = "power_safe", clock: Any = None, tables: Iterable[type[Row]] = (),
          log: bool | Callable[..., None] = True, keys: dict[str, bytes] | None = None,
          batch: int | None = None, policies: Iterable[Policy | HiddenColumns] = (), scheduler: Any = None,
+         migrations: Iterable[Migration] = (), on_open: str = "expand", journal: Any = "30d",
          schema: str | None = None, connections: int | None = None,
          direct: str | None = None, connect_timeout: Any = None,
          pooler_keeps_sessions: bool | None = None) -> Office:
@@ -273,6 +321,9 @@ def open(path: Any = "office.db", *, tenant: str | None = None, threads: int = 4
     usual ticket statuses. Without it, the only tenant. `log` goes to `logging`, below "bureau".
     `tables` are entities of the program's own, `policies` say who may do what, `clock` and
     `scheduler` are a Clock and a Scheduler, `keys` are of kinds of tasks that rest encrypted.
+    `migrations` say how the program's tables became what they are; `on_open` what becomes of those
+    that are not applied: "expand" applies them, "finalize" finalizes them too, "refuse" raises
+    Unavailable. `journal` is how long changes are kept; None: for ever.
 
     Of an office on a server alone: `schema` ("bureau"; made if it is not there), `connections` (8;
     how many at a time, besides one that listens), `connect_timeout` ("10s"), and behind a pooler
@@ -285,7 +336,8 @@ def open(path: Any = "office.db", *, tenant: str | None = None, threads: int = 4
         "tables": [table._table for table in tables], "schema": schema, "connections": connections, "direct": direct,
         "connect_timeout": None if connect_timeout is None else span(connect_timeout, "connect_timeout"),
         "pooler_keeps_sessions": pooler_keeps_sessions, "policies": [one._fields() for one in policies],
-        "scheduler": scheduler}
+        "scheduler": scheduler, "migrations": [one._fields() for one in migrations], "on_open": on_open,
+        "journal": None if journal is None else span(journal, "journal"), "journal_for_ever": journal is None}
     return _open(path, tenant, options)
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, TypeVar, overload
 
 from . import _bureau, errors
-from .agents import _options, kind_of, span
-from .domains import Approvals, Deals, Notifications, Schedules, Tasks, Tickets, Webhooks
+from .agents import _options, kind_of
+from .desk import CannedReplies, Macros, Presences, SavedViews, Triggers
+from .domains import Deals, Notifications, Schedules, Tickets, Webhooks
+from .flow import Budgets, Flow
+from .housekeeping import Housekeeping, Roster
+from .inbox import Inbox, Preferences
 from .payloads import encode
 from .rewards import Achievements, Leaderboards, Points, Streaks
+from .tasks import Approvals, Tasks
+from .workflows import Workflows
 
 T = TypeVar("T", bound=_bureau.Row)
 R = TypeVar("R")
@@ -19,6 +25,13 @@ class Page(List[T]):
     """Rows, and where the next ones begin: `next` is "" on the last page."""
 
     next: str = ""
+
+
+def page_of(rows: List[T], following: str) -> Page[T]:
+    """Rows with where the next ones begin."""
+    page: Page[T] = Page(rows)
+    page.next = following
+    return page
 
 
 class Repository(Generic[T]):
@@ -52,10 +65,7 @@ class Repository(Generic[T]):
     def page(self, where: Any = None, *, order: Any = None, limit: int = 100, after: str = "",
              **values: Any) -> Page[T]:
         """One page; `after` is the `next` of the page before."""
-        rows, following = self._scope.list(self.table, where, values, order, _limit(limit), after)
-        page: Page[T] = Page(rows)
-        page.next = following
-        return page
+        return page_of(*self._scope.list(self.table, where, values, order, _limit(limit), after))
 
     def iter(self, where: Any = None, *, order: Any = None, page: int = PAGE, **values: Any) -> Iterator[T]:
         """All rows, read a page at a time; each page is a look of its own."""
@@ -168,6 +178,16 @@ class Scope:
         return Tasks(self._scope)
 
     @property
+    def flow(self) -> Flow:
+        """What holds tasks back."""
+        return Flow(self._scope)
+
+    @property
+    def budgets(self) -> Budgets:
+        """What tasks may spend."""
+        return Budgets(self._scope)
+
+    @property
     def approvals(self) -> Approvals:
         """What runs ask of people."""
         return Approvals(self._scope)
@@ -178,9 +198,49 @@ class Scope:
         return Notifications(self._scope)
 
     @property
+    def inbox(self) -> Inbox:
+        """What who acts was told; `inbox.of(user)` for the system."""
+        return Inbox(self._scope)
+
+    @property
+    def preferences(self) -> Preferences:
+        """What who acts wants to be told of; `preferences.of(user)` for the system."""
+        return Preferences(self._scope)
+
+    @property
+    def presence(self) -> Presences:
+        """Who is looking at which ticket."""
+        return Presences(self._scope)
+
+    @property
+    def canned_replies(self) -> CannedReplies:
+        """Texts that are used again."""
+        return CannedReplies(self._scope)
+
+    @property
+    def views(self) -> SavedViews:
+        """Lists of tickets under a name."""
+        return SavedViews(self._scope)
+
+    @property
+    def macros(self) -> Macros:
+        """Actions that are done to tickets when somebody says so."""
+        return Macros(self._scope)
+
+    @property
+    def triggers(self) -> Triggers:
+        """Actions that follow from what happens to tickets."""
+        return Triggers(self._scope)
+
+    @property
     def schedules(self) -> Schedules:
         """Tasks that recur."""
         return Schedules(self._scope)
+
+    @property
+    def workflows(self) -> Workflows:
+        """What people define as data, and its runs."""
+        return Workflows(self._scope)
 
     @property
     def webhooks(self) -> Webhooks:
@@ -206,6 +266,16 @@ class Scope:
     def leaderboards(self) -> Leaderboards:
         """Who has how many points."""
         return Leaderboards(self._scope)
+
+    @property
+    def roster(self) -> Roster:
+        """The agents that the office means to have, and those that work."""
+        return Roster(self._scope)
+
+    @property
+    def housekeeping(self) -> Housekeeping:
+        """What the office does for itself."""
+        return Housekeeping(self._scope)
 
     @property
     def principal(self) -> dict[str, Any]:
@@ -237,12 +307,6 @@ class Scope:
             if kind is None and kind_of(one) is not made:
                 raise errors.Invalid("kind: the payloads are of several kinds", "kind")
         return self._scope.enqueue(made._core, [encode(one) for one in listed], _options(options))
-
-    def budget(self, name: str, **limits: Any) -> Any:
-        """A new budget: tokens, calls, time, money as "12.50 EUR"."""
-        if limits.get("time") is not None:
-            limits["time"] = span(limits["time"], "time")
-        return self._scope.create_budget({"name": name, **limits})
 
     def why(self, task: Any) -> dict[str, Any]:
         """Why a task is not running."""

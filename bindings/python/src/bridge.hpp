@@ -35,7 +35,9 @@ struct Hooks {
 };
 Hooks& hooks();
 
-/// Raises the exception that belongs to the error. REQUIRES: the GIL.
+/// The exception that belongs to the error. REQUIRES: the GIL.
+py::object error_object(const Error& error);
+/// Raises it. REQUIRES: the GIL.
 [[noreturn]] void raise(const Error& error);
 [[noreturn]] void raise(Code code, std::string message, std::string field = {});
 
@@ -255,6 +257,8 @@ const TableInfo& find_table(Engine& engine, std::string_view name);
 /// A table of the host's own. It lives as long as the process.
 py::capsule make_table(const std::string& name, const std::string& prefix, const py::list& columns,
                        const py::list& indexes);
+/// The fields of a task's payload or result.
+std::unique_ptr<TableInfo> make_record(const py::list& columns);
 
 void init_office(py::module_& module);
 void init_scope(py::module_& module);

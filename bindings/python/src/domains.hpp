@@ -27,6 +27,23 @@ py::list rows_of(const std::vector<T>& rows) {
   return out;
 }
 
+/// A member of an enumeration by its name.
+template <class E>
+std::string name_of(E value) {
+  return std::string(names<E>[static_cast<std::size_t>(value)]);
+}
+/// A moment as a datetime; none is None.
+inline py::object moment_of(std::optional<Timestamp> moment) {
+  if (!moment) return py::none();
+  auto made = py::reinterpret_steal<py::object>(timestamp_to_python(*moment));
+  if (!made) throw py::error_already_set();
+  return made;
+}
+template <class T>
+std::string text_of(Id<T> id) {
+  return id::to_text(schema<T>.prefix, id.value);
+}
+
 /// Calls `f(Domain&)` without the GIL.
 template <class Domain, class F>
 auto in_domain(const ScopePtr& scope, F&& f) {
@@ -45,10 +62,21 @@ auto from_domain(const ScopePtr& scope, F&& f) {
   }));
 }
 
+/// The tables of the office. They live as long as its engine; whoever uses them holds a scope of
+/// it.
+const Catalog& catalog_of(const ScopePtr& scope);
+
 void init_units(py::module_& module, ScopeClass& scope);
+void init_funnel(ScopeClass& scope);
+void init_tasks(ScopeClass& scope);
+void init_flow(ScopeClass& scope);
 void init_ticket_links(ScopeClass& scope);
 void init_schedules(ScopeClass& scope);
 void init_notifications(ScopeClass& scope);
+void init_inbox(ScopeClass& scope);
+void init_desk(ScopeClass& scope);
+void init_housekeeping(py::module_& module, ScopeClass& scope);
+void init_workflows(py::module_& module, ScopeClass& scope);
 void init_rewards(ScopeClass& scope);
 
 }  // namespace bureau_python

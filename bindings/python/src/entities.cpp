@@ -119,4 +119,15 @@ py::capsule make_table(const std::string& name, const std::string& prefix, const
   return py::capsule(table.release(), "bureau.table");
 }
 
+std::unique_ptr<TableInfo> make_record(const py::list& columns) {
+  auto record = std::make_unique<TableInfo>();
+  record->name = "payload";
+  for (const py::handle one : columns) {
+    ColumnInfo column = column_of(one.cast<py::dict>());
+    column.index = static_cast<std::uint16_t>(record->columns.size());
+    record->columns.push_back(column);
+  }
+  return record;
+}
+
 }  // namespace bureau_python

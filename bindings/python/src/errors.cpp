@@ -14,7 +14,9 @@ Hooks& hooks() {
   return it;
 }
 
-void raise(const Error& error) {
+namespace {
+
+PyObject* class_of(const Error& error) {
   PyObject* type = nullptr;
   const auto code = static_cast<Py_ssize_t>(error.code);
   if (error.code == Code::suspended) {
@@ -22,14 +24,22 @@ void raise(const Error& error) {
   } else if (hooks().errors != nullptr && code < PyTuple_GET_SIZE(hooks().errors)) {
     type = PyTuple_GET_ITEM(hooks().errors, code);
   }
-  if (type == nullptr) type = PyExc_RuntimeError;
-  PyObject* made = PyObject_CallFunction(
-      type, "s#s#", error.message.data(), static_cast<Py_ssize_t>(error.message.size()),
-      error.field.data(), static_cast<Py_ssize_t>(error.field.size()));
-  if (made != nullptr) {
-    PyErr_SetObject(type, made);
-    Py_DECREF(made);
-  }
+  return type == nullptr ? PyExc_RuntimeError : type;
+}
+
+}  // namespace
+
+py::object error_object(const Error& error) {
+  auto made = py::reinterpret_steal<py::object>(PyObject_CallFunction(
+      class_of(error), "s#s#", error.message.data(), static_cast<Py_ssize_t>(error.message.size()),
+      error.field.data(), static_cast<Py_ssize_t>(error.field.size())));
+  if (!made) throw py::error_already_set();
+  return made;
+}
+
+void raise(const Error& error) {
+  const py::object made = error_object(error);
+  PyErr_SetObject(class_of(error), made.ptr());
   throw py::error_already_set();
 }
 

@@ -16,6 +16,10 @@ class Given {
     PyObject* found = PyDict_GetItemString(given_.ptr(), name);
     return found == Py_None ? nullptr : found;
   }
+  py::object object(const char* name) {
+    PyObject* found = at(name);
+    return found == nullptr ? py::none() : py::reinterpret_borrow<py::object>(found);
+  }
   std::string text(const char* name) {
     PyObject* found = at(name);
     return found == nullptr ? std::string() : text_from_python(found, name);
@@ -47,6 +51,12 @@ class Given {
     ColumnInfo column;
     column.name = name;
     return from_python(column, found).view().as_integer();
+  }
+  /// How many: none is fewer than none.
+  std::uint64_t limit(const char* name, std::uint64_t otherwise) {
+    const auto most = maybe_integer(name);
+    if (most && *most < 0) raise(Code::invalid, fmt::format("{}: it is negative", name), name);
+    return most ? static_cast<std::uint64_t>(*most) : otherwise;
   }
   bool flag(const char* name, bool otherwise = false) {
     PyObject* found = at(name);

@@ -16,6 +16,7 @@
 #include "bureau/work/housekeeping.hpp"
 #include "bureau/work/task_policies.hpp"
 #include "bureau/work/why.hpp"
+#include "opening.hpp"
 
 namespace bureau_python {
 
@@ -122,17 +123,6 @@ void end_all() {
   }
 }
 
-/// Calls `f(Engine&)` without the GIL.
-template <class F>
-auto in_office(const std::shared_ptr<Office>& office, F&& f) {
-  using R = std::invoke_result_t<F&, Engine&>;
-  return unwrap(unlocked([&]() -> R {
-    std::shared_ptr<Engine> engine;
-    BUREAU_TRY(engine, office->use());
-    return f(*engine);
-  }));
-}
-
 std::shared_ptr<PyScope> scope_of(const std::shared_ptr<Office>& office, Session session) {
   return std::make_shared<PyScope>(office, std::move(session));
 }
@@ -186,67 +176,6 @@ std::shared_ptr<PyScope> user_session(const std::shared_ptr<PyScope>& scope,
   return scope_of(scope->office(), in_office(scope->office(), [&](Engine& engine) {
                     return engine.session(tenant, id);
                   }));
-}
-
-// Looks ----------------------------------------------------------------------------------------
-
-py::object sql_value(const Value& value) {
-  switch (value.kind()) {
-    case Value::Kind::null:
-      return py::none();
-    case Value::Kind::integer:
-      return py::int_(value.as_integer());
-    case Value::Kind::real:
-      return py::float_(value.as_real());
-    case Value::Kind::text:
-      return py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
-          value.as_text().data(), static_cast<Py_ssize_t>(value.as_text().size()), "replace"));
-    case Value::Kind::bytes:
-      return py::bytes(value.as_text().data(), value.as_text().size());
-  }
-  return py::none();
-}
-
-OwnedValue sql_parameter(const py::handle& object) {
-  if (object.is_none()) return {};
-  if (PyLong_Check(object.ptr())) {
-    ColumnInfo column;
-    column.name = "parameter";
-    if (PyBool_Check(object.ptr()))
-      return OwnedValue(Value::integer(object.ptr() == Py_True ? 1 : 0));
-    return from_python(column, object.ptr());
-  }
-  if (PyFloat_Check(object.ptr())) {
-    return OwnedValue(Value::real(PyFloat_AS_DOUBLE(object.ptr())));
-  }
-  if (PyBytes_Check(object.ptr())) return OwnedValue::bytes(object.cast<std::string>());
-  return OwnedValue::text(text_from_python(object.ptr(), "parameter"));
-}
-
-py::tuple run_sql(const std::shared_ptr<Office>& office, const std::string& text,
-                  const py::list& params, std::uint64_t limit, double seconds) {
-  SqlQuery query;
-  query.text = text;
-  for (const py::handle one : params) query.params.push_back(sql_parameter(one));
-  query.limit = limit;
-  query.timeout = Duration(static_cast<std::int64_t>(seconds * 1e6));
-  std::vector<std::vector<OwnedValue>> rows;
-  const SqlSummary summary = in_office(office, [&](Engine& engine) {
-    return engine.sql(query, [&](std::span<const std::string>, std::span<const Value> row) {
-      auto& kept = rows.emplace_back();
-      for (const Value& value : row) kept.emplace_back(value);
-      return Result<bool>(true);
-    });
-  });
-  py::list out;
-  for (const auto& row : rows) {
-    py::tuple values(row.size());
-    for (std::size_t i = 0; i < row.size(); ++i) values[i] = sql_value(row[i].view());
-    out.append(std::move(values));
-  }
-  py::list columns;
-  for (const auto& name : summary.columns) columns.append(name);
-  return py::make_tuple(columns, out, summary.more);
 }
 
 py::list table_list() {
@@ -347,8 +276,10 @@ void init_office(py::module_& module) {
     raise(Code::invalid, fmt::format("id: \"{}\" is of no table", text), "id");
   });
   module.def("_end_all", end_all);
-  py::class_<Office, std::shared_ptr<Office>>(module, "Office")
-      .def_static("open", open_office)
+  py::class_<Office, std::shared_ptr<Office>> type(module, "Office");
+  init_operating(module, type);
+  init_migrations(module);
+  type.def_static("open", open_office)
       .def_property_readonly("closed", &Office::closed)
       .def("close",
            [](const std::shared_ptr<Office>& office, double seconds) {

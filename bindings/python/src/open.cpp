@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <filesystem>
 
 #include "bureau/core/key_ring.hpp"
 #include "bureau/core/random.hpp"
 #include "bureau/store/memory_storage.hpp"
+#include "bureau/store/sqlite_storage.hpp"
 #include "given.hpp"
 #include "hosted.hpp"
+#include "opening.hpp"
 #include "server.hpp"
 #ifdef BUREAU_WITH_POSTGRES
 #include "bureau/store/postgres_storage.hpp"
@@ -60,10 +63,6 @@ T count_of(Given& given, const char* name, T otherwise, std::int64_t most) {
     raise(Code::invalid, fmt::format("{}: 1 to {} are possible", name, most), name);
   }
   return value ? static_cast<T>(*value) : otherwise;
-}
-
-bool is_on_server(const std::string& path) {
-  return path.starts_with("postgresql://") || path.starts_with("postgres://");
 }
 
 #ifdef BUREAU_WITH_POSTGRES
@@ -128,6 +127,10 @@ std::optional<E> named(Given& given, const char* name,
   raise(Code::invalid, fmt::format("{}: \"{}\" is none of {}", name, *text, all), name);
 }
 
+constexpr std::array opens{std::pair{std::string_view("expand"), OnOpen::expand},
+                           std::pair{std::string_view("finalize"), OnOpen::finalize},
+                           std::pair{std::string_view("refuse"), OnOpen::refuse}};
+
 Policy policy_of(Given& given) {
   using enum Command;
   static constexpr std::array commands{
@@ -186,7 +189,62 @@ std::shared_ptr<const KeyRing> keys_of(PyObject* given) {
   return keys;
 }
 
+/// Durations: how long changes are kept, and how often that is looked at. None: for ever.
+JournalKeeping journal_of(Given& given) {
+  JournalKeeping keeping;
+  if (given.flag("journal_for_ever")) keeping.keep = Duration::max();
+  keeping.keep = given.maybe_span("journal").value_or(keeping.keep);
+  if (keeping.keep < Duration(0)) raise(Code::invalid, "journal: it is negative", "journal");
+  return keeping;
+}
+
+/// The host's own tables, and how they became what they are.
+void take_tables(Given& given, EngineOptions& engine) {
+  if (PyObject* const tables = given.at("tables")) {
+    for (const py::handle capsule : py::reinterpret_borrow<py::list>(tables)) {
+      engine.tables.push_back(
+          static_cast<const TableInfo*>(PyCapsule_GetPointer(capsule.ptr(), "bureau.table")));
+    }
+  }
+  engine.migrations = migrations_of(given.at("migrations"));
+}
+
 }  // namespace
+
+bool is_on_server(const std::string& path) {
+  return path.starts_with("postgresql://") || path.starts_with("postgres://");
+}
+
+std::shared_ptr<Storage> open_place(const std::string& place, const std::string& schema,
+                                    bool make) {
+  if (is_on_server(place)) {
+    py::dict options;
+    if (!schema.empty()) options["schema"] = schema;
+    Given given("place", options);
+    return unwrap(open_server(place, given, {}));
+  }
+  if (!schema.empty()) {
+    raise(Code::invalid, fmt::format("schema: it is of an office on a server, not of {}", place),
+          "schema");
+  }
+  std::error_code ignored;
+  if (!make && !std::filesystem::exists(place, ignored)) {
+    raise(Code::not_found, fmt::format("{}: there is no such office", place), "office");
+  }
+  SqliteOptions options;
+  options.path = place;
+  return unwrap(unlocked([&] { return open_sqlite(std::move(options)); }));
+}
+
+EngineOptions migrator_options(const std::string& path, const py::dict& options) {
+  Given given("migrator", options);
+  EngineOptions engine;
+  take_tables(given, engine);
+  const std::string schema = given.text("schema");
+  given.done();
+  engine.storage = open_place(path, schema);
+  return engine;
+}
 
 std::shared_ptr<Office> open_office(const std::string& path, const py::dict& options) {
   Given given("open", options);
@@ -214,12 +272,9 @@ std::shared_ptr<Office> open_office(const std::string& path, const py::dict& opt
   }
   engine.work.heartbeat = given.maybe_span("heartbeat").value_or(engine.work.heartbeat);
   add_policies(engine.policies, given.at("policies"));
-  if (PyObject* const tables = given.at("tables")) {
-    for (const py::handle capsule : py::reinterpret_borrow<py::list>(tables)) {
-      engine.tables.push_back(
-          static_cast<const TableInfo*>(PyCapsule_GetPointer(capsule.ptr(), "bureau.table")));
-    }
-  }
+  take_tables(given, engine);
+  engine.on_open = named(given, "on_open", opens).value_or(engine.on_open);
+  engine.journal = journal_of(given);
   engine.storage = storage_of(path, given, engine);
   auto opened = unlocked([&] { return Engine::open(std::move(engine)); });
   office->set(unwrap(std::move(opened)));

@@ -241,15 +241,8 @@ py::list join(const RunPtr& self, const py::list& tasks, const std::string& name
   const auto ends = unwrap(unlocked([&] { return run->join_all_json(children, name); }));
   py::list out;
   for (const auto& end : ends) {
-    if (end) {
-      out.append(py::make_tuple(json_object(*end), py::none()));
-      continue;
-    }
-    try {
-      raise(end.error());
-    } catch (py::error_already_set& raised) {
-      out.append(py::make_tuple(py::none(), raised.value()));
-    }
+    out.append(end ? py::make_tuple(json_object(*end), py::none())
+                   : py::make_tuple(py::none(), error_object(end.error())));
   }
   return out;
 }

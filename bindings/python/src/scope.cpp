@@ -7,6 +7,14 @@
 
 namespace bureau_python {
 
+const Catalog& catalog_of(const ScopePtr& scope) {
+  return unwrap(unlocked([&]() -> Result<const Catalog*> {
+    std::shared_ptr<Engine> engine;
+    BUREAU_TRY(engine, scope->office()->use());
+    return &engine->database().catalog();
+  }))[0];
+}
+
 namespace {
 
 /// The table that an object names: a class of rows or a table's name.
@@ -21,15 +29,6 @@ const TableInfo& table_of_name(const ScopePtr& scope, const std::string& name) {
   }
   unlocked([&] { engine.reset(); });
   return *table;
-}
-
-const Catalog& catalog_of(const ScopePtr& scope) {
-  // It lives as long as the engine; whoever uses it holds a scope of it.
-  return unwrap(unlocked([&]() -> Result<const Catalog*> {
-    std::shared_ptr<Engine> engine;
-    BUREAU_TRY(engine, scope->office()->use());
-    return &engine->database().catalog();
-  }))[0];
 }
 
 /// Rows as a storage gives them, kept until Python has the word again.
@@ -391,6 +390,8 @@ void init_scope(py::module_& module) {
       });
   init_verbs(scope);
   init_units(module, scope);
+  init_workflows(module, scope);
+  init_housekeeping(module, scope);
 }
 
 }  // namespace bureau_python

@@ -1,13 +1,8 @@
-// What the domains say of their rows: tickets, deals, tasks, runs and approvals.
+// What the domains say of their rows: tickets and deals.
 
 #include "bureau/sales/deals.hpp"
-#include "bureau/support/desk_agents.hpp"
 #include "bureau/support/tickets.hpp"
-#include "bureau/work/approval.hpp"
-#include "bureau/work/runs.hpp"
 #include "domains.hpp"
-#include "kinds.hpp"
-#include "runs.hpp"
 
 namespace bureau_python {
 
@@ -197,104 +192,6 @@ void create_pipeline(const ScopePtr& scope, const std::string& name, const py::l
   }));
 }
 
-// Tasks and runs -------------------------------------------------------------------------------
-
-/// The ids of the new tasks, in the order of their payloads.
-py::list enqueue(const ScopePtr& scope, const std::shared_ptr<Kind>& kind, const py::list& payloads,
-                 const py::dict& fields) {
-  const EnqueueOptions options = enqueue_options(fields);
-  std::vector<Json> texts;
-  texts.reserve(payloads.size());
-  for (const py::handle one : payloads) texts.push_back(json_from_python(one.ptr()));
-  const auto made = in_domain<Tasks>(scope, [&](const Tasks& tasks) {
-    return tasks.enqueue_json(kind->info, std::move(texts), options);
-  });
-  py::list out(made.size());
-  for (std::size_t i = 0; i < made.size(); ++i) {
-    const std::string text = id::to_text(schema<Task>.prefix, made[i].id.value);
-    out[i] = py::str(text);
-  }
-  return out;
-}
-
-/// Waits a little; the caller looks after signals and calls again. None: it has not ended.
-py::object wait_task(const ScopePtr& scope, const py::object& task, double seconds) {
-  const auto id = id_of<Task>(task, "task");
-  auto made = scope->with([&](const Scope& in, Engine&) {
-    return Tasks(in).wait(id, Duration(static_cast<std::int64_t>(seconds * 1e6)));
-  });
-  if (!made && made.error().code == Code::deadline) return py::none();
-  return row_of(unwrap(std::move(made)));
-}
-
-py::object task_change(const ScopePtr& scope, const std::string& verb, const py::object& task,
-                       const py::dict& fields) {
-  const auto id = id_of<Task>(task, "task");
-  Given given("tasks", fields);
-  std::function<Result<Task>(const Tasks&)> call;
-  if (verb == "cancel") {
-    call = [id, reason = given.text("reason")](const Tasks& t) { return t.cancel(id, reason); };
-  } else if (verb == "snooze") {
-    const auto until = given.maybe_time("until");
-    if (!until) raise(Code::invalid, "until: it is required", "until");
-    call = [id, until = *until](const Tasks& t) { return t.snooze(id, until); };
-  } else if (verb == "prioritize") {
-    call = [id, priority = given.choice("priority", Priority::normal)](const Tasks& t) {
-      return t.set_priority(id, priority);
-    };
-  } else if (verb == "redrive") {
-    call = [id](const Tasks& t) { return t.redrive(id); };
-  } else {
-    call = [id, outcome = given.choice("outcome", TaskStatus::dead), reason = given.text("reason")](
-               const Tasks& t) { return t.resolve(id, outcome, reason); };
-  }
-  given.done();
-  return row_of(in_domain<Tasks>(scope, call));
-}
-
-bool signal(const ScopePtr& scope, const py::object& task, const std::string& name,
-            const py::object& payload, const py::object& key) {
-  const auto id = id_of<Task>(task, "task");
-  const Json json = json_from_python(payload.ptr());
-  std::optional<std::string> once;
-  if (!key.is_none()) once = text_from_python(key.ptr(), "key");
-  return in_domain<Runs>(scope,
-                         [&](const Runs& runs) { return runs.signal_json(id, name, json, once); });
-}
-
-py::object decide(const ScopePtr& scope, const py::object& approval, bool approve,
-                  const std::string& comment) {
-  const auto id = id_of<Approval>(approval, "approval");
-  return row_of(in_domain<Approvals>(
-      scope, [&](const Approvals& a) { return a.decide(id, approve, comment); }));
-}
-
-void use_approval(const ScopePtr& scope, const py::object& approval, const py::object& subject) {
-  const auto id = id_of<Approval>(approval, "approval");
-  const Json json = json_from_python(subject.ptr());
-  unwrap(scope->with_write([&](const Scope& in, Engine&) -> Result<void> {
-    if (in.unit() == nullptr) {
-      return fail(Code::invalid, "approval: it is used in a unit, with the effect that it is for");
-    }
-    return Approvals::use(*in.unit(), id, json);
-  }));
-}
-
-/// What steps spend from: a budget of the tenant's.
-py::object create_budget(const ScopePtr& scope, const py::dict& fields) {
-  Given given("budget", fields);
-  NewBudget budget;
-  BudgetLimits& limits = budget.limits;
-  limits.tokens = given.maybe_integer("tokens");
-  limits.calls = given.maybe_integer("calls");
-  limits.time = given.maybe_span("time");
-  limits.money = given.maybe_money("money");
-  budget.name = given.text("name");
-  given.done();
-  return row_of(
-      in_domain<Budgets>(scope, [&](const Budgets& budgets) { return budgets.create(budget); }));
-}
-
 }  // namespace
 
 void init_verbs(py::class_<PyScope, ScopePtr>& scope) {
@@ -314,38 +211,15 @@ void init_verbs(py::class_<PyScope, ScopePtr>& scope) {
       .def("deal_open", deal_open)
       .def("deal_change", deal_change)
       .def("forecast", forecast)
-      .def("create_pipeline", create_pipeline)
-      .def("enqueue", enqueue)
-      .def("wait_task", wait_task)
-      .def("task_change", task_change)
-      .def("task_remove",
-           [](const ScopePtr& self, const py::object& task) {
-             const auto id = id_of<Task>(task, "task");
-             unwrap(
-                 self->with_write([&](const Scope& in, Engine&) { return Tasks(in).remove(id); }));
-           })
-      .def("signal", signal)
-      .def("steps",
-           [](const ScopePtr& self, const py::object& task) {
-             const auto id = id_of<Task>(task, "task");
-             return rows_of(from_domain<Runs>(self, [&](const Runs& r) { return r.steps(id); }));
-           })
-      .def("children",
-           [](const ScopePtr& self, const py::object& task) {
-             const auto id = id_of<Task>(task, "task");
-             return rows_of(from_domain<Runs>(self, [&](const Runs& r) { return r.children(id); }));
-           })
-      .def("approvals",
-           [](const ScopePtr& self) {
-             return rows_of(
-                 from_domain<Approvals>(self, [](const Approvals& a) { return a.list(); }));
-           })
-      .def("decide", decide)
-      .def("use_approval", use_approval)
-      .def("create_budget", create_budget);
+      .def("create_pipeline", create_pipeline);
+  init_funnel(scope);
+  init_tasks(scope);
+  init_flow(scope);
   init_ticket_links(scope);
   init_schedules(scope);
   init_notifications(scope);
+  init_inbox(scope);
+  init_desk(scope);
   init_rewards(scope);
 }
 

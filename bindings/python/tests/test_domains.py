@@ -1,6 +1,7 @@
 """What the domains say beyond tickets and deals: links, schedules, notifications, rewards, policies."""
 
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -253,3 +254,88 @@ def test_bad_policies_are_told(tmp_path):
                           (HiddenColumns("x", Note, ["sallary"]), "sallary"), (HiddenColumns("x", Note), "columns")]:
         with pytest.raises(bureau.Error, match=words):
             bureau.open(tmp_path / "o.db", tenant="T", tables=[Note], policies=[policy])
+
+
+# What an office knows of its agents, and does for itself ---------------------------------------------
+
+
+def test_a_roster_says_which_agents_are_meant_to_be(office):
+    assert office.roster.save([{"name": "adder", "squad": "sums", "kinds": ["add"]}, {"name": "idler"}]).added == 2
+    report = office.roster.save("name,squad\nadder,figures\nidler,\n")
+    assert (report.added, report.changed, report.unchanged) == (0, 1, 1)
+    office.agent(Add, name="adder")(lambda run, payload: payload.a + payload.b)
+    office.enqueue(Add(1, 2))
+    office.work()
+    known = {agent.name: agent for agent in office.roster.agents()}
+    adder, idler = known["adder"], known["idler"]
+    assert (adder.squad, adder.configured, adder.operational, adder.completed, adder.efficiency) == ("figures", True, True, 1, 1.0)
+    assert (idler.nodes, idler.operational, idler.efficiency, idler.kinds) == (0, False, None, ())
+    for entries, words in [([{"name": ""}], "name"), ([{"nme": "x"}], "name"), ([{"name": "x"}, {"name": "x"}], "x"), ("{", ".")]:
+        with pytest.raises(bureau.Invalid, match=words):
+            office.roster.save(entries)
+    assert office["configured_agents"].count() == 2
+
+
+def test_housekeeping_recurs():
+    with Simulation() as simulation:
+        office = simulation.office
+        office.add_housekeeping()
+        office.agent(Add)(lambda run, payload: payload.a)
+        jobs = office.housekeeping.on(metrics=None, days=1)
+        assert [job.name for job in jobs] == ["agent-heartbeat", "task-processor", "cleanup-logs"]
+        office.enqueue(Add(1, 2))
+        simulation.run("3d")
+        assert office["tasks"].count("kind = \"add\"") == 0  # it ended two days ago
+        assert office["agent_heartbeats"].count() > 0
+        assert office.housekeeping.off() == 3 and office["schedules"].count() == 0
+        for options, words in [({"days": 0}, "days"), ({"heartbeat": "now"}, "."), ({"kinds": {"add": 3}}, "kinds|add"),
+                               ({"gap_minutes": "x"}, "gap_minutes")]:
+            with pytest.raises(bureau.Invalid, match=words):
+                office.housekeeping.on(**options)
+        assert office["schedules"].count() == 0
+
+
+# Deals ------------------------------------------------------------------------------------------------
+
+
+def test_deals_go_through_a_funnel(office, ann):
+    office.deals.create_pipeline("sales", [{"name": "lead"}, {"name": "offer", "probability_bp": 5000, "rot_after": timedelta(days=1)},
+                                           {"name": "won", "category": "won"}, {"name": "lost", "category": "lost"}])
+    first, second, third = (office.deals.open(title=f"d{i}", value="10 EUR", owner=ann) for i in range(3))
+    assert office.deals.set_probability(first, 2500).probability_bp == 2500
+    assert office.deals.set_probability(first, None).probability_bp != 2500
+    for deal in (first, second):
+        office.deals.move(deal, "offer")
+    office.deals.win(first, value=Decimal("12.50"), currency="EUR")
+    office.deals.lose(third, "too dear")
+    [funnel] = office.deals.funnel("sales")
+    assert (funnel.currency, funnel.won, funnel.won_value, funnel.lost, funnel.win_rate) == ("EUR", 1, Decimal("12.50"), 1, 0.5)
+    steps = {step.name: step for step in funnel.steps}
+    assert list(steps) == ["lead", "offer", "won"]
+    assert (steps["lead"].entered, steps["lead"].entered_value, steps["offer"].reached) == (3, Decimal("30.00"), 2)
+    assert steps["offer"].conversion == 0.5 and steps["won"].conversion is None
+    call = office.deals.add_activity(second, "Ask again", kind="call", due_at=office.now + timedelta(days=2))
+    assert (call.kind, call.status) == ("call", "open")
+    assert office.deals.end_activity(call).status == "done"
+    with pytest.raises(bureau.Conflict):
+        office.deals.end_activity(call, "cancelled")
+    assert office.deals.rotting() == []
+    for wrong, words in [(lambda: office.deals.add_activity(second, "x", kind="cal"), "call"),
+                         (lambda: office.deals.set_probability(second, 20_000), "probability"),
+                         (lambda: office.deals.end_activity(call, "open"), "status|open"),
+                         (lambda: office.deals.rotting(limit=-1), "limit")]:
+        with pytest.raises(bureau.Invalid, match=words):
+            wrong()
+    with pytest.raises(bureau.NotFound):
+        office.deals.funnel("nowhere")
+
+
+def test_a_deal_in_which_nothing_happens_rots():
+    with Simulation() as simulation:
+        office = simulation.office
+        office.deals.create_pipeline("sales", [{"name": "lead", "rot_after": timedelta(days=1)}, {"name": "won", "category": "won"},
+                                               {"name": "lost", "category": "lost"}])
+        deal = office.deals.open(title="slow", value="10 EUR")
+        assert office.deals.rotting() == []
+        simulation.run("2d")
+        assert [one.id for one in office.deals.rotting()] == [deal.id]

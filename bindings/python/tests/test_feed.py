@@ -135,11 +135,11 @@ def test_a_conversation_with_tools_and_a_budget():
             answer = run.converse(model, "Where is order 7?", tools=[tool])
             return [answer.text, answer.turns, answer.input_tokens]
 
-        good = desk.enqueue({}, kind=kind, budget=desk.budget("large", tokens=100_000))
+        good = desk.enqueue({}, kind=kind, budget=desk.budgets.create("large", tokens=100_000))
         desk.work()
         assert desk.tasks.get(good).result == ["It is on its way.", 2, 30]
         assert asked == [{"number": 7}] and model.requests[1]["messages"][-1]["role"] == "tool"
-        poor = desk.enqueue({}, kind=kind, budget=desk.budget("small", tokens=10))
+        poor = desk.enqueue({}, kind=kind, budget=desk.budgets.create("small", tokens=10))
         desk.work()
         row = desk.tasks.get(poor)
         assert (row.status, row.error_code) == ("dead", "exhausted") and "budget" in row.error

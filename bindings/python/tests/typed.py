@@ -20,6 +20,11 @@ def good(office: bureau.Office) -> str:
     for schedule in office["schedules"]:
         print(schedule.whatever)
     office.write(lambda unit: unit[User].count() + 1)
+    page = office.user(ada).inbox.list(unread=True)
+    print(page.next, page[0].title.upper(), office.inbox.of(ada).count().unread + 1)
+    report = office.tickets.change_where(Ticket.number > 3, [{"action": "add_tags", "value": ["x"]}])
+    print([error.field for _, error in report.refused], office.budgets.state("bud_1").spent.time.total_seconds())
+    print(office.workflows.start("purchase").upper(), office.back_up("o.bak").at.year, bureau.verify("o.bak").rows + 1)
     with Simulation(seed=3) as simulation:
         simulation.run("30d")
     return ticket.id
@@ -35,5 +40,7 @@ def bad(office: bureau.Office, ticket: Ticket) -> None:
     Priority.HIGHEST  # error: "type[Priority]" has no attribute "HIGHEST"
     office[Ticket].insert(User())  # error: Argument 1 to "insert"
     office.tickets.open(body="x")  # error: Missing named argument "customer"
+    office.user(ticket).inbox.snooze(ticket)  # error: Missing positional argument "until"
+    office.views.named("x").ownr  # error: "SavedView" has no attribute "ownr"
     bureau.Tickett  # error: Module has no attribute "Tickett"
     Clock().advance()  # error: Missing positional argument "by"

@@ -18,12 +18,16 @@ class WorkflowKinds {
  public:
   struct Entry {
     KindInfo kind;
-    const TableInfo* payload = nullptr;  ///< the fields of its record
-    const TableInfo* result = nullptr;
+    const TableInfo* payload = nullptr;  ///< the fields of its record; null: they are not checked
+    const TableInfo* result = nullptr;   ///< null: what it gives may be anything
   };
   template <class Payload, class Output>
   WorkflowKinds& add(const TaskKind<Payload, Output>& kind) {
-    entries_.push_back({kind, &detail::record_info<Payload>(), &detail::record_info<Output>()});
+    return add(Entry{kind, &detail::record_info<Payload>(), &detail::record_info<Output>()});
+  }
+  /// One that is described while the program runs. What it points to outlives this.
+  WorkflowKinds& add(const Entry& entry) {
+    entries_.push_back(entry);
     return *this;
   }
   /// Null when there is none of that name.
