@@ -8,6 +8,7 @@
 
 #include "basics.hpp"
 #include "bureau/core/random.hpp"
+#include "bureau/store/interruption.hpp"
 #include "bureau/store/postgres_storage.hpp"
 #include "counts.hpp"
 #include "postgres/client.hpp"
@@ -121,6 +122,27 @@ TEST_CASE("one row that all want is counted right, by two processes of several t
   }
   for (auto& thread : threads) thread.join();
   CHECK(stored(*storages[0], 1) == 8 * writes);
+}
+
+TEST_CASE("a write that waits for a row ends when its thread is interrupted") {
+  BUREAU_NEED_POSTGRES(server);
+  const auto database = server.create_database();
+  const auto holder = open(database), waiter = open(database);
+  must(holder->write({}, [](Writer& writer) { return add_counter(writer, 1); }));
+  int asked = 0;
+  const auto at_the_third = [&] { return ++asked == 3; };
+  must(holder->write({}, [&](Writer& writer) -> Result<void> {
+    BUREAU_TRY_VOID(store(writer, 1, 7));
+    const bureau::Interruption interruption(at_the_third);
+    const auto waited = waiter->write(within(std::chrono::seconds(60)),
+                                      [](Writer& own) { return store(own, 1, 8); });
+    CHECK((!waited && waited.error().code == Code::deadline));
+    return {};
+  }));
+  CHECK(asked == 3);
+  CHECK(stored(*waiter, 1) == 7);
+  must(waiter->write({}, [](Writer& writer) { return store(writer, 1, 9); }));
+  CHECK(stored(*holder, 1) == 9);
 }
 
 TEST_CASE("two that each read what the other writes are not both right") {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "bureau/engine.hpp"
+#include "bureau/store/interruption.hpp"
 
 namespace bureau_python {
 
@@ -193,6 +194,24 @@ bool is_main_thread();
 /// Raises `invalid` where this thread is in a write.
 void refuse_nested_write();
 
+/// While it is there, calls of the main thread that wait for a server hear Ctrl-C: they end, and
+/// what the handler raised is kept.
+class HearsSignals {
+ public:
+  HearsSignals() {
+    if (is_main_thread()) interruption_.emplace(look_);
+  }
+  /// Raises what was kept, if anything. REQUIRES: the GIL.
+  void rethrow() { look_.raised.rethrow(); }
+
+ private:
+  struct Look {
+    Raised raised;
+    bool operator()();
+  } look_;
+  std::optional<Interruption> interruption_;
+};
+
 /// Where rows are read and written: a session, or one transaction or snapshot while it lasts.
 class PyScope {
  public:
@@ -206,8 +225,10 @@ class PyScope {
   /// Calls `f(Scope, Engine&)`, which returns a Result, without the GIL.
   template <class F>
   auto with(F&& f) -> std::invoke_result_t<F&, Scope, Engine&> {
-    py::gil_scoped_release release;
-    return with_unlocked(f);
+    HearsSignals signals;
+    auto result = unlocked([&] { return with_unlocked(f); });
+    signals.rethrow();
+    return result;
   }
   template <class F>
   auto with_unlocked(F&& f) -> std::invoke_result_t<F&, Scope, Engine&> {

@@ -23,6 +23,14 @@ void refuse_nested_write() {
   }
 }
 
+bool HearsSignals::Look::operator()() {
+  const Gil gil;
+  if (!gil || PyErr_CheckSignals() == 0) return false;
+  py::error_already_set error;
+  static_cast<void>(raised.keep(error));
+  return true;
+}
+
 namespace {
 
 /// How long another thread of this process may have been in its write before it is thought to be
@@ -67,6 +75,7 @@ py::object write(const ScopePtr& scope, const py::function& closure) {
   refuse_nested_write();
   scope->await_turn();
   Raised raised;
+  HearsSignals signals;
   py::object result;
   auto outcome = unlocked([&]() -> Result<void> {
     std::shared_ptr<Engine> engine;
@@ -80,6 +89,7 @@ py::object write(const ScopePtr& scope, const py::function& closure) {
       return {};
     });
   });
+  signals.rethrow();
   if (!outcome) {
     raised.rethrow();
     raise(outcome.error());
@@ -90,6 +100,7 @@ py::object write(const ScopePtr& scope, const py::function& closure) {
 py::object read(const ScopePtr& scope, const py::function& closure) {
   if (scope->bound()) return closure(scope);
   Raised raised;
+  HearsSignals signals;
   py::object result;
   auto outcome = unlocked([&]() -> Result<void> {
     std::shared_ptr<Engine> engine;
@@ -107,6 +118,7 @@ py::object read(const ScopePtr& scope, const py::function& closure) {
       return done;
     });
   });
+  signals.rethrow();
   if (!outcome) {
     raised.rethrow();
     raise(outcome.error());

@@ -3,8 +3,11 @@
 import csv
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -97,6 +100,59 @@ def test_what_cannot_be_opened(place, server, tmp_path):
         with pytest.raises(bureau.Invalid, match="on a server"):
             bureau.open(tmp_path / "o.db", **{name: value})
     assert not (tmp_path / "o.db").exists()
+
+
+WAITER = """
+import sys
+import bureau
+from bureau import User
+url, schema, ada, way = sys.argv[1:]
+with bureau.open(url, schema=schema) as office:
+    row = office[User].get(ada)
+    row.name = "the waiter's"
+    def write(unit):
+        unit[User].update(row)
+    def block():
+        with office.unit() as unit:
+            write(unit)
+    ways = {"update": lambda: write(office), "write": lambda: office.write(write), "unit": block}
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        ways[way]()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    sys.stdin.readline()
+    print(office[User].get(ada).name, office[User].count(), flush=True)
+"""
+
+
+def locks_waited_for(url):
+    asked = ["psql", url, "-Atc", "select count(*) from pg_locks where not granted"]
+    return int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="psql says who waits for a lock")
+@pytest.mark.parametrize("way", ["update", "write", "unit"])
+def test_a_write_that_waits_for_a_lock_hears_ctrl_c(place, schema, way):
+    with bureau.open(**place) as office:
+        ada = office[User].insert(User(email="ada@example.com", role="customer"))
+        waiter = subprocess.Popen([sys.executable, "-P", "-c", WAITER, schema["path"], schema["schema"], ada.id, way],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        watchdog = threading.Timer(60, waiter.kill)  # so that one that hears nothing ends
+        watchdog.start()
+        assert waiter.stdout.readline() == "ready\n"
+        with office.unit() as unit:
+            ada.name = "the holder's"
+            unit[User].update(ada)
+            print("go", file=waiter.stdin, flush=True)
+            while not locks_waited_for(schema["path"]):
+                assert waiter.poll() is None
+            waiter.send_signal(signal.SIGINT)
+            assert waiter.stdout.readline() == "interrupted\n"
+        said, _ = waiter.communicate("on\n")
+        watchdog.cancel()
+        assert (said, waiter.returncode) == ("the holder's 1\n", 0)
 
 
 def test_the_main_job_on_a_server(server, tmp_path):

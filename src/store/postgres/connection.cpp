@@ -299,14 +299,22 @@ ResultPtr Connection::read(Monotonic deadline) {
   return nullptr;
 }
 
+/// What may be cancelled may be interrupted too.
+bool Connection::wait_for_answer(short events, Monotonic deadline) const {
+  const int socket = PQsocket(handle_);
+  if (late_) return wait_for_socket(socket, events, Clock::system(), patience_);
+  return at_deadline_ == AtDeadline::cancel
+             ? wait_until_interrupted(socket, events, *settings_.clock, deadline)
+             : wait_for_socket(socket, events, *settings_.clock, deadline);
+}
+
 /// False: the connection is lost, or the server did not stop when it was told to.
 bool Connection::await_answer(Monotonic deadline) {
   while (PQisBusy(handle_) != 0) {
     const int unsent = PQflush(handle_);
     if (unsent < 0) return false;
     const auto events = static_cast<short>(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
-    const Clock& clock = late_ ? Clock::system() : *settings_.clock;
-    if (!wait_for_socket(PQsocket(handle_), events, clock, late_ ? patience_ : deadline)) {
+    if (!wait_for_answer(events, deadline)) {
       const bool stopped = late_ || at_deadline_ == AtDeadline::abandon;
       late_ = true;
       patience_ = Clock::system().monotonic() + cancel_patience;

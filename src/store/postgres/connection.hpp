@@ -102,6 +102,7 @@ class Connection {
   void send_copy(std::string_view data, Monotonic deadline);
   void end_exchange(Answers& answers);
   bool await_answer(Monotonic deadline);
+  [[nodiscard]] bool wait_for_answer(short events, Monotonic deadline) const;
   void take(const Queued& queued, ResultPtr result, Answers& answers);
   [[nodiscard]] bool cancel() const;
   [[nodiscard]] Failure failure_of(const PGresult* result) const;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "bureau/store/interruption.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
 
@@ -20,6 +22,13 @@ int timeout_ms(const Clock& clock, Monotonic deadline) {
   return static_cast<int>(std::clamp(left, std::chrono::milliseconds(0), most).count());
 }
 
+/// Between two looks at an Interruption, unless a signal comes.
+constexpr int look_at_interruption_ms = 100;
+
+bool has_passed(const Clock& clock, Monotonic deadline) {
+  return deadline != Monotonic::never() && clock.monotonic() >= deadline;
+}
+
 }  // namespace
 
 bool wait_for_socket(int socket, short events, const Clock& clock, Monotonic deadline) {
@@ -27,7 +36,19 @@ bool wait_for_socket(int socket, short events, const Clock& clock, Monotonic dea
     pollfd asked{socket, events, 0};
     const int ready = ::poll(&asked, 1, timeout_ms(clock, deadline));
     if (ready > 0) return true;  // an error of the socket too: libpq will find it
-    if (deadline != Monotonic::never() && clock.monotonic() >= deadline) return false;
+    if (has_passed(clock, deadline)) return false;
+  }
+}
+
+bool wait_until_interrupted(int socket, short events, const Clock& clock, Monotonic deadline) {
+  if (!Interruption::is_there()) return wait_for_socket(socket, events, clock, deadline);
+  for (;;) {
+    const int left = timeout_ms(clock, deadline);
+    pollfd asked{socket, events, 0};
+    const int ready = ::poll(
+        &asked, 1, left < 0 ? look_at_interruption_ms : std::min(left, look_at_interruption_ms));
+    if (ready > 0) return true;
+    if (Interruption::is_wanted() || has_passed(clock, deadline)) return false;
   }
 }
 
