@@ -27,17 +27,17 @@ from .errors import (
 from .agents import Agent, Child, Retry, Run, TaskKind, Verdict, task
 from .entities import column, entity
 from .hosted import Clock, HiddenColumns, Policy, Runner, Scheduler
-from .migrations import Migration, MigrationStatus, MigrationStep, Migrator, migrator
 from .models import Conversed, LanguageModel, Notifier, Tool
-from .operating import (
-    Backup, Health, HealthComponent, Moved, OfficeDigest, Restored, TableDigest, describe_backup, move, restore, verify,
-)
 from .rows import Choice, Column, Predicate, Row, class_named as _class_named, names as _names
 from .sessions import Page, Repository, Scope, Session, Unit
 from .office import Office, open
 
-if TYPE_CHECKING:  # as make_stubs.py writes it
+if TYPE_CHECKING:  # the rows as make_stubs.py writes them
     from ._rows import *
+    from .migrations import Migration, MigrationStatus, MigrationStep, Migrator, migrator
+    from .operating import (
+        Backup, Health, HealthComponent, Moved, OfficeDigest, Restored, TableDigest, describe_backup, move, restore, verify,
+    )
 
 __version__: str = _bureau.__version__
 
@@ -55,6 +55,11 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
+        if name in __all__:  # of what is imported when it is first asked for
+            from . import migrations, operating
+
+            globals()[name] = found = getattr(migrations if name in migrations.__all__ else operating, name)
+            return found
         if not name.startswith("_"):
             found = _class_named(name)
             if found is not None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import atexit
 from datetime import datetime
-from typing import Any, Callable, Iterable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Iterable, TypeVar
 
 from . import _bureau, errors
 from .agents import Agent, Handler, kind_of, span
 from .hosted import HiddenColumns, Policy
-from .migrations import Migration
-from .operating import Backup, Health, HealthComponent, OfficeDigest, Progress, digest_of
 from .rows import Row
 from .sessions import Session
+
+if TYPE_CHECKING:
+    from .migrations import Migration
+    from .operating import Backup, Health, OfficeDigest, Progress
 
 R = TypeVar("R")
 
@@ -275,6 +277,8 @@ class Office(Session):
         little_space_bytes, no_space_bytes, long_wait ("15m"), lost_wait, silence, late_schedule,
         dead_tasks (100), dead_within ("1h"), feed_lag.
         """
+        from .operating import Health, HealthComponent
+
         counts = ("wal_bytes", "little_space_bytes", "no_space_bytes", "dead_tasks", "feed_lag")
         given = {name: one if name in counts or one is None else span(one, name) for name, one in limits.items()}
         at, status, components = self._core.health(given)
@@ -288,11 +292,15 @@ class Office(Session):
         """
         import os
 
+        from .operating import Backup
+
         fields = {"replace": replace, "share": share, "progress": progress}
         return Backup(*self._core.back_up(os.fspath(path), fields))
 
     def verify(self, *, progress: Progress | None = None) -> OfficeDigest:
         """As bureau.verify(), of this office."""
+        from .operating import digest_of
+
         return digest_of(*self._core.verify(progress))
 
     def trim_journal(self, before: datetime) -> int:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Iterable, Iterator, List, TypeVar, overload
 
 from . import _bureau, errors
 from .agents import _options, kind_of
-from .desk import CannedReplies, Macros, Presences, SavedViews, Triggers
 from .domains import Deals, Notifications, Schedules, Tickets, Webhooks
-from .flow import Budgets, Flow
-from .housekeeping import Housekeeping, Roster
-from .inbox import Inbox, Preferences
 from .payloads import encode
 from .rewards import Achievements, Leaderboards, Points, Streaks
 from .tasks import Approvals, Tasks
-from .workflows import Workflows
+
+if TYPE_CHECKING:  # else when they are first used: most programs need few of them
+    from .desk import CannedReplies, Macros, Presences, SavedViews, Triggers
+    from .flow import Budgets, Flow
+    from .housekeeping import Housekeeping, Roster
+    from .inbox import Inbox, Preferences
+    from .workflows import Workflows
 
 T = TypeVar("T", bound=_bureau.Row)
 R = TypeVar("R")
@@ -180,11 +182,15 @@ class Scope:
     @property
     def flow(self) -> Flow:
         """What holds tasks back."""
+        from .flow import Flow
+
         return Flow(self._scope)
 
     @property
     def budgets(self) -> Budgets:
         """What tasks may spend."""
+        from .flow import Budgets
+
         return Budgets(self._scope)
 
     @property
@@ -200,36 +206,50 @@ class Scope:
     @property
     def inbox(self) -> Inbox:
         """What who acts was told; `inbox.of(user)` for the system."""
+        from .inbox import Inbox
+
         return Inbox(self._scope)
 
     @property
     def preferences(self) -> Preferences:
         """What who acts wants to be told of; `preferences.of(user)` for the system."""
+        from .inbox import Preferences
+
         return Preferences(self._scope)
 
     @property
     def presence(self) -> Presences:
         """Who is looking at which ticket."""
+        from .desk import Presences
+
         return Presences(self._scope)
 
     @property
     def canned_replies(self) -> CannedReplies:
         """Texts that are used again."""
+        from .desk import CannedReplies
+
         return CannedReplies(self._scope)
 
     @property
     def views(self) -> SavedViews:
         """Lists of tickets under a name."""
+        from .desk import SavedViews
+
         return SavedViews(self._scope)
 
     @property
     def macros(self) -> Macros:
         """Actions that are done to tickets when somebody says so."""
+        from .desk import Macros
+
         return Macros(self._scope)
 
     @property
     def triggers(self) -> Triggers:
         """Actions that follow from what happens to tickets."""
+        from .desk import Triggers
+
         return Triggers(self._scope)
 
     @property
@@ -240,6 +260,8 @@ class Scope:
     @property
     def workflows(self) -> Workflows:
         """What people define as data, and its runs."""
+        from .workflows import Workflows
+
         return Workflows(self._scope)
 
     @property
@@ -270,11 +292,15 @@ class Scope:
     @property
     def roster(self) -> Roster:
         """The agents that the office means to have, and those that work."""
+        from .housekeeping import Roster
+
         return Roster(self._scope)
 
     @property
     def housekeeping(self) -> Housekeeping:
         """What the office does for itself."""
+        from .housekeeping import Housekeeping
+
         return Housekeeping(self._scope)
 
     @property

@@ -45,3 +45,15 @@ def test_the_reference_is_what_the_docstrings_say(tmp_path):
     subprocess.run([sys.executable, "-P", HERE.parent / "make_reference.py", made], check=True)
     kept = HERE.parents[2] / "docs" / "python-api.md"
     assert kept.read_text() == made.read_text(), "run ./dev docs"
+
+
+def test_what_few_programs_need_is_imported_when_it_is_asked_for():
+    code = """
+import sys
+import bureau
+late = {"bureau." + name for name in ("desk", "flow", "housekeeping", "inbox", "migrations", "operating", "workflows")}
+assert not late & set(sys.modules), late & set(sys.modules)
+from bureau import *
+assert Migration is bureau.Migration and verify is bureau.verify and "bureau.desk" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
