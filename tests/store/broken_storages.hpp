@@ -472,6 +472,20 @@ class NeverHints final : public ChangedWrites {
     return bureau::Subscription();
   }
 };
+/// An idle worker, which looks for work in a write, would be called by its own look.
+class HintsAtNothing final : public ChangedWrites {
+  std::shared_ptr<std::function<void()>> hint_ = std::make_shared<std::function<void()>>();
+  Result<bureau::Subscription> on_commit(std::function<void()> hint) override {
+    *hint_ = std::move(hint);
+    return bureau::Subscription(
+        std::shared_ptr<void>(nullptr, [hint = hint_](void*) { *hint = nullptr; }));
+  }
+  Result<void> write(const WriteOptions& options, bureau::WriteClosure closure) override {
+    auto done = inner().write(options, closure);
+    if (done && *hint_) (*hint_)();
+    return done;
+  }
+};
 class NeverForgetsHints final : public ChangedWrites {
   std::vector<bureau::Subscription> kept_;
   Result<bureau::Subscription> on_commit(std::function<void()> hint) override {

@@ -104,6 +104,7 @@ TEST_CASE("each broken storage fails the check that is about its fault") {
   must_fail<broken::ForgetsConditions>("partial_unique_indexes");
   must_fail<broken::AcceptsAnyMigration>("migrate_refuses_losses");
   must_fail<broken::NeverHints>("commits_are_hinted");
+  must_fail<broken::HintsAtNothing>("commits_are_hinted");
   must_fail<broken::NeverForgetsHints>("commits_are_hinted");
   must_fail<broken::SharesNodes>("nodes_are_held_once");
   must_fail<broken::DropsWhatStays>("months_are_dropped");
