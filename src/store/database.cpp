@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "bureau/store/interruption.hpp"
 #include "store/async_writes.hpp"
 #include "store/database_impl.hpp"
 #include "store/migration_list.hpp"
@@ -126,15 +127,37 @@ Result<void> Database::Impl::prepare() {
 
 Result<void> Database::Impl::ensure_ids(Monotonic deadline) {
   if (has_node && !ids.wants_reservation(reservation_lead)) return {};
-  std::unique_lock lock(node_mutex, std::defer_lock);
-  if (has_node) {
-    // Whoever comes first extends; the others have enough left meanwhile.
-    if (!lock.try_lock()) return {};
-    if (!ids.wants_reservation(reservation_lead)) return {};
-    return extend_reservation(deadline);
-  }
+  std::unique_lock lock(node_mutex);
+  // Whoever comes first extends; the others have enough left meanwhile.
+  if (has_node && node_taken) return {};
+  BUREAU_TRY_VOID(await_node(lock, deadline));
+  if (has_node && !ids.wants_reservation(reservation_lead)) return {};
+  node_taken = true;
+  lock.unlock();
+  auto done = has_node ? extend_reservation(deadline) : take_node(deadline);
   lock.lock();
-  return has_node ? Result<void>() : take_node(deadline);
+  node_taken = false;
+  node_free.notify_all();
+  return done;
+}
+
+/// Another thread may wait long, for a write of another process.
+Result<void> Database::Impl::await_node(std::unique_lock<std::mutex>& lock, Monotonic deadline) {
+  constexpr Duration between_looks = std::chrono::milliseconds(50);
+  Clock& real = Clock::system();
+  while (node_taken) {
+    real.wait_until(lock, node_free, real.monotonic() + between_looks);
+    if (!node_taken) break;
+    lock.unlock();
+    const bool ends = Interruption::is_wanted() ||
+                      (deadline != Monotonic::never() && clock.monotonic() >= deadline);
+    lock.lock();
+    if (ends) {
+      return fail(Code::deadline,
+                  "node: the deadline passed while another thread waited to take a place");
+    }
+  }
+  return {};
 }
 
 Result<void> Database::Impl::take_node(Monotonic deadline) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <condition_variable>
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
@@ -31,7 +32,9 @@ struct Database::Impl {
   std::int64_t version = 0;  // of the program: the number of its newest migration
   std::unique_ptr<detail::AsyncWrites> async_writes;
 
-  std::mutex node_mutex;  // one thread takes the node or extends its reservation
+  std::mutex node_mutex;  // one thread takes the node or extends its reservation: node_taken
+  std::condition_variable node_free;
+  bool node_taken = false;
   std::atomic<bool> has_node{false};
   Database::Node node;
 
@@ -72,6 +75,7 @@ struct Database::Impl {
                                          const std::string& name);
 
   Result<void> ensure_ids(Monotonic deadline = Monotonic::never());
+  Result<void> await_node(std::unique_lock<std::mutex>& lock, Monotonic deadline);
   Result<void> take_node(Monotonic deadline);
   Result<void> extend_reservation(Monotonic deadline);
   Result<void> prepare();  // shapes and settings, after migration

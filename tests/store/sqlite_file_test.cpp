@@ -11,6 +11,7 @@
 #include <fstream>
 #include <thread>
 
+#include "bureau/store/interruption.hpp"
 #include "bureau/testing/fault_vfs.hpp"
 #include "counts.hpp"
 #include "store/sqlite_fixture.hpp"
@@ -266,6 +267,44 @@ TEST_CASE("two storages on one file: both write, each sees the other's, and is t
   count(*a, 2000);
   other.join();
   CHECK(fixture::crew_ids(*a).size() == 202);
+}
+
+TEST_CASE(
+    "a write that waits for another's ends when its thread is interrupted, and keeps nothing") {
+  const Folder folder;
+  const auto holder = fixture::open(folder.file());
+  const auto waiter = fixture::open(folder.file());
+  int asked = 0;
+  const auto at_the_third = [&] { return ++asked % 3 == 0; };
+  const auto interrupted = [&](std::int64_t id) {
+    const bureau::Interruption interruption(at_the_third);
+    CHECK(code_of(fixture::add_crew(*waiter, id, std::to_string(id))) == "deadline");
+  };
+  REQUIRE(holder->write({}, [&](Writer& writer) {
+    interrupted(1);
+    interrupted(2);  // goes on where the first one stood
+    return fixture::add_crew(writer, 3, "3");
+  }));
+  CHECK(asked == 6);
+  // Whoever waited in its place has given back what came too late, or does so soon.
+  CHECK(fixture::add_crew(*holder, 4, "4"));
+  CHECK(fixture::add_crew(*waiter, 5, "5"));
+  CHECK(fixture::crew_ids(*waiter) == std::vector<std::int64_t>{3, 4, 5});
+  // One that is left behind is taken over by the next, which nobody interrupts.
+  std::thread next;
+  REQUIRE(holder->write({}, [&](Writer& writer) {
+    interrupted(6);
+    next = std::thread([&] { CHECK(fixture::add_crew(*waiter, 7, "7")); });
+    return fixture::add_crew(writer, 8, "8");
+  }));
+  next.join();
+  CHECK(fixture::add_crew(*holder, 9, "9"));
+  // And one that another thread of its own process keeps waiting.
+  REQUIRE(waiter->write({}, [&](Writer& writer) {
+    std::thread([&] { interrupted(10); }).join();
+    return fixture::add_crew(writer, 11, "11");
+  }));
+  CHECK(fixture::crew_ids(*holder) == std::vector<std::int64_t>{3, 4, 5, 7, 8, 9, 11});
 }
 
 TEST_CASE("a node is held by one storage at a time, until it lets go or is gone") {

@@ -194,7 +194,7 @@ bool is_main_thread();
 /// Raises `invalid` where this thread is in a write.
 void refuse_nested_write();
 
-/// While it is there, calls of the main thread that wait for a server hear Ctrl-C: they end, and
+/// While it is there, calls of the main thread that wait for the storage hear Ctrl-C: they end, and
 /// what the handler raised is kept.
 class HearsSignals {
  public:
@@ -244,15 +244,9 @@ class PyScope {
   /// it, for whose end it would wait without an end.
   template <class F>
   auto with_write(F&& f) -> std::invoke_result_t<F&, Scope, Engine&> {
-    if (!bound_) {
-      refuse_nested_write();
-      await_turn();
-    }
+    if (!bound_) refuse_nested_write();
     return with(std::forward<F>(f));
   }
-  /// On the main thread, where others have held the storage for their write: waits until they have
-  /// let go, so that Ctrl-C is heard meanwhile (raises KeyboardInterrupt). REQUIRES: the GIL.
-  void await_turn();
   /// It is over: whatever still refers to it gets an error.
   void end() {
     std::lock_guard lock(mutex_);

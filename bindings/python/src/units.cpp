@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <thread>
 
@@ -33,47 +34,9 @@ bool HearsSignals::Look::operator()() {
 
 namespace {
 
-/// How long another thread of this process may have been in its write before it is thought to be
-/// at something long.
-constexpr Duration long_write = std::chrono::milliseconds(100);
-
-/// Whether somebody else's write is under way, and is not about to be over as far as one can see.
-bool is_held(Engine& engine) {
-  const auto state = engine.database().storage().state();
-  if (!state || !state->writer) return false;
-  return !state->writer->here || state->writer->held > long_write;
-}
-
-/// One look at whether Ctrl-C was pressed.
-constexpr Duration between_signals = std::chrono::milliseconds(50);
-
-}  // namespace
-
-/// Writes nothing, again and again with a deadline, and not on a thread that would be left to
-/// itself after Ctrl-C: it could still be there when the process ends.
-void PyScope::await_turn() {
-  if (!is_main_thread()) return;
-  const auto came = [&] {
-    return unlocked([&] {
-      const auto engine = office_->use();
-      if (!engine || !is_held(**engine)) return true;
-      const Session hasty = session_.with_timeouts(between_signals, between_signals);
-      const auto turn = hasty.write([](Unit&) -> Result<void> { return {}; });
-      // What else keeps it from its turn, the write itself will meet too.
-      return turn || turn.error().code != Code::deadline;
-    });
-  };
-  while (!came()) {
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-  }
-}
-
-namespace {
-
 py::object write(const ScopePtr& scope, const py::function& closure) {
   if (scope->bound()) raise(Code::invalid, "write: this is a transaction already: use it");
   refuse_nested_write();
-  scope->await_turn();
   Raised raised;
   HearsSignals signals;
   py::object result;
@@ -139,12 +102,14 @@ class OpenUnit {
     if (scope_->bound()) raise(Code::invalid, "unit: this is a transaction already: use it");
     if (thread_.joinable() || ended_) raise(Code::invalid, "unit: it is entered once");
     refuse_nested_write();
-    scope_->await_turn();
-    unlocked([&] {
-      thread_ = std::thread([this] { run(); });
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] { return unit_ != nullptr || outcome_; });
-    });
+    thread_ = std::thread([this] { run(); });
+    while (!unlocked([&] { return has_begun(); })) {
+      if (!is_main_thread() || PyErr_CheckSignals() == 0) continue;
+      py::error_already_set error;
+      gives_up_ = true;
+      unlocked([&] { finish(false); });
+      throw error;
+    }
     if (unit_ == nullptr) {
       unlocked([&] { thread_.join(); });
       ended_ = true;
@@ -162,7 +127,15 @@ class OpenUnit {
   }
 
  private:
+  /// Looks again after a while: Ctrl-C may have come.
+  bool has_begun() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::milliseconds(50),
+                             [&] { return unit_ != nullptr || outcome_; });
+  }
   void run() {
+    const auto asked = [this] { return gives_up_.load(); };
+    const Interruption interruption(asked);
     std::shared_ptr<Engine> engine;
     Result<void> outcome;
     if (auto used = scope_->office()->use()) {
@@ -207,6 +180,7 @@ class OpenUnit {
   std::condition_variable changed_;
   std::optional<bool> decision_;
   std::optional<Result<void>> outcome_;
+  std::atomic<bool> gives_up_{false};
   bool held_ = false, ended_ = false;
 };
 

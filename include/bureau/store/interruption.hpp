@@ -4,14 +4,13 @@
 
 BUREAU_BEGIN_NAMESPACE
 
-/// While it is there, a call of its thread that waits for a server's answer asks some times a
-/// second, and when a signal has come, whether it is to stop. True: it ends as at its deadline,
-/// with `deadline`, and what it was to write is not written. A commit that is under way is waited
-/// for, and so is whatever is no server: storages in files and in memory do not ask. Of several the
-/// innermost is asked.
+/// While it is there, a call of its thread that waits for its turn to write, for another process's
+/// write or for a server's answer asks some times a second whether it is to stop. True: it ends as
+/// at its deadline, with `deadline`, and what it was to write is not written. A commit that is
+/// under way is waited for. Of several the innermost is asked.
 class Interruption {
  public:
-  /// `asked` outlives it. Called while a statement is under way: it does not use the storage.
+  /// `asked` outlives it, and does not use the storage.
   explicit Interruption(FunctionRef<bool()> asked);
   ~Interruption();
   Interruption(const Interruption&) = delete;

@@ -6,9 +6,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 #include <sstream>
+#include <system_error>
+#include <thread>
 
+#include "bureau/store/interruption.hpp"
 #include "store/sqlite/failure.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -25,6 +30,9 @@ constexpr off_t joined_byte = 1;
 /// Where its holder leaves word: lines of text, to the next zero.
 constexpr off_t word_at = 16;
 constexpr std::size_t longest_word = 496;
+
+/// Of one who waits and may be interrupted.
+constexpr Duration between_looks = std::chrono::milliseconds(50);
 
 bool is_contention(int number) { return number == EAGAIN || number == EACCES; }
 
@@ -70,13 +78,63 @@ Result<std::unique_ptr<LockFile>> LockFile::open(const std::string& database) {
   return std::unique_ptr<LockFile>(new LockFile(std::move(file), path));
 }
 
+/// A thread that waits in the kernel's queue for another one, which looks around meanwhile. What it
+/// is given is the file's, as its descriptor is a copy. Left behind, it gives the lock back, unless
+/// it is wanted again by then; it touches nothing but this, so that it may outlive everything.
+struct LockFile::StandIn {
+  enum class State { waits, has_it, failed, gave_back };
+
+  explicit StandIn(FileHandle copy) : file(std::move(copy)) {}
+  void run() {
+    auto lock = lock_range(F_WRLCK, writer_byte, 1);
+    const int number = control_lock(file.get(), F_OFD_SETLKW, lock);
+    const std::lock_guard guard(mutex);
+    error = number;
+    state = number == 0 ? State::has_it : State::failed;
+    if (!wanted) give_back();
+    changed.notify_all();
+  }
+  /// REQUIRES: mutex.
+  void give_back() {
+    if (state != State::has_it) return;
+    auto lock = lock_range(F_UNLCK, writer_byte, 1);
+    control_lock(file.get(), F_OFD_SETLK, lock);
+    state = State::gave_back;
+  }
+
+  FileHandle file;
+  std::mutex mutex;  ///< guards what follows
+  std::condition_variable changed;
+  State state = State::waits;
+  int error = 0;
+  bool wanted = true;
+};
+
+LockFile::~LockFile() {
+  if (stand_in_ == nullptr) return;
+  const std::lock_guard guard(stand_in_->mutex);
+  stand_in_->wanted = false;
+  stand_in_->give_back();
+}
+
 bool LockFile::try_lock() {
+  if (stand_in_ != nullptr) return false;  // it waits, as somebody else has the lock
   auto lock = lock_range(F_WRLCK, writer_byte, 1);
   return control_lock(file_.get(), F_OFD_SETLK, lock) == 0;
 }
 
-Result<void> LockFile::lock(Clock& clock, Monotonic deadline) {
+Result<void> LockFile::lock(Clock& clock, Monotonic deadline, bool asks) {
   auto lock = lock_range(F_WRLCK, writer_byte, 1);
+  while (stand_in_ != nullptr || (asks && Interruption::is_there())) {
+    if (stand_in_ == nullptr) {
+      const int number = control_lock(file_.get(), F_OFD_SETLK, lock);
+      if (number == 0) return {};
+      if (!is_contention(number)) return fail(system_error(number, path_, "locking it"));
+      BUREAU_TRY_VOID(send_stand_in());
+    }
+    BUREAU_TRY(const bool has_it, await_stand_in(clock, deadline, asks));
+    if (has_it) return {};
+  }
   if (deadline == Monotonic::never()) {
     const int number = control_lock(file_.get(), F_OFD_SETLKW, lock);
     if (number != 0) return fail(system_error(number, path_, "locking it"));
@@ -87,13 +145,53 @@ Result<void> LockFile::lock(Clock& clock, Monotonic deadline) {
     const int number = control_lock(file_.get(), F_OFD_SETLK, lock);
     if (number == 0) return {};
     if (!is_contention(number)) return fail(system_error(number, path_, "locking it"));
-    if (clock.monotonic() >= deadline) {
-      return fail(Code::deadline, fmt::format("{}: another writer held it until the deadline{}",
-                                              path_, said_of_holder()));
-    }
+    if (clock.monotonic() >= deadline) return too_late();
     // Real time whatever the clock is: the other process does not follow a manual one.
     wait_real_time(pause);
   }
+}
+
+Unexpected LockFile::too_late() const {
+  return fail(Code::deadline, fmt::format("{}: another writer held it until the deadline{}", path_,
+                                          said_of_holder()));
+}
+
+Result<void> LockFile::send_stand_in() {
+  FileHandle copy(::fcntl(file_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy.is_open()) return fail(system_error(errno, path_, "locking it"));
+  auto made = std::make_shared<StandIn>(std::move(copy));
+  try {
+    std::thread([made] { made->run(); }).detach();
+  } catch (const std::system_error& error) {
+    return fail(system_error(error.code().value(), path_, "locking it"));
+  }
+  stand_in_ = std::move(made);
+  return {};
+}
+
+/// False: it was left behind once, and has given the lock back.
+Result<bool> LockFile::await_stand_in(Clock& clock, Monotonic deadline, bool asks) {
+  const std::shared_ptr<StandIn> one = stand_in_;
+  Clock& real = Clock::system();
+  std::unique_lock guard(one->mutex);
+  one->wanted = true;
+  while (one->state == StandIn::State::waits) {
+    real.wait_until(guard, one->changed, real.monotonic() + between_looks);
+    if (one->state != StandIn::State::waits) break;
+    guard.unlock();
+    const bool ends = (asks && Interruption::is_wanted()) ||
+                      (deadline != Monotonic::never() && clock.monotonic() >= deadline);
+    guard.lock();
+    if (!ends) continue;
+    one->wanted = false;
+    one->give_back();
+    return too_late();
+  }
+  stand_in_.reset();
+  if (one->state == StandIn::State::failed) {
+    return fail(system_error(one->error, path_, "locking it"));
+  }
+  return one->state == StandIn::State::has_it;
 }
 
 std::string LockFile::said_of_holder() const {

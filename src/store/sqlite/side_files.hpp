@@ -56,9 +56,14 @@ int control_lock(int descriptor, int command, struct flock& lock);
 class LockFile {
  public:
   static Result<std::unique_ptr<LockFile>> open(const std::string& database);
+  ~LockFile();
+  LockFile(const LockFile&) = delete;
+  LockFile& operator=(const LockFile&) = delete;
   /// Waits until it is free; `deadline` when it was not by then. Without a deadline the kernel
-  /// queues those who wait; with one they ask again, after at most a millisecond.
-  Result<void> lock(Clock& clock, Monotonic deadline);
+  /// queues those who wait; with one they ask again, after at most a millisecond. `asks`: the
+  /// thread's Interruption, if it has one, is heard meanwhile: `deadline` too. One thread at a time
+  /// calls this and try_lock().
+  Result<void> lock(Clock& clock, Monotonic deadline, bool asks = false);
   [[nodiscard]] bool try_lock();
   void unlock();
 
@@ -90,10 +95,16 @@ class LockFile {
  private:
   explicit LockFile(FileHandle file, std::string path)
       : file_(std::move(file)), path_(std::move(path)) {}
+  struct StandIn;
+  Result<void> send_stand_in();
+  Result<bool> await_stand_in(Clock& clock, Monotonic deadline, bool asks);
+  [[nodiscard]] Unexpected too_late() const;
+
   FileHandle file_;
   std::string path_;
   bool marked_ = false;
   std::atomic<bool> has_word_{false};
+  std::shared_ptr<StandIn> stand_in_;  ///< who waits in the kernel's queue; null: nobody
 };
 
 /// `<file>-nodes`: one byte for each node, locked by the storage that has the node. The kernel

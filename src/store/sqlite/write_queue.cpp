@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "bureau/store/interruption.hpp"
 #include "store/guarded.hpp"
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/reader_pool.hpp"
@@ -27,6 +28,8 @@ constexpr int gathering_part = 8;
 constexpr Duration longest_gathering = std::chrono::microseconds(250);
 /// How often a thread that has been woken ahead looks for its turn before it sleeps again.
 constexpr int looks_ahead = 1000;
+/// Of one who waits and may be interrupted.
+constexpr Duration between_looks = std::chrono::milliseconds(50);
 
 /// What a ticket's thread is told. `soon`: another's closure runs, and this thread's is next; it
 /// is awake by then, so that the turn need not wait for the scheduler.
@@ -199,6 +202,7 @@ Result<void> WriteQueue::serve(Ticket& ticket) {
 int WriteQueue::await(Ticket& ticket) {
   // One of a batch is not given up while it waits: when its turn comes, its deadline is looked at.
   Monotonic until = ticket.is_batched ? Monotonic::never() : ticket.deadline;
+  bool asks = !ticket.is_batched && Interruption::is_there();
   int looks = 0;
   for (;;) {
     int told = ticket.signal.load(std::memory_order_acquire);
@@ -214,19 +218,28 @@ int WriteQueue::await(Ticket& ticket) {
     looks = 0;
     std::unique_lock lock(ticket.mutex);
     if (ticket.signal.load(std::memory_order_acquire) != nothing) continue;
-    if (until == Monotonic::never()) {
+    if (asks) {
+      Clock& real = Clock::system();
+      if (real.wait_until(lock, ticket.condition, real.monotonic() + between_looks)) continue;
+    } else if (until == Monotonic::never()) {
       ticket.condition.wait(lock);
       continue;
+    } else if (settings_.clock->wait_until(lock, ticket.condition, until)) {
+      continue;
     }
-    if (settings_.clock->wait_until(lock, ticket.condition, until)) continue;
     lock.unlock();
     if (ticket.signal.load(std::memory_order_acquire) != nothing) continue;
+    if (asks && !Interruption::is_wanted() &&
+        (until == Monotonic::never() || settings_.clock->monotonic() < until)) {
+      continue;
+    }
     if (leave_queue(ticket)) {
       ticket.result = too_late();
       return done;
     }
     // Somebody has claimed it: it will be told before long.
     until = Monotonic::never();
+    asks = false;
   }
 }
 
@@ -281,6 +294,7 @@ void WriteQueue::proceed(Ticket& self) {
       if (!mine) return pass_to_front(alone_ ? reruns_ : claimed_);
       if (!alone_) --waiting_;
       (alone_ ? reruns_ : claimed_).pop_front();
+      asks_ = next->voice == self.voice;  // another's write is not to end with this thread's
       run(*next);
       continue;
     }
@@ -371,7 +385,7 @@ void WriteQueue::run(Ticket& ticket) {
 
 bool WriteQueue::lock_file(Ticket& ticket) {
   if (!file_locked_) {
-    auto locked = lock_file_.lock(*settings_.clock, ticket.deadline);
+    auto locked = lock_file_.lock(*settings_.clock, ticket.deadline, asks_);
     if (!locked) {
       ticket.result = std::move(locked);
       finished_.push_back(&ticket);

@@ -128,6 +128,7 @@ class WriteQueue {
   bool alone_ = false;             ///< reruns are under way
   bool ran_exclusive_ = false;     ///< run_alone() work was done: it shares with nobody
   bool file_locked_ = false;
+  bool asks_ = false;       ///< the write that runs is its thread's own
   bool committed_ = false;  ///< something was committed in this turn
   int careful_ = 0;         ///< so many closures more get a savepoint
   Monotonic group_began_;
