@@ -278,13 +278,13 @@ PollResult Engine::poll(const PollLimit& limit) {
   last_poll_.store(begun.since_start.count(), std::memory_order_relaxed);
   // What others have committed rings first: it is for this call to see to.
   if (wake_fd() >= 0) on_wake_fd();
-  wake_->rung.store(false);  // what rings from here on may come too late for this call
   {
     std::lock_guard lock(wake_->mutex);
     if (wake_->fd >= 0) {
       std::uint64_t count = 0;
       (void)!::read(wake_->fd, &count, sizeof count);
     }
+    wake_->rung.store(false);  // what rings from here on may come too late for this call
   }
   PollResult result;
   auto note = [&](std::string_view what, const Error& error) {
