@@ -125,42 +125,30 @@ std::uint64_t count(const ScopePtr& scope, const std::string& name, const py::ob
 
 // Columns --------------------------------------------------------------------------------------
 
-/// Numbers that numpy takes where they are.
-struct Block {
-  std::shared_ptr<void> owner;
-  void* data = nullptr;
-  py::ssize_t bytes = 0;
-
-  template <class T>
-  static py::object of(std::vector<T> values) {
-    auto kept = std::make_shared<std::vector<T>>(std::move(values));
-    kept->reserve(1);  // an address, though nothing is there
-    const auto bytes = static_cast<py::ssize_t>(kept->size() * sizeof(T));
-    return py::cast(Block{kept, kept->data(), bytes});
-  }
-};
-
 /// One column of many rows: numbers as an array that numpy takes as it is, the rest as objects.
 class ColumnBuffer {
  public:
   explicit ColumnBuffer(const ColumnInfo& column) : column_(column) {}
   void add(const Value& value) {
-    const bool null = value.is_null();
-    switch (kind_) {
-      case Kind::text:
-        add_text(null, value);
+    if (!is_numeric()) {
+      if (value.is_null()) {
+        sizes_.push_back(-1);
         return;
-      case Kind::real:
-        reals_.push_back(null ? 0 : value.as_real());
-        break;
-      case Kind::integer:
-        integers_.push_back(null ? 0 : value.as_integer());
-        break;
+      }
+      const auto text = value.as_text();
+      text_.append(text);
+      sizes_.push_back(static_cast<std::int64_t>(text.size()));
+      return;
     }
-    if (null && nulls_.empty()) nulls_.assign(std::max(integers_.size(), reals_.size()) - 1, 0);
-    if (null || !nulls_.empty()) nulls_.push_back(null ? 1 : 0);
+    nulls_.push_back(value.is_null() ? 1 : 0);
+    some_null_ = some_null_ || value.is_null();
+    if (column_.type == Type::real) {
+      reals_.push_back(value.is_null() ? 0 : value.as_real());
+    } else {
+      integers_.push_back(value.is_null() ? 0 : value.as_integer());
+    }
   }
-  /// (type, data, nulls or None, names or None). What was added is taken out.
+  /// (type, data, nulls or None, names or None)
   py::tuple take() {
     py::object names = py::none();
     if (column_.type == Type::enumeration) {
@@ -169,29 +157,21 @@ class ColumnBuffer {
       names = list;
     }
     const std::string type(to_string(column_.type));
-    if (kind_ == Kind::text) return py::make_tuple(type, texts(), py::none(), names);
+    if (!is_numeric()) return py::make_tuple(type, texts(), py::none(), names);
     if (column_.type == Type::id) return py::make_tuple(type, ids(), py::none(), names);
     py::object nulls = py::none();
-    if (!nulls_.empty()) nulls = Block::of(std::move(nulls_));
-    return py::make_tuple(
-        type, kind_ == Kind::real ? Block::of(std::move(reals_)) : Block::of(std::move(integers_)),
-        nulls, names);
+    if (some_null_) nulls = bytes_of(nulls_);
+    return py::make_tuple(type, column_.type == Type::real ? bytes_of(reals_) : bytes_of(integers_),
+                          nulls, names);
   }
 
  private:
-  enum class Kind { integer, real, text };
-  static Kind kind_of_type(Type type) {
-    if (type == Type::text || type == Type::json || type == Type::bytes) return Kind::text;
-    return type == Type::real ? Kind::real : Kind::integer;
+  [[nodiscard]] bool is_numeric() const {
+    return column_.type != Type::text && column_.type != Type::json && column_.type != Type::bytes;
   }
-  void add_text(bool null, const Value& value) {
-    if (null) {
-      sizes_.push_back(-1);
-      return;
-    }
-    const auto text = value.as_text();
-    text_.append(text);
-    sizes_.push_back(static_cast<std::int64_t>(text.size()));
+  template <class T>
+  static py::object bytes_of(const std::vector<T>& data) {
+    return py::bytearray(reinterpret_cast<const char*>(data.data()), data.size() * sizeof(T));
   }
   py::object texts() const {
     py::list out(sizes_.size());
@@ -211,17 +191,16 @@ class ColumnBuffer {
     }
     return out;
   }
-  [[nodiscard]] bool is_null(std::size_t i) const { return !nulls_.empty() && nulls_[i] != 0; }
   /// Ids come in runs, such as a tenant's: the text of the one before is used again.
   py::object ids() const {
     py::list out(integers_.size());
     py::object last = py::none();
     for (std::size_t i = 0; i < integers_.size(); ++i) {
-      if (is_null(i)) {
+      if (nulls_[i] != 0) {
         PyList_SET_ITEM(out.ptr(), static_cast<Py_ssize_t>(i), Py_NewRef(Py_None));
         continue;
       }
-      if (i == 0 || is_null(i - 1) || integers_[i] != integers_[i - 1]) {
+      if (i == 0 || nulls_[i - 1] != 0 || integers_[i] != integers_[i - 1]) {
         last = to_object(column_, Value::integer(integers_[i]));
       }
       PyList_SET_ITEM(out.ptr(), static_cast<Py_ssize_t>(i), Py_NewRef(last.ptr()));
@@ -230,10 +209,10 @@ class ColumnBuffer {
   }
 
   const ColumnInfo& column_;
-  Kind kind_ = kind_of_type(column_.type);
   std::vector<std::int64_t> integers_, sizes_;
   std::vector<double> reals_;
-  std::vector<char> nulls_;  ///< empty: there is none
+  std::vector<char> nulls_;
+  bool some_null_ = false;
   std::string text_;
 };
 
@@ -391,10 +370,6 @@ py::dict principal(const ScopePtr& scope) {
 }  // namespace
 
 void init_scope(py::module_& module) {
-  py::class_<Block>(module, "_Block", py::buffer_protocol()).def_buffer([](Block& block) {
-    return py::buffer_info(block.data, 1, py::format_descriptor<unsigned char>::format(),
-                           block.bytes);
-  });
   py::class_<PyScope, ScopePtr> scope(module, "Scope");
   scope.def("find", find)
       .def("list", list)
