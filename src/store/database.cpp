@@ -8,6 +8,7 @@
 #include "bureau/store/interruption.hpp"
 #include "store/async_writes.hpp"
 #include "store/database_impl.hpp"
+#include "store/interruptible_wait.hpp"
 #include "store/migration_list.hpp"
 #include "store/migrator_impl.hpp"
 
@@ -143,10 +144,8 @@ Result<void> Database::Impl::ensure_ids(Monotonic deadline) {
 
 /// Another thread may wait long, for a write of another process.
 Result<void> Database::Impl::await_node(std::unique_lock<std::mutex>& lock, Monotonic deadline) {
-  constexpr Duration between_looks = std::chrono::milliseconds(50);
-  Clock& real = Clock::system();
   while (node_taken) {
-    real.wait_until(lock, node_free, real.monotonic() + between_looks);
+    detail::wait_between_looks(lock, node_free);
     if (!node_taken) break;
     lock.unlock();
     const bool ends = Interruption::is_wanted() ||

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "bureau/store/interruption.hpp"
+#include "store/interruptible_wait.hpp"
 #include "store/sqlite/failure.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -30,9 +31,6 @@ constexpr off_t joined_byte = 1;
 /// Where its holder leaves word: lines of text, to the next zero.
 constexpr off_t word_at = 16;
 constexpr std::size_t longest_word = 496;
-
-/// Of one who waits and may be interrupted.
-constexpr Duration between_looks = std::chrono::milliseconds(50);
 
 bool is_contention(int number) { return number == EAGAIN || number == EACCES; }
 
@@ -172,11 +170,10 @@ Result<void> LockFile::send_stand_in() {
 /// False: it was left behind once, and has given the lock back.
 Result<bool> LockFile::await_stand_in(Clock& clock, Monotonic deadline, bool asks) {
   const std::shared_ptr<StandIn> one = stand_in_;
-  Clock& real = Clock::system();
   std::unique_lock guard(one->mutex);
   one->wanted = true;
   while (one->state == StandIn::State::waits) {
-    real.wait_until(guard, one->changed, real.monotonic() + between_looks);
+    wait_between_looks(guard, one->changed);
     if (one->state != StandIn::State::waits) break;
     guard.unlock();
     const bool ends = (asks && Interruption::is_wanted()) ||

@@ -7,6 +7,7 @@
 
 #include "bureau/store/interruption.hpp"
 #include "store/guarded.hpp"
+#include "store/interruptible_wait.hpp"
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/transaction.hpp"
@@ -28,8 +29,6 @@ constexpr int gathering_part = 8;
 constexpr Duration longest_gathering = std::chrono::microseconds(250);
 /// How often a thread that has been woken ahead looks for its turn before it sleeps again.
 constexpr int looks_ahead = 1000;
-/// Of one who waits and may be interrupted.
-constexpr Duration between_looks = std::chrono::milliseconds(50);
 
 /// What a ticket's thread is told. `soon`: another's closure runs, and this thread's is next; it
 /// is awake by then, so that the turn need not wait for the scheduler.
@@ -219,8 +218,7 @@ int WriteQueue::await(Ticket& ticket) {
     std::unique_lock lock(ticket.mutex);
     if (ticket.signal.load(std::memory_order_acquire) != nothing) continue;
     if (asks) {
-      Clock& real = Clock::system();
-      if (real.wait_until(lock, ticket.condition, real.monotonic() + between_looks)) continue;
+      if (wait_between_looks(lock, ticket.condition)) continue;
     } else if (until == Monotonic::never()) {
       ticket.condition.wait(lock);
       continue;
