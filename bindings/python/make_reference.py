@@ -8,7 +8,7 @@ import re
 import sys
 
 import bureau
-from bureau import desk, domains, feed, flow, housekeeping, inbox, rewards, tasks, testing, workflows
+from bureau import classifier, desk, desk_agents, domains, feed, flow, housekeeping, inbox, network, rewards, tasks, testing, workflows
 from bureau import errors as errors_module
 
 HEAD = """# Reference of the Python package
@@ -21,11 +21,14 @@ SECTIONS = [
     ("Conditions and rows", ["Row", "Column", "Predicate", "Choice", "entity", "column"]),
     ("Agents and runs", ["task", "TaskKind", "Retry", "Agent", "Run", "Child", "Verdict"]),
     ("Models", ["LanguageModel", "Tool", "Conversed"]),
+    ("The desk's agents", ["TextClassifier", "Prediction", "CrossValidation", "StoredClassifier", "TriageAgent", "TriageTicket",
+                           "TriageResult", "RoutingAgent", "RouteTicket", "RouteResult", "ResponderAgent", "DraftReply", "DraftResult"]),
     ("Operating", ["describe_backup", "restore", "verify", "move", "Backup", "Restored", "OfficeDigest", "TableDigest", "Moved",
                    "Health", "HealthComponent", "Migration", "migrator", "Migrator", "MigrationStatus", "MigrationStep"]),
     ("What a program brings", ["Notifier", "Clock", "Scheduler", "Runner", "Policy", "HiddenColumns"]),
 ]
 DOMAINS = [domains.Tickets, desk.BulkReport, desk.CannedReplies, desk.SavedViews, desk.Macros, desk.Triggers, desk.Presences,
+           desk_agents.ReplyTemplates, classifier.Classifiers, network.AgentNetwork,
            domains.Deals, domains.Funnel, domains.FunnelStep, tasks.Tasks, flow.Flow, flow.Budgets, flow.BudgetState, flow.Amounts, tasks.Approvals, domains.Schedules, domains.Notifications, domains.Notified,
            inbox.Inbox, inbox.InboxCount, inbox.Preferences, domains.Webhooks, workflows.Workflows, workflows.WorkflowWait,
            workflows.WorkflowStep, rewards.Achievements, rewards.Points,

@@ -4,49 +4,33 @@ Run again it adds nothing: a message is known by its id. Killed at any moment, i
 """
 
 import csv
+import hashlib
 import pathlib
-import re
 import sys
-from collections import Counter
 
 import bureau
-from bureau import Membership, Message, Retry, Team, Ticket, User
+from bureau import DraftReply, DraftResult, Membership, Message, RoutingAgent, Team, TextClassifier, Ticket, TriageAgent, TriageTicket, User
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "helpdesk" / "data"
-WORD = re.compile(r"\w{3,}")
-DOES = {"effect": "database", "retry": Retry.exponential(5), "run_as": "enqueuer"}
-
-
-@bureau.task(**DOES)
-class Triage:
-    ticket: str
-
-
-@bureau.task(**DOES)
-class Draft:
-    ticket: str
 
 
 def rows(path):
     return list(csv.DictReader(pathlib.Path(path).read_text("utf-8").splitlines(True)))
 
 
-def learn(examples):
-    """How often each word stands in messages of each category: a simple judge, and a quick one."""
-    seen, of_word = Counter(), {}
-    for example in examples:
-        category = example["category"]
-        for word in set(WORD.findall(example["text"].lower())):
-            of_word.setdefault(word, Counter())[category] += 1
-        seen[category] += 1
-    def judge(text):
-        scores = dict.fromkeys(seen, 1e-9)
-        for counts in (of_word.get(word, {}) for word in set(WORD.findall(text.lower()))):
-            for category, count in counts.items():
-                scores[category] += (count / seen[category]) / sum(counts.values())
-        best = max(scores, key=scores.__getitem__)
-        return best, scores[best] / sum(scores.values())
-    return judge
+def learn(office):
+    """The classifier that the office keeps; a new one when that learnt from other examples."""
+    examples = [(row["text"], row["category"]) for row in rows(DATA / "train.csv")]
+    digest = hashlib.sha256(repr(examples).encode()).hexdigest()
+    try:
+        kept = office.classifiers.load("triage")
+        if kept.digest == digest:
+            return kept.classifier
+    except bureau.NotFound:
+        pass
+    made = TextClassifier.train(examples)
+    office.classifiers.store("triage", made, examples=len(examples), digest=digest)
+    return made
 
 
 def set_up(unit):
@@ -62,30 +46,23 @@ def set_up(unit):
 
 
 def add_agents(office):
-    judge = learn(rows(DATA / "train.csv"))
+    """The library's own triage and routing; the drafts are this program's."""
+    classifier = learn(office)
     priorities = {row["category"]: row["priority"] for row in rows(DATA / "priorities.csv")}
     templates = {row["category"]: row["reply"] for row in rows(DATA / "templates.csv")}
-    @office.agent(Triage)
-    def triage(run, payload):
-        messages = run.read(lambda view: view.tickets.conversation(payload.ticket))
-        category, sure = judge(messages[0].body)
+    office.add(TriageAgent(classifier, priorities))
+    office.add(RoutingAgent())
 
-        priority = priorities.get(category, "normal")
-        def effects(unit):
-            unit.tickets.classify(payload.ticket, category, confidence=sure, priority=priority)
-            unit.tickets.route(payload.ticket)
-            unit.enqueue(Draft(payload.ticket))
-            return category
-        return run.complete(effects)
-
-    @office.agent(Draft)
+    @office.agent(DraftReply)
     def draft(run, payload):
         def effects(unit):
             ticket = unit[Ticket].get(payload.ticket)
             customer = unit[User].get(ticket.customer)
             text = templates.get(ticket.category) or templates["*"]
             text = text.replace("{customer}", customer.name).replace("{number}", str(ticket.number))
-            unit.tickets.suggest(ticket, text, ticket.confidence or 0.0)
+            made = unit.tickets.suggest(ticket, text, ticket.confidence if ticket.category else 0.0,
+                                        accept=Message.confidence >= classifier.threshold)
+            return DraftResult(made.id, made.review == "accepted")
         return run.complete(effects)
 
 
@@ -100,7 +77,7 @@ def take_in(office, inbox):
                 User(email=row["email"], name=row["customer"], role="customer"))
             ticket = unit.tickets.open(customer=customer, subject=row["subject"], body=row["text"],
                                        source="email", external_id=row["id"])
-            unit.enqueue(Triage(ticket.id))
+            unit.enqueue(TriageTicket(ticket.id))
             made += 1
         return made
     return office.write(work)

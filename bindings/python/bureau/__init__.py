@@ -34,6 +34,10 @@ from .office import Office, open
 
 if TYPE_CHECKING:  # the rows as make_stubs.py writes them
     from ._rows import *
+    from .classifier import CrossValidation, Prediction, StoredClassifier, TextClassifier
+    from .desk_agents import (
+        DraftReply, DraftResult, ResponderAgent, RouteResult, RouteTicket, RoutingAgent, TriageAgent, TriageResult, TriageTicket,
+    )
     from .migrations import Migration, MigrationStatus, MigrationStep, Migrator, migrator
     from .operating import (
         Backup, Health, HealthComponent, Moved, OfficeDigest, Restored, TableDigest, describe_backup, move, restore, verify,
@@ -42,13 +46,15 @@ if TYPE_CHECKING:  # the rows as make_stubs.py writes them
 __version__: str = _bureau.__version__
 
 __all__ = [
-    "Agent", "Backup", "Busy", "Cancelled", "Child", "Choice", "Clock", "Column", "Conflict", "Conversed",
-    "Corrupt", "Deadline", "Error", "Exhausted", "Exists", "Forbidden", "Gone", "Health", "HealthComponent",
-    "HiddenColumns", "Internal", "Invalid", "LanguageModel", "Migration", "MigrationStatus", "MigrationStep",
-    "Migrator", "Moved", "NotFound", "Notifier", "Office", "OfficeDigest", "Page", "Policy", "Predicate",
-    "Repository", "Restored", "Retry", "Row", "Run", "Runner", "Scheduler", "Scope", "Session", "Suspended",
-    "TableDigest", "TaskKind", "Tool", "Unavailable", "Unit", "UnknownOutcome", "Upgraded", "Verdict", "column",
-    "describe_backup", "entity", "migrator", "move", "open", "restore", "task", "verify",
+    "Agent", "Backup", "Busy", "Cancelled", "Child", "Choice", "Clock", "Column", "Conflict", "Conversed", "Corrupt",
+    "CrossValidation", "Deadline", "DraftReply", "DraftResult", "Error", "Exhausted", "Exists", "Forbidden", "Gone",
+    "Health", "HealthComponent", "HiddenColumns", "Internal", "Invalid", "LanguageModel", "Migration",
+    "MigrationStatus", "MigrationStep", "Migrator", "Moved", "NotFound", "Notifier", "Office", "OfficeDigest", "Page",
+    "Policy", "Predicate", "Prediction", "Repository", "ResponderAgent", "Restored", "Retry", "RouteResult",
+    "RouteTicket", "RoutingAgent", "Row", "Run", "Runner", "Scheduler", "Scope", "Session", "StoredClassifier",
+    "Suspended", "TableDigest", "TaskKind", "TextClassifier", "Tool", "TriageAgent", "TriageResult", "TriageTicket",
+    "Unavailable", "Unit", "UnknownOutcome", "Upgraded", "Verdict", "column", "describe_backup", "entity", "migrator",
+    "move", "open", "restore", "task", "verify",
 ]
 
 
@@ -56,9 +62,10 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         if name in __all__:  # of what is imported when it is first asked for
-            from . import migrations, operating
+            from . import classifier, desk_agents, migrations, operating
 
-            globals()[name] = found = getattr(migrations if name in migrations.__all__ else operating, name)
+            home = next(one for one in (classifier, desk_agents, migrations, operating) if name in one.__all__)
+            globals()[name] = found = getattr(home, name)
             return found
         if not name.startswith("_"):
             found = _class_named(name)

@@ -79,6 +79,14 @@ class TaskKind:
         self._decode = decoder(payload) if payload is not None else None
         self._decode_result = decoder(result) if result is not None else None
 
+    @classmethod
+    def _of(cls, core: _bureau.Kind, payload: Any, result: Any) -> TaskKind:
+        """One of the library's."""
+        made = cls.__new__(cls)
+        made.name, made.payload, made.result, made._core = core.name, payload, result, core
+        made._decode, made._decode_result = decoder(payload), decoder(result)
+        return made
+
     def __repr__(self) -> str:
         return f"<TaskKind {self.name}>"
 
@@ -148,6 +156,13 @@ class Agent:
 
     def on_stop(self) -> None:
         """After its last."""
+
+
+class LibraryAgent:
+    """An agent that the library brings, for `office.add()`."""
+
+    def _add_to(self, office: Any) -> None:
+        raise NotImplementedError
 
 
 def _call_work(work: Callable[..., Any]) -> Callable[[], Any]:

@@ -40,12 +40,24 @@ def _money(fields: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "value": f"{Decimal(value):f} {currency}"}
 
 
+def _each_money(deals: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    for place, deal in enumerate(deals):
+        try:
+            yield _money(deal) if isinstance(deal, dict) else deal
+        except errors.Invalid as wrong:
+            raise errors.Invalid(f"deals[{place}]: {wrong.message}", wrong.field) from None
+
+
 class Tickets(_Domain):
     """Tickets and their conversations: `office.tickets`."""
 
     def open(self, *, customer: Any, body: str, **fields: Any) -> Ticket:
         """A new ticket with its first message. Also: subject, source, priority, external_id, custom."""
         return self._scope.ticket_open({"customer": customer, "body": body, **fields})
+
+    def open_all(self, tickets: Iterable[dict[str, Any]]) -> list[Ticket]:
+        """Many with a few statements, all or none: each a dict of what open() takes."""
+        return self._scope.ticket_open_all(tickets)
 
     def conversation(self, ticket: Any, *, after: int = 0, limit: int = 1000) -> list[Message]:
         """The messages, in order."""
@@ -56,16 +68,17 @@ class Tickets(_Domain):
         return self._scope.ticket_message(ticket, {"body": body, **fields})
 
     def reply(self, ticket: Any, body: str) -> Message:
-        """A public message of who acts."""
-        return self.add_message(ticket, body)
+        """A public message of who acts: the ticket's customer, or somebody who works on it."""
+        return self._scope.ticket_say("reply", ticket, {"body": body})
 
     def note(self, ticket: Any, body: str) -> Message:
-        """A message that the customer does not see."""
-        return self.add_message(ticket, body, kind="internal_note")
+        """A message of who acts that the customer does not see."""
+        return self._scope.ticket_say("note", ticket, {"body": body})
 
-    def suggest(self, ticket: Any, body: str, confidence: float) -> Message:
-        """A draft for a person to accept."""
-        return self.add_message(ticket, body, kind="suggestion", confidence=confidence)
+    def suggest(self, ticket: Any, body: str, confidence: float, *, accept: Any = None) -> Message:
+        """A draft for a person to accept. With `accept`, a condition over messages, it is decided on at
+        once: accepted when that holds, else left for a person."""
+        return self._scope.ticket_say("suggest", ticket, {"body": body, "confidence": confidence, "accept": accept})
 
     def review(self, message: Any, verdict: str) -> Message:
         """Decides on a suggestion: accepted, left_for_person or rejected."""
@@ -187,8 +200,17 @@ class Deals(_Domain):
     """Deals: `office.deals`. Amounts are Decimals with a currency, or texts as "12.50 EUR"."""
 
     def open(self, *, title: str, **fields: Any) -> Deal:
-        """A new deal: value, currency, pipeline, stage, account, contact, product, owner, team, ..."""
+        """A new deal: value, currency, pipeline, stage, account, contact, product, owner, team,
+        expected_close, probability_bp, external_id, custom.
+
+        One that comes from elsewhere has a `past`: pairs of a stage and the moment in which it was
+        entered, the last being where it is now, won and lost too, that with a `lost_reason`.
+        """
         return self._scope.deal_open(_money({"title": title, **fields}))
+
+    def open_all(self, deals: Iterable[dict[str, Any]]) -> list[Deal]:
+        """Many with a few statements, all or none: each a dict of what open() takes."""
+        return self._scope.deal_open_all(_each_money(deals))
 
     def move(self, deal: Any, stage: str) -> Deal:
         """To another open stage."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Callable, Iterable, TypeVar
 
 from . import _bureau, errors
-from .agents import Agent, Handler, kind_of, span
+from .agents import Agent, Handler, LibraryAgent, kind_of, span
 from .hosted import HiddenColumns, Policy
 from .rows import Row
 from .sessions import Session
@@ -130,8 +130,11 @@ class Office(Session):
 
         return register
 
-    def add(self, agent: Agent) -> None:
-        """Registers an agent that is an object."""
+    def add(self, agent: Agent | LibraryAgent) -> None:
+        """Registers an agent that is an object: one of the program's, or one that the library brings,
+        such as a TriageAgent."""
+        if isinstance(agent, LibraryAgent):
+            return agent._add_to(self)
         kind = kind_of(agent.kind)
         self._register(Handler(self, kind, agent.execute, agent.name, agent), agent.role)
 

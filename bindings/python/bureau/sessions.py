@@ -12,10 +12,13 @@ from .rewards import Achievements, Leaderboards, Points, Streaks
 from .tasks import Approvals, Tasks
 
 if TYPE_CHECKING:  # else when they are first used: most programs need few of them
+    from .classifier import Classifiers
     from .desk import CannedReplies, Macros, Presences, SavedViews, Triggers
+    from .desk_agents import ReplyTemplates
     from .flow import Budgets, Flow
     from .housekeeping import Housekeeping, Roster
     from .inbox import Inbox, Preferences
+    from .network import AgentNetwork
     from .workflows import Workflows
 
 T = TypeVar("T", bound=_bureau.Row)
@@ -253,6 +256,20 @@ class Scope:
         return Triggers(self._scope)
 
     @property
+    def reply_templates(self) -> ReplyTemplates:
+        """What the desk's own agent answers with."""
+        from .desk_agents import ReplyTemplates
+
+        return ReplyTemplates(self._scope)
+
+    @property
+    def classifiers(self) -> Classifiers:
+        """Classifiers that the office keeps."""
+        from .classifier import Classifiers
+
+        return Classifiers(self._scope)
+
+    @property
     def schedules(self) -> Schedules:
         """Tasks that recur."""
         return Schedules(self._scope)
@@ -295,6 +312,13 @@ class Scope:
         from .housekeeping import Roster
 
         return Roster(self._scope)
+
+    @property
+    def network(self) -> AgentNetwork:
+        """What is between agents."""
+        from .network import AgentNetwork
+
+        return AgentNetwork(self._scope)
 
     @property
     def housekeeping(self) -> Housekeeping:

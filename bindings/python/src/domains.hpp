@@ -75,6 +75,8 @@ void init_schedules(ScopeClass& scope);
 void init_notifications(ScopeClass& scope);
 void init_inbox(ScopeClass& scope);
 void init_desk(ScopeClass& scope);
+void init_network(ScopeClass& scope);
+void init_desk_agents(py::module_& module, ScopeClass& scope);
 void init_housekeeping(py::module_& module, ScopeClass& scope);
 void init_workflows(py::module_& module, ScopeClass& scope);
 void init_rewards(ScopeClass& scope);

@@ -390,6 +390,7 @@ void init_scope(py::module_& module) {
       });
   init_verbs(scope);
   init_units(module, scope);
+  init_desk_agents(module, scope);
   init_workflows(module, scope);
   init_housekeeping(module, scope);
 }

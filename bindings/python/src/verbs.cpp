@@ -8,9 +8,31 @@ namespace bureau_python {
 
 namespace {
 
+/// Makes one of each dict; an error says which of them is wrong.
+template <class Made>
+std::vector<Made> all_of(const char* name, const py::iterable& given,
+                         Made (*make)(const py::dict&)) {
+  std::vector<Made> out;
+  for (const py::handle one : given) {
+    try {
+      if (!PyDict_Check(one.ptr())) {
+        raise(Code::invalid, fmt::format("a dict is wanted, not {}", Py_TYPE(one.ptr())->tp_name),
+              name);
+      }
+      out.push_back(make(py::reinterpret_borrow<py::dict>(one)));
+    } catch (py::error_already_set& raised) {
+      if (!raised.matches(hooks().base_error)) throw;
+      Error error = take_error(raised);
+      error.message = fmt::format("{}[{}]: {}", name, out.size(), error.message);
+      raise(error);
+    }
+  }
+  return out;
+}
+
 // Tickets --------------------------------------------------------------------------------------
 
-py::object ticket_open(const ScopePtr& scope, const py::dict& fields) {
+NewTicket ticket_of(const py::dict& fields) {
   Given given("tickets.open", fields);
   NewTicket ticket;
   ticket.subject = given.text("subject");
@@ -22,7 +44,7 @@ py::object ticket_open(const ScopePtr& scope, const py::dict& fields) {
   ticket.custom = given.json("custom");
   given.done();
   if (!ticket.customer) raise(Code::invalid, "customer: it is required", "customer");
-  return row_of(in_domain<Tickets>(scope, [&](const Tickets& t) { return t.open(ticket); }));
+  return ticket;
 }
 
 py::object ticket_message(const ScopePtr& scope, const py::object& ticket, const py::dict& fields) {
@@ -38,6 +60,29 @@ py::object ticket_message(const ScopePtr& scope, const py::object& ticket, const
   const auto id = id_of<Ticket>(ticket, "ticket");
   return row_of(
       in_domain<Tickets>(scope, [&](const Tickets& t) { return t.add_message(id, message); }));
+}
+
+/// A message of who acts, whoever that is.
+py::object ticket_say(const ScopePtr& scope, const std::string& verb, const py::object& ticket,
+                      const py::dict& fields) {
+  const auto id = id_of<Ticket>(ticket, "ticket");
+  Given given("tickets", fields);
+  const std::string body = given.text("body");
+  const auto confidence = given.maybe_real("confidence");
+  const py::object accept = given.object("accept");
+  given.done();
+  if (verb == "suggest" && !confidence) {
+    raise(Code::invalid, "confidence: it is required", "confidence");
+  }
+  std::optional<Predicate> rule;
+  if (!accept.is_none()) {
+    rule = predicate_from_python(table_of<Message>(), catalog_of(scope), accept.ptr(), nullptr);
+  }
+  return row_of(in_domain<Tickets>(scope, [&](const Tickets& t) {
+    if (verb == "reply") return t.reply(id, body);
+    if (verb == "note") return t.note(id, body);
+    return rule ? t.suggest(id, body, *confidence, *rule) : t.suggest(id, body, *confidence);
+  }));
 }
 
 /// What changes one ticket, by its name.
@@ -85,7 +130,22 @@ py::list conversation(const ScopePtr& scope, const py::object& ticket, std::int6
 
 // Deals ----------------------------------------------------------------------------------------
 
-py::object deal_open(const ScopePtr& scope, const py::dict& fields) {
+std::vector<PastStage> past_of(PyObject* list) {
+  std::vector<PastStage> out;
+  if (list == nullptr) return out;
+  for (const py::handle one : py::iterable(py::reinterpret_borrow<py::object>(list))) {
+    if (!PySequence_Check(one.ptr()) || PyUnicode_Check(one.ptr()) || py::len(one) != 2) {
+      raise(Code::invalid, "past: each is a pair of a stage and the moment it was entered", "past");
+    }
+    const auto pair = py::reinterpret_borrow<py::sequence>(one);
+    const py::object stage = pair[0], moment = pair[1];
+    out.push_back(
+        {text_from_python(stage.ptr(), "past"), timestamp_from_python(moment.ptr(), "past")});
+  }
+  return out;
+}
+
+NewDeal deal_of(const py::dict& fields) {
   Given given("deals.open", fields);
   NewDeal deal;
   deal.title = given.text("title");
@@ -101,8 +161,10 @@ py::object deal_open(const ScopePtr& scope, const py::dict& fields) {
   deal.probability_bp = given.maybe_integer("probability_bp");
   deal.external_id = given.maybe_text("external_id");
   deal.custom = given.json("custom");
+  deal.past = past_of(given.at("past"));
+  deal.lost_reason = given.text("lost_reason");
   given.done();
-  return row_of(in_domain<Deals>(scope, [&](const Deals& d) { return d.open(deal); }));
+  return deal;
 }
 
 py::object deal_change(const ScopePtr& scope, const std::string& verb, const py::object& deal,
@@ -195,8 +257,21 @@ void create_pipeline(const ScopePtr& scope, const std::string& name, const py::l
 }  // namespace
 
 void init_verbs(py::class_<PyScope, ScopePtr>& scope) {
-  scope.def("ticket_open", ticket_open)
+  scope
+      .def("ticket_open",
+           [](const ScopePtr& self, const py::dict& fields) {
+             const NewTicket ticket = ticket_of(fields);
+             return row_of(
+                 in_domain<Tickets>(self, [&](const Tickets& t) { return t.open(ticket); }));
+           })
+      .def("ticket_open_all",
+           [](const ScopePtr& self, const py::iterable& given) {
+             const auto tickets = all_of("tickets", given, ticket_of);
+             return rows_of(
+                 in_domain<Tickets>(self, [&](const Tickets& t) { return t.open_all(tickets); }));
+           })
       .def("ticket_message", ticket_message)
+      .def("ticket_say", ticket_say)
       .def("ticket_change", ticket_change)
       .def("conversation", conversation)
       .def("ticket_review",
@@ -208,7 +283,17 @@ void init_verbs(py::class_<PyScope, ScopePtr>& scope) {
              return row_of(
                  in_domain<Tickets>(self, [&](const Tickets& t) { return t.review(id, verdict); }));
            })
-      .def("deal_open", deal_open)
+      .def("deal_open",
+           [](const ScopePtr& self, const py::dict& fields) {
+             const NewDeal deal = deal_of(fields);
+             return row_of(in_domain<Deals>(self, [&](const Deals& d) { return d.open(deal); }));
+           })
+      .def("deal_open_all",
+           [](const ScopePtr& self, const py::iterable& given) {
+             const auto deals = all_of("deals", given, deal_of);
+             return rows_of(
+                 in_domain<Deals>(self, [&](const Deals& d) { return d.open_all(deals); }));
+           })
       .def("deal_change", deal_change)
       .def("forecast", forecast)
       .def("create_pipeline", create_pipeline);
@@ -220,6 +305,7 @@ void init_verbs(py::class_<PyScope, ScopePtr>& scope) {
   init_notifications(scope);
   init_inbox(scope);
   init_desk(scope);
+  init_network(scope);
   init_rewards(scope);
 }
 

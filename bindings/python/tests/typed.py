@@ -25,6 +25,9 @@ def good(office: bureau.Office) -> str:
     report = office.tickets.change_where(Ticket.number > 3, [{"action": "add_tags", "value": ["x"]}])
     print([error.field for _, error in report.refused], office.budgets.state("bud_1").spent.time.total_seconds())
     print(office.workflows.start("purchase").upper(), office.back_up("o.bak").at.year, bureau.verify("o.bak").rows + 1)
+    classifier = bureau.TextClassifier.train([("a", "x"), ("b", "y")])
+    office.add(bureau.TriageAgent(office.classifiers.load("triage").classifier, {classifier.predict("a").label: "high"}))
+    office.enqueue(bureau.TriageTicket(ticket.id))
     with Simulation(seed=3) as simulation:
         simulation.run("30d")
     return ticket.id
@@ -42,5 +45,7 @@ def bad(office: bureau.Office, ticket: Ticket) -> None:
     office.tickets.open(body="x")  # error: Missing named argument "customer"
     office.user(ticket).inbox.snooze(ticket)  # error: Missing positional argument "until"
     office.views.named("x").ownr  # error: "SavedView" has no attribute "ownr"
+    office.add(bureau.ResponderAgent())  # error: Missing positional argument "accept"
+    office.network.connect(ticket, ticket).strenght  # error: "AgentConnection" has no attribute "strenght"
     bureau.Tickett  # error: Module has no attribute "Tickett"
     Clock().advance()  # error: Missing positional argument "by"
