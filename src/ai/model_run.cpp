@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ai/model_spending.hpp"
 #include "bureau/work/outside_call.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -41,12 +42,6 @@ void add(std::optional<std::int64_t>& sum, std::optional<std::int64_t> part) {
 bool is_the_callers(Code code) {
   return code == Code::invalid || code == Code::not_found || code == Code::exists ||
          code == Code::conflict || code == Code::forbidden || code == Code::exhausted;
-}
-
-/// Errors of a model with which nothing was answered, and nothing is to be paid.
-bool was_not_made(Code code) {
-  return code == Code::unavailable || code == Code::busy || code == Code::exhausted ||
-         code == Code::invalid;
 }
 
 Result<Json> as_json(const Result<ModelReply>& reply) {
@@ -117,14 +112,7 @@ class Conversation {
   [[nodiscard]] Result<Spend> reservation() const {
     const std::int64_t input =
         options_.input_tokens ? options_.input_tokens(request_) : estimate_input_tokens(request_);
-    Spend spend;
-    if (options_.price) {
-      BUREAU_TRY(spend.most, cost_of(*options_.price, input, request_.max_output_tokens));
-    } else {
-      spend.unpriced = true;
-    }
-    spend.most.tokens = input + request_.max_output_tokens;
-    spend.most.calls = 1;
+    BUREAU_TRY(Spend spend, detail::reservation(options_.price, input, request_.max_output_tokens));
     spend.most.time = options_.time;
     spend.exhausted = options_.exhausted;
     return spend;
@@ -132,19 +120,10 @@ class Conversation {
 
   /// What it used; what is not known stays as it was reserved.
   void count(const Result<ModelReply>& reply, Amounts& used) const {
-    if (!reply) {
-      if (was_not_made(reply.error().code)) used = {.calls = 1, .time = used.time};
-      return;
-    }
+    if (!reply) return detail::count_failure(reply.error().code, used);
     const auto& usage = reply->usage;
     if (!usage.input_tokens || !usage.output_tokens) return;
-    if (options_.price) {
-      auto cost = cost_of(*options_.price, *usage.input_tokens, *usage.output_tokens);
-      if (!cost) return;
-      used.money = cost->money;
-      used.money_micros = cost->money_micros;
-    }
-    used.tokens = *usage.input_tokens + *usage.output_tokens;
+    detail::count_tokens(options_.price, *usage.input_tokens, *usage.output_tokens, used);
   }
 
   Result<Json> ask_now() {

@@ -111,17 +111,6 @@ class LanguageModel {
   virtual Result<std::optional<ModelReply>> look(std::string_view key);
 };
 
-/// What a host implements to bring embeddings. Thread-safe.
-class Embedder {
- public:
-  virtual ~Embedder() = default;
-  [[nodiscard]] virtual std::string_view identity() const = 0;
-  [[nodiscard]] virtual std::size_t dimensions() const = 0;
-  /// One vector a text, in order. Errors as LanguageModel::complete().
-  virtual Result<std::vector<std::vector<float>>> embed(
-      std::span<const std::string_view> texts) = 0;
-};
-
 /// What tokens cost: so much for each `per` of them. Amounts are exact; less than a millionth of
 /// the minor unit is rounded up.
 struct ModelPrice {
