@@ -20,7 +20,7 @@ SECTIONS = [
     ("Offices", ["open", "Office", "Session", "Unit", "Scope", "Repository", "Page"]),
     ("Conditions and rows", ["Row", "Column", "Predicate", "Choice", "entity", "column"]),
     ("Agents and runs", ["task", "TaskKind", "Retry", "Agent", "Run", "Child", "Verdict"]),
-    ("Models", ["LanguageModel", "Tool", "Conversed"]),
+    ("Models", ["LanguageModel", "Tool", "Conversed", "Embedder", "Embedded"]),
     ("The desk's agents", ["TextClassifier", "Prediction", "CrossValidation", "StoredClassifier", "TriageAgent", "TriageTicket",
                            "TriageResult", "RoutingAgent", "RouteTicket", "RouteResult", "ResponderAgent", "DraftReply", "DraftResult"]),
     ("Operating", ["describe_backup", "restore", "verify", "move", "Backup", "Restored", "OfficeDigest", "TableDigest", "Moved",

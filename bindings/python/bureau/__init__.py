@@ -27,7 +27,7 @@ from .errors import (
 from .agents import Agent, Child, Retry, Run, TaskKind, Verdict, task
 from .entities import column, entity
 from .hosted import Clock, HiddenColumns, Policy, Runner, Scheduler
-from .models import Conversed, LanguageModel, Notifier, Tool
+from .models import Conversed, Embedded, Embedder, LanguageModel, Notifier, Tool
 from .rows import Choice, Column, Predicate, Row, class_named as _class_named, names as _names
 from .sessions import Page, Repository, Scope, Session, Unit
 from .office import Office, open
@@ -47,7 +47,7 @@ __version__: str = _bureau.__version__
 
 __all__ = [
     "Agent", "Backup", "Busy", "Cancelled", "Child", "Choice", "Clock", "Column", "Conflict", "Conversed", "Corrupt",
-    "CrossValidation", "Deadline", "DraftReply", "DraftResult", "Error", "Exhausted", "Exists", "Forbidden", "Gone",
+    "CrossValidation", "Deadline", "DraftReply", "DraftResult", "Embedded", "Embedder", "Error", "Exhausted", "Exists", "Forbidden", "Gone",
     "Health", "HealthComponent", "HiddenColumns", "Internal", "Invalid", "LanguageModel", "Migration",
     "MigrationStatus", "MigrationStep", "Migrator", "Moved", "NotFound", "Notifier", "Office", "OfficeDigest", "Page",
     "Policy", "Predicate", "Prediction", "Repository", "ResponderAgent", "Restored", "Retry", "RouteResult",

@@ -307,6 +307,18 @@ class Run:
         fields = {"messages": listed, "tools": [tool._fields() for tool in tools], "output": output, **options}
         return Conversed(**_bureau._converse(self._core, model, fields))
 
+    def embed(self, embedder: Any, texts: Any, **options: Any) -> Any:
+        """Has an Embedder make a vector of each text, a batch at a time: each batch is a recorded step,
+        asked for and paid for once, within the run's budgets. An Embedded.
+
+        An answer that is none (too few vectors, other dimensions, a NaN) is Invalid. Options: batch
+        (64), effect, price ("0.02 USD" for a million tokens), price_per, time ("1m"), exhausted ("fail"
+        or "wait").
+        """
+        from .models import at_once, embed
+
+        return embed(self._core, at_once(embedder.embed), embedder, texts, options)
+
     def patched(self, name: str) -> bool:
         """False for a run that has passed this point before the code had it, else true."""
         return self._core.patched(name)

@@ -134,6 +134,11 @@ class AsyncRun(Run):
                        output: Any = None, **options: Any) -> Any:
         return await self._off(super().converse, model, messages, tools=tools, output=output, **options)
 
+    async def embed(self, embedder: Any, texts: Any, **options: Any) -> Any:  # type: ignore[override]
+        from .models import embed
+
+        return await self._off(embed, self._core, self._work(embedder.embed), embedder, texts, options)
+
     async def progress(self, fraction: float, note: str = "") -> None:  # type: ignore[override]
         await self._off(super().progress, fraction, note)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 from typing import Any, Callable
 
-from . import errors
+from . import _bureau, errors
+from .agents import span
 from .payloads import encode
 
 
@@ -69,6 +71,64 @@ def calls(tool: str, arguments: dict[str, Any], *, id: str = "call-1", input_tok
 def _reply(message: dict[str, Any], stop: str, input_tokens: int | None, output_tokens: int | None) -> dict[str, Any]:
     usage = {"input_tokens": input_tokens, "output_tokens": output_tokens}
     return {"message": message, "stop": stop, "usage": {name: one for name, one in usage.items() if one is not None}}
+
+
+class Embedder:
+    """Makes vectors of texts: derive from it, say its `dimensions`, and write `embed`. Called from any
+    thread.
+
+    `embed(texts)` gives a vector for each text, in order: lists, arrays, or one array of numpy's; or a
+    dict with vectors and input_tokens, where the provider tells how many there were. It may be `async
+    def`, for handlers that are. Raise Unavailable when no answer came, and so on, as a LanguageModel
+    does.
+    """
+
+    identity: str = "python"
+    #: How many numbers each vector has.
+    dimensions: int = 0
+
+    def embed(self, texts: list[str]) -> Any:
+        """Makes a vector of each text."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Embedded:
+    """What texts came to: `vectors` is an array of numpy's, a row a text, where numpy is there, else a
+    list of lists. `input_tokens` is None when a call did not say."""
+
+    vectors: Any
+    input_tokens: int | None
+
+
+def embed(run: _bureau.Run, ask: Callable[[list[str]], Any], embedder: Any, texts: Any, options: dict[str, Any]) -> Embedded:
+    """See Run.embed()."""
+    if options.get("time") is not None:
+        options["time"] = span(options["time"], "time")
+    for name in ("identity", "dimensions"):
+        options[name] = getattr(embedder, name, None)
+    data, count, width, tokens = _bureau._embed(run, ask, texts, options)
+    try:
+        import numpy
+    except ImportError:
+        from array import array
+
+        numbers = array("f", data).tolist()
+        return Embedded([numbers[i * width:(i + 1) * width] for i in range(count)], tokens)
+    return Embedded(numpy.frombuffer(data, numpy.float32).reshape(count, width), tokens)
+
+
+def at_once(ask: Callable[[list[str]], Any]) -> Callable[[list[str]], Any]:
+    """An Embedder's `embed` for a handler that is no coroutine."""
+
+    def call(texts: list[str]) -> Any:
+        made = ask(texts)
+        if inspect.iscoroutine(made):
+            made.close()
+            raise errors.Invalid("embedder: its embed() is a coroutine, and the handler is none", "embedder")
+        return made
+
+    return call
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,11 +12,11 @@ from typing import Any, Callable, Iterable, Iterator
 
 from . import _bureau, errors
 from .agents import span
-from .models import LanguageModel, Notifier, RecordedModel, calls, says
+from .models import Embedder, LanguageModel, Notifier, RecordedModel, calls, says
 from .office import Office, _open, open
 from .rows import Row
 
-__all__ = ["Check", "Clock", "CrashReport", "RecordedModel", "ScriptedModel", "Simulation", "crash_everywhere",
+__all__ = ["Check", "Clock", "CrashReport", "RecordedModel", "ScriptedEmbedder", "ScriptedModel", "Simulation", "crash_everywhere",
            "exercise_notifier", "office"]
 
 
@@ -74,6 +74,41 @@ class ScriptedModel(LanguageModel):
         if isinstance(answer, BaseException):
             raise answer
         return answer  # type: ignore[no-any-return]
+
+
+class ScriptedEmbedder(Embedder):
+    """An Embedder that needs no network and gives the same always: vectors of length 1, made of the
+    hashes of words. Texts that share words are near one another; it knows nothing of what words mean.
+    What its script says comes first."""
+
+    identity = "scripted"
+
+    def __init__(self, dimensions: int = 64) -> None:
+        self.dimensions = dimensions
+        self._script: list[Any] = []
+        #: The texts of each call.
+        self.calls: list[list[str]] = []
+
+    def gives(self, answer: Any) -> ScriptedEmbedder:
+        """Then it gives this, whatever it was asked."""
+        self._script.append(answer)
+        return self
+
+    def fails(self, error: BaseException) -> ScriptedEmbedder:
+        """Then it fails so."""
+        self._script.append(error)
+        return self
+
+    def embed(self, texts: list[str]) -> Any:
+        """The next of its script, else what the texts' words come to."""
+        self.calls.append(texts)
+        if not self._script:
+            vectors, tokens = _bureau._scripted_embedder(texts, self.dimensions)
+            return {"vectors": vectors, "input_tokens": tokens}
+        answer = self._script.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,5 +31,6 @@ std::shared_ptr<Clock> clock_of(const py::object& object);
 /// An object of the class `bureau.Scheduler`, which is held weakly: it may hold the office.
 std::shared_ptr<Scheduler> scheduler_of(const py::object& object, Clock& clock);
 void init_hosted(py::module_& module);
+void init_embeddings(py::module_& module);
 
 }  // namespace bureau_python

@@ -37,4 +37,5 @@ PYBIND11_MODULE(_bureau, module) {
   init_feed(module);
   init_testing(module);
   init_hosted(module);
+  init_embeddings(module);
 }

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import bureau
 from bureau import Deal, Priority, Ticket, User
-from bureau.testing import Clock, Simulation
+from bureau.testing import Clock, ScriptedEmbedder, Simulation
 
 
 def good(office: bureau.Office) -> str:
@@ -28,6 +28,8 @@ def good(office: bureau.Office) -> str:
     classifier = bureau.TextClassifier.train([("a", "x"), ("b", "y")])
     office.add(bureau.TriageAgent(office.classifiers.load("triage").classifier, {classifier.predict("a").label: "high"}))
     office.enqueue(bureau.TriageTicket(ticket.id))
+    embedder = ScriptedEmbedder(8).fails(bureau.Unavailable("no line"))
+    print(embedder.dimensions + 1, embedder.calls[0][0].upper())
     with Simulation(seed=3) as simulation:
         simulation.run("30d")
     return ticket.id
