@@ -63,6 +63,22 @@ std::size_t valid_text_prefix(std::string_view text) noexcept {
   return size;
 }
 
+std::size_t plain_json_prefix(std::string_view text) noexcept {
+  std::size_t i = 0;
+  for (; i + 8 <= text.size(); i += 8) {
+    const std::uint64_t word = load8(text.data() + i);
+    // Bytes below 0x20 borrow their high bit when 0x20 is subtracted; those above 0x7F are masked.
+    // A borrow from a neighbour can only add a false alarm beside a true one.
+    const std::uint64_t control = (word - ones * 0x20) & ~word & highs;
+    if ((control | any_zero(word ^ ones * '"') | any_zero(word ^ ones * '\\')) != 0) break;
+  }
+  const auto is_plain = [](char c) {
+    return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\';
+  };
+  while (i < text.size() && is_plain(text[i])) ++i;
+  return i;
+}
+
 std::string to_valid_text(std::string_view text) {
   std::string out;
   while (true) {
@@ -104,26 +120,12 @@ std::size_t count_code_points(std::string_view text) noexcept {
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr char hex[] = "0123456789abcdef";
   out += '"';
-  std::size_t plain = 0;  // where the text that needs no escape, and is not yet written, begins
-  std::size_t i = 0;
-  while (i < text.size()) {
-    if (i + 8 <= text.size()) {
-      const std::uint64_t word = load8(text.data() + i);
-      // Bytes below 0x20 borrow their high bit when 0x20 is subtracted; those above 0x7F are
-      // masked. A borrow from a neighbour can only add a false alarm beside a true one.
-      const std::uint64_t control = (word - ones * 0x20) & ~word & highs;
-      if ((control | any_zero(word ^ ones * '"') | any_zero(word ^ ones * '\\')) == 0) {
-        i += 8;
-        continue;
-      }
-    }
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') {
-      ++i;
-      continue;
-    }
-    out.append(text, plain, i - plain);
-    plain = ++i;
+  while (true) {
+    const std::size_t plain = detail::plain_json_prefix(text);
+    out.append(text, 0, plain);
+    if (plain == text.size()) break;
+    const auto c = static_cast<unsigned char>(text[plain]);
+    text.remove_prefix(plain + 1);
     out += '\\';
     switch (c) {
       case '"':
@@ -151,7 +153,6 @@ void append_json_string(std::string& out, std::string_view text) {
         out += hex[c & 15];
     }
   }
-  out.append(text, plain, text.size() - plain);
   out += '"';
 }
 

@@ -168,6 +168,11 @@ Result<void> check_row_updates(const TableInfo& table, std::span<const ColumnInf
     return refuse(table, fmt::format("{} values are not rows of an id and {} columns", rows.size(),
                                      columns.size()));
   }
+  for (std::size_t at = 0; at < rows.size(); ++at) {
+    const std::size_t place = at % width;
+    const ColumnInfo& column = place == 0 ? table.columns[0] : *columns[place - 1];
+    BUREAU_TRY_VOID(check_value(table, column, rows[at]));
+  }
   return {};
 }
 

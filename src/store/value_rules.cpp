@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "bureau/core/json.hpp"
+#include "core/canonical_json.hpp"
 #include "core/text.hpp"
-#include "store/json_check.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 

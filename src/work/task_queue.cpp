@@ -228,6 +228,7 @@ class Completing {
   Result<void> read(std::span<const TaskQueue::Completion> completions) {
     std::vector<std::int64_t> ids;
     ids.reserve(completions.size());
+    stored_.reserve(completions.size() * columns().table.width());
     for (const auto& one : completions) ids.push_back(one.task.value);
     return tx_.reader().find_all(columns().table, ids,
                                  [&](std::span<const Value> row) -> Result<bool> {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "core/canonical_json.hpp"
 #include "core/generators.hpp"
 
 using namespace bureau;  // NOLINT: a test of this namespace
@@ -23,6 +24,13 @@ std::string error_of(std::string_view text) {
   return json.error().message;
 }
 
+/// What is canonical has a reader of its own; a space before it makes it the general parser's.
+bool readers_agree(const std::string& text) {
+  const auto one = Json::parse(text), other = Json::parse(" " + text);
+  if (!one || !other) return !one && !other;
+  return *one == *other && one->dump() == other->dump();
+}
+
 bool holds(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
@@ -33,6 +41,56 @@ std::string nested(int levels, char open, char close) {
 }
 
 }  // namespace
+
+TEST_CASE("json: canonical text is what dump writes, and nothing else") {
+  for (const auto* text :
+       {"null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808", "0.5",
+        "1.0", "-0.0", "1e+300", "\"\"", "\"a\\n\\\"\\u001f\\\\ä/\"", "[]", "[1,[2,{}]]",
+        "{\"\":1,\"a\":{\"b\":[]},\"ab\":2,\"ä\":3}", "{\"\\n\":1,\" \":2,\"\\\"\":3,\"a\":4}"}) {
+    CAPTURE(text);
+    CHECK(detail::is_canonical_json(text));
+    REQUIRE(detail::read_canonical_json(text));
+    CHECK(detail::read_canonical_json(text)->dump() == text);
+  }
+  for (const auto* text : {"",
+                           " 1",
+                           "1 ",
+                           "01",
+                           "-0",
+                           "+1",
+                           "1.",
+                           ".5",
+                           "1.50",
+                           "1e5",
+                           "1E+300",
+                           "1e400",
+                           "nul",
+                           "9223372036854775808",
+                           "\"\\u0041\"",
+                           "\"\\/\"",
+                           "\"\\u001F\"",
+                           "\"\\u0000\"",
+                           "\"a",
+                           "[1,]",
+                           "[1 ]",
+                           "{\"b\":1,\"a\":2}",
+                           "{\"a\":1,\"a\":2}",
+                           "{\"a\" :1}",
+                           "{a:1}",
+                           "\"\n\"",
+                           "[",
+                           "-",
+                           "1-2",
+                           "\"\xFF\"",
+                           "1,2"}) {
+    CAPTURE(text);
+    CHECK_FALSE(detail::is_canonical_json(text));
+    CHECK_FALSE(detail::read_canonical_json(text));
+  }
+  const std::string deep(64, '['), too_deep(65, '[');
+  CHECK(detail::is_canonical_json(deep + std::string(64, ']')));
+  CHECK_FALSE(detail::is_canonical_json(too_deep + std::string(65, ']')));
+}
 
 TEST_CASE("json: canonical text") {
   CHECK(canonical(" { \"b\" : 1 , \"a\" : [ true , null , \"x\" ] } ") ==
@@ -168,6 +226,7 @@ TEST_CASE("json: properties") {
     RC_ASSERT(back.has_value());
     RC_ASSERT(*back == json);
     RC_ASSERT(back->dump() == text);
+    RC_ASSERT(readers_agree(text));
   }));
 
   CHECK(rc::check("doubles round trip to the bit, and stay doubles", [] {
@@ -187,6 +246,7 @@ TEST_CASE("json: properties") {
     for (const auto& token : tokens) text += token;
     const auto json = Json::parse(text);
     RC_CLASSIFY(json.has_value());
+    RC_ASSERT(readers_agree(text));
     if (!json) return;
     RC_ASSERT(Json::parse(json->dump()).value() == *json);
   }));
@@ -202,6 +262,7 @@ TEST_CASE("json: properties") {
     // An exact buffer, so that the address sanitizer sees one byte too many.
     const std::vector<char> exact(text.begin(), text.end());
     const auto json = Json::parse({exact.data(), exact.size()});
+    RC_ASSERT(readers_agree(text));
     if (json) RC_ASSERT(Json::parse(json->dump()).value() == *json);
   }));
 }

@@ -274,6 +274,17 @@ struct RepeatingLookUpWriter final : WriterWrapper {
     return {};
   }
 };
+/// Several statements for many rows, which know nothing of each other.
+struct PiecewiseWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<void> find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                        RowSink sink) override {
+    const std::size_t piece = std::min<std::size_t>(ids.size(), 256);
+    BUREAU_TRY_VOID(inner().find_all(table, ids.first(piece), sink));
+    if (piece == ids.size()) return {};
+    return find_all(table, ids.subspan(piece), sink);
+  }
+};
 /// The first scan's rows for all.
 struct OneScanWriter final : WriterWrapper {
   using WriterWrapper::WriterWrapper;

@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "store/duration_text.hpp"
-#include "store/json_check.hpp"
 #include "store/sample.hpp"
 
 using bureau::Catalog;
@@ -204,55 +203,6 @@ TEST_CASE("values that break a rule are refused by name") {
         "exercise_items.phone: the value is not valid UTF-8");
   const std::vector<Value> narrow(3);
   CHECK(has(bureau::check_row(items(), narrow).error().message, "3 values"));
-}
-
-TEST_CASE("canonical JSON is what dump writes, and nothing else") {
-  for (const auto* text :
-       {"null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808", "0.5",
-        "1.0", "-0.0", "1e+300", "\"\"", "\"a\\n\\\"\\u001f\\\\ä/\"", "[]", "[1,[2,{}]]",
-        "{\"\":1,\"a\":{\"b\":[]},\"ab\":2,\"ä\":3}", "{\"\\n\":1,\" \":2,\"\\\"\":3,\"a\":4}"}) {
-    CAPTURE(text);
-    CHECK(bureau::detail::is_canonical_json(text));
-    REQUIRE(Json::parse(text));
-    CHECK(Json::parse(text)->dump() == text);
-  }
-  for (const auto* text : {"",
-                           " 1",
-                           "1 ",
-                           "01",
-                           "-0",
-                           "+1",
-                           "1.",
-                           ".5",
-                           "1.50",
-                           "1e5",
-                           "1E+300",
-                           "1e400",
-                           "nul",
-                           "9223372036854775808",
-                           "\"\\u0041\"",
-                           "\"\\/\"",
-                           "\"\\u001F\"",
-                           "\"\\u0000\"",
-                           "\"a",
-                           "[1,]",
-                           "[1 ]",
-                           "{\"b\":1,\"a\":2}",
-                           "{\"a\":1,\"a\":2}",
-                           "{\"a\" :1}",
-                           "{a:1}",
-                           "\"\n\"",
-                           "[",
-                           "-",
-                           "1-2",
-                           "\"\xFF\"",
-                           "1,2"}) {
-    CAPTURE(text);
-    CHECK_FALSE(bureau::detail::is_canonical_json(text));
-  }
-  const std::string deep(64, '['), too_deep(65, '[');
-  CHECK(bureau::detail::is_canonical_json(deep + std::string(64, ']')));
-  CHECK_FALSE(bureau::detail::is_canonical_json(too_deep + std::string(65, ']')));
 }
 
 TEST_CASE("values survive JSON and text") {

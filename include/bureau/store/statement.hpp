@@ -16,7 +16,7 @@ BUREAU_BEGIN_NAMESPACE
 [[nodiscard]] Result<void> check_select(const Select& select);
 [[nodiscard]] Result<void> check_aggregate(const Aggregate& aggregate);
 [[nodiscard]] Result<void> check_update(const Update& update);
-/// Of Writer::update_rows(), but for the values.
+/// Of Writer::update_rows(), the values among it.
 [[nodiscard]] Result<void> check_row_updates(const TableInfo& table,
                                              std::span<const ColumnInfo* const> columns,
                                              std::span<const Value> rows);

@@ -176,7 +176,6 @@ class Transaction final : public Writer {
       for (std::size_t at = 0; at < rows.size(); at += columns.size() + 1) {
         std::vector<Assignment> set;
         for (std::size_t i = 0; i < columns.size(); ++i) {
-          BUREAU_TRY_VOID(check_value(info, *columns[i], rows[at + 1 + i]));
           set.push_back({columns[i], rows[at + 1 + i], false});
         }
         const RowPtr row = table->find(rows[at].as_integer());

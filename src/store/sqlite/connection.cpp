@@ -63,19 +63,22 @@ void bind_value(sqlite3_stmt* statement, int index, const Value& value) {
 }
 
 Value column_value(sqlite3_stmt* statement, int column) {
+  // One call instead of three that each look the column up. SQLite calls such a value unprotected:
+  // against other threads, of which a connection of ours sees one at a time.
+  sqlite3_value* const value = sqlite3_column_value(statement, column);
   const auto bytes = [&](const void* data) {
-    const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement, column));
+    const auto size = static_cast<std::size_t>(sqlite3_value_bytes(value));
     return std::string_view(size == 0 ? "" : static_cast<const char*>(data), size);
   };
-  switch (sqlite3_column_type(statement, column)) {
+  switch (sqlite3_value_type(value)) {
     case SQLITE_INTEGER:
-      return Value::integer(sqlite3_column_int64(statement, column));
+      return Value::integer(sqlite3_value_int64(value));
     case SQLITE_FLOAT:
-      return Value::real(sqlite3_column_double(statement, column));
+      return Value::real(sqlite3_value_double(value));
     case SQLITE_TEXT:
-      return Value::text(bytes(sqlite3_column_text(statement, column)));
+      return Value::text(bytes(sqlite3_value_text(value)));
     case SQLITE_BLOB:
-      return Value::bytes(bytes(sqlite3_column_blob(statement, column)));
+      return Value::bytes(bytes(sqlite3_value_blob(value)));
     default:
       return {};
   }

@@ -34,5 +34,13 @@ void append_predicate(Sql& sql, const Predicate& predicate);
 [[nodiscard]] Result<void> append_update(Sql& sql, const Update& update, bool returning);
 [[nodiscard]] Result<void> append_remove(Sql& sql, const Select& which);
 
+// Of rows by their ids, each a parameter; one may be given twice. REQUIRES: one id at least.
+
+[[nodiscard]] std::string select_by_ids(const TableInfo& table, std::size_t ids);
+/// Gives them the same values, the first parameters. REQUIRES: check_row_updates().
+[[nodiscard]] std::string update_by_ids(const TableInfo& table,
+                                        std::span<const ColumnInfo* const> columns,
+                                        std::size_t ids);
+
 }  // namespace detail::sqlite
 BUREAU_END_NAMESPACE

@@ -87,6 +87,16 @@ void append_assignment(Sql& sql, const Assignment& one) {
   sql << ",'" << one.column->name << "')";
 }
 
+void append_ids(SqlText& sql, std::size_t ids) {
+  sql << " WHERE \"id\"";
+  if (ids == 1) {
+    sql << "=?";
+    return;
+  }
+  for (std::size_t i = 0; i < ids; ++i) sql << (i == 0 ? " IN(?" : ",?");
+  sql << ")";
+}
+
 struct Parts {
   static constexpr std::string_view nulls_first = "";
   static void assignment(Sql& sql, const Assignment& one) { append_assignment(sql, one); }
@@ -118,6 +128,28 @@ Result<void> append_update(Sql& sql, const Update& update, bool returning) {
 
 Result<void> append_remove(Sql& sql, const Select& which) {
   return StatementSql<Parts>::remove(sql, which);
+}
+
+std::string select_by_ids(const TableInfo& table, std::size_t ids) {
+  SqlText sql;
+  sql << "SELECT " << column_list(table) << " FROM ";
+  sql.name(table.name);
+  append_ids(sql, ids);
+  return std::move(sql.text);
+}
+
+std::string update_by_ids(const TableInfo& table, std::span<const ColumnInfo* const> columns,
+                          std::size_t ids) {
+  SqlText sql;
+  sql << "UPDATE ";
+  sql.name(table.name);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    sql << (i == 0 ? " SET " : ",");
+    sql.name(columns[i]->name);
+    sql << "=?";
+  }
+  append_ids(sql, ids);
+  return std::move(sql.text);
 }
 
 }  // namespace detail::sqlite

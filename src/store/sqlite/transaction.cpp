@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "store/sqlite/alteration.hpp"
@@ -91,6 +93,35 @@ Result<bool> find_row(Connection& connection, const TableInfo& table, std::int64
   return true;
 }
 
+/// How many rows one statement names: it has so many parameters, and is kept prepared for each
+/// power of two up to it.
+constexpr std::size_t most_ids = 256;
+
+Result<void> find_rows(Connection& connection, const TableInfo& table,
+                       std::span<const std::int64_t> asked, RowSink sink, Runs* active) {
+  std::vector<std::int64_t> each(asked.begin(), asked.end());
+  std::sort(each.begin(), each.end());
+  each.erase(std::unique(each.begin(), each.end()), each.end());
+  std::span<const std::int64_t> ids = each;
+  bool more = true;
+  const auto watched = [&](std::span<const Value> row) -> Result<bool> {
+    BUREAU_TRY(more, sink(row));
+    return more;
+  };
+  while (more && !ids.empty()) {
+    const auto some = ids.first(std::min(ids.size(), most_ids));
+    ids = ids.subspan(some.size());
+    const std::size_t places = std::bit_ceil(some.size());
+    BUREAU_TRY(Statement statement, connection.prepare(select_by_ids(table, places)));
+    for (std::size_t i = 0; i < places; ++i) {
+      const std::int64_t id = some[std::min(i, some.size() - 1)];
+      statement.bind(static_cast<int>(i) + 1, Value::integer(id));
+    }
+    BUREAU_TRY_VOID(RowRun(connection, std::move(statement), active).run(watched));
+  }
+  return {};
+}
+
 bool find_is_running(Connection& connection, const TableInfo& table) {
   const auto plan = connection.plan(table);
   return plan && (*plan)->find_in_use;
@@ -112,6 +143,12 @@ Result<bool> SnapshotReader::find(const TableInfo& table, std::int64_t id, RowSi
   BUREAU_TRY_VOID(check_deadline(connection_, deadline_));
   if (find_is_running(connection_, table)) return Reader::find(table, id, sink);
   return find_row(connection_, table, id, sink);
+}
+
+Result<void> SnapshotReader::find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                                      RowSink sink) {
+  BUREAU_TRY_VOID(check_deadline(connection_, deadline_));
+  return find_rows(connection_, table, ids, sink, nullptr);
 }
 
 template <class T>
@@ -141,6 +178,12 @@ Result<bool> TransactionWriter::find(const TableInfo& table, std::int64_t id, Ro
   BUREAU_TRY_VOID(check_deadline(connection_, deadline_));
   if (find_is_running(connection_, table)) return Reader::find(table, id, sink);
   return watch(find_row(connection_, table, id, sink));
+}
+
+Result<void> TransactionWriter::find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                                         RowSink sink) {
+  BUREAU_TRY_VOID(check_deadline(connection_, deadline_));
+  return watch(find_rows(connection_, table, ids, sink, &runs_));
 }
 
 Result<void> TransactionWriter::insert_row(const TableInfo& table, TablePlan& plan,
@@ -248,6 +291,41 @@ Result<std::uint64_t> TransactionWriter::update(const Update& update) {
   Sql sql;
   BUREAU_TRY_VOID(append_update(sql, with_now(connection_.clock(), update, made), false));
   return watch(change(sql.text, sql.values, *update.which.table, nullptr));
+}
+
+/// Rows that follow each other and become the same are one statement.
+Result<std::uint64_t> TransactionWriter::change_rows(const TableInfo& table,
+                                                     std::span<const ColumnInfo* const> columns,
+                                                     std::span<const Value> rows) {
+  BUREAU_TRY_VOID(prepare_to_write());
+  const std::size_t width = columns.size() + 1;
+  const auto values = [&](std::size_t at) { return rows.subspan(at + 1, width - 1); };
+  std::uint64_t changed = 0;
+  for (std::size_t at = 0, end = 0; at < rows.size(); at = end) {
+    for (end = at + width; end < rows.size() && end < at + most_ids * width; end += width) {
+      if (!std::ranges::equal(values(at), values(end))) break;
+    }
+    // As many places as a power of two, so that few statements are kept; what is left over waits.
+    const std::size_t places = std::bit_floor((end - at) / width);
+    end = at + places * width;
+    BUREAU_TRY(const Statement statement,
+               start(connection_, update_by_ids(table, columns, places), values(at)));
+    for (std::size_t i = 0; i < places; ++i) {
+      statement.bind(static_cast<int>(width + i), rows[at + i * width]);
+    }
+    const int code = statement.step();
+    if (code != SQLITE_DONE) return fail(connection_.error(code, "an update"));
+    changed += static_cast<std::uint64_t>(sqlite3_changes64(connection_.handle()));
+  }
+  return changed;
+}
+
+Result<std::uint64_t> TransactionWriter::update_rows(const TableInfo& table,
+                                                     std::span<const ColumnInfo* const> columns,
+                                                     std::span<const Value> rows) {
+  BUREAU_TRY_VOID(check_row_updates(table, columns, rows));
+  if (rows.empty()) return 0;
+  return watch(change_rows(table, columns, rows));
 }
 
 Result<std::uint64_t> TransactionWriter::remove(const Select& which, RowSink removed) {

@@ -19,6 +19,8 @@ class SnapshotReader final : public Reader {
   Result<void> scan(const Select& select, RowSink sink) override;
   Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override;
   Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink) override;
+  Result<void> find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                        RowSink sink) override;
 
  private:
   Connection& connection_;
@@ -38,9 +40,14 @@ class TransactionWriter final : public Writer {
   Result<void> scan(const Select& select, RowSink sink) override;
   Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override;
   Result<bool> find(const TableInfo& table, std::int64_t id, RowSink sink) override;
+  Result<void> find_all(const TableInfo& table, std::span<const std::int64_t> ids,
+                        RowSink sink) override;
   Result<void> insert(const TableInfo& table, std::span<const Value> rows) override;
   Result<std::uint64_t> update(const Update& update, RowSink returning) override;
   Result<std::uint64_t> update(const Update& update) override;
+  Result<std::uint64_t> update_rows(const TableInfo& table,
+                                    std::span<const ColumnInfo* const> columns,
+                                    std::span<const Value> rows) override;
   Result<std::uint64_t> remove(const Select& which, RowSink removed) override;
   Result<std::int64_t> draw_sequence(std::int64_t count) override;
   Result<void> alter(const Alteration& alteration) override;
@@ -57,6 +64,9 @@ class TransactionWriter final : public Writer {
   Result<void> prepare_to_write();
   Result<void> insert_rows(const TableInfo& table, std::span<const Value> rows);
   Result<void> insert_row(const TableInfo& table, TablePlan& plan, std::span<const Value> row);
+  Result<std::uint64_t> change_rows(const TableInfo& table,
+                                    std::span<const ColumnInfo* const> columns,
+                                    std::span<const Value> rows);
   Result<std::uint64_t> change(const std::string& sql, std::span<const Value> values,
                                const TableInfo& table, const RowSink* sink);
   Result<std::uint64_t> change_shown(const std::string& sql, std::span<const Value> values,

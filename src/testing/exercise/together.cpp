@@ -136,6 +136,45 @@ Result<void> rows_get_values_of_their_own(Bench& bench) {
   });
 }
 
+/// More rows than a storage may put into one statement, most of which become the same.
+Result<void> many_rows_in_one_call(Bench& bench) {
+  constexpr std::int64_t count = 700;
+  const auto becomes = [](std::int64_t id) {
+    return id > 300 && id % 50 < 3 ? id : std::int64_t{7} + id / 500;
+  };
+  std::vector<Item> items;
+  std::vector<Value> rows;
+  std::vector<std::int64_t> wanted;
+  Ids ids;
+  for (std::int64_t i = 1; i <= count; ++i) {
+    items.push_back(item(i, "s"));
+    rows.insert(rows.end(), {Value::integer(i), Value::integer(becomes(i))});
+    wanted.push_back(becomes(i));
+    ids.push_back(i);
+  }
+  const Ids all = ids;
+  ids.insert(ids.end(), {count + 5, 3, 650});
+  return bench.write([&](Writer& writer) -> Result<void> {
+    BUREAU_TRY_VOID(insert(writer, items));
+    const std::vector<const ColumnInfo*> columns{item_column("count")};
+    BUREAU_TRY(const auto changed, writer.update_rows(item_table(), columns, rows));
+    BUREAU_TRY_VOID(expect_number(static_cast<std::int64_t>(changed), count, "rows changed"));
+    BUREAU_TRY_VOID(expect_counts(writer, wanted));
+    Ids got;
+    BUREAU_TRY_VOID(
+        writer.find_all(item_table(), ids, [&](std::span<const Value> row) -> Result<bool> {
+          got.push_back(row[0].as_integer());
+          return true;
+        }));
+    std::sort(got.begin(), got.end());
+    BUREAU_TRY_VOID(expect_ids(got, all, "many rows found by their ids"));
+    std::int64_t shown = 0;
+    BUREAU_TRY_VOID(
+        writer.find_all(item_table(), ids, [&](auto) -> Result<bool> { return ++shown < 10; }));
+    return expect_number(shown, 10, "rows shown to a sink that wanted ten of many");
+  });
+}
+
 Result<void> updates_by_rows_are_checked(Bench& bench) {
   const auto refused = [&](std::vector<const ColumnInfo*> columns, std::vector<Value> rows,
                            std::string_view what, std::string_view field) -> Result<void> {
@@ -222,6 +261,7 @@ std::vector<CheckEntry> together_checks() {
   return {{"rows_are_found_by_ids", rows_are_found_by_ids},
           {"scans_are_made_together", scans_are_made_together},
           {"rows_get_values_of_their_own", rows_get_values_of_their_own},
+          {"many_rows_in_one_call", many_rows_in_one_call},
           {"updates_by_rows_are_checked", updates_by_rows_are_checked},
           {"numbered_inserts", numbered_inserts},
           {"a_taken_id_is_told", a_taken_id_is_told}};

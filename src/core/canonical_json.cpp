@@ -1,10 +1,10 @@
-#include "store/json_check.hpp"
+#include "core/canonical_json.hpp"
 
 #include <charconv>
 #include <cmath>
 #include <cstdint>
 
-#include "bureau/core/json.hpp"
+#include "core/text.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -69,37 +69,44 @@ struct StringReader {
   }
 };
 
-class Checker {
+/// Goes through a text, and makes its value where it is given a place for it.
+class CanonicalReader {
  public:
-  explicit Checker(std::string_view text) : at_(text.data()), end_(text.data() + text.size()) {}
+  explicit CanonicalReader(std::string_view text)
+      : at_(text.data()), end_(text.data() + text.size()) {}
 
-  bool document() { return value(0) && at_ == end_; }
+  bool document(Json* into) { return value(0, into) && at_ == end_; }
 
  private:
-  bool value(int depth) {
+  bool value(int depth, Json* into) {
     if (at_ == end_) return false;
     switch (*at_) {
       case '{':
-        return depth < Json::max_depth && object(depth + 1);
+        return depth < Json::max_depth && object(depth + 1, into);
       case '[':
-        return depth < Json::max_depth && array(depth + 1);
+        return depth < Json::max_depth && array(depth + 1, into);
       case '"':
-        ++at_;
-        return string();
+        return text(into);
       case 't':
-        return word("true");
+        return word("true") && put(true, into);
       case 'f':
-        return word("false");
+        return word("false") && put(false, into);
       case 'n':
-        return word("null");
+        return word("null") && put(nullptr, into);
       default:
-        return number();
+        return number(into);
     }
   }
 
   bool take(char c) {
     if (at_ == end_ || *at_ != c) return false;
     ++at_;
+    return true;
+  }
+
+  template <class T>
+  static bool put(T value, Json* into) {
+    if (into != nullptr) *into = value;
     return true;
   }
 
@@ -110,33 +117,57 @@ class Checker {
     return true;
   }
 
-  bool string() {
-    StringReader reader{at_, end_};
-    int c = 0;
-    while (c >= 0) c = reader.next();
-    at_ = reader.at;
-    return c == StringReader::closed;
+  bool text(Json* into) {
+    ++at_;
+    if (into == nullptr) return string(nullptr);
+    std::string value;
+    if (!string(&value)) return false;
+    *into = std::move(value);
+    return true;
   }
 
-  bool array(int depth) {
+  /// From behind the opening quote to behind the closing one.
+  bool string(std::string* into) {
+    StringReader reader{at_, end_};
+    for (;;) {
+      const std::size_t plain = detail::plain_json_prefix({reader.at, end_});
+      if (into != nullptr) into->append(reader.at, plain);
+      reader.at += plain;
+      const int c = reader.next();
+      if (c < 0) {
+        at_ = reader.at;
+        return c == StringReader::closed;
+      }
+      if (into != nullptr) into->push_back(static_cast<char>(c));
+    }
+  }
+
+  bool array(int depth, Json* into) {
     ++at_;
+    if (into != nullptr) *into = Json::array();
     if (take(']')) return true;
     do {
-      if (!value(depth)) return false;
+      if (!value(depth, into == nullptr ? nullptr : &into->as_array()->emplace_back()))
+        return false;
     } while (take(','));
     return take(']');
   }
 
-  bool object(int depth) {
+  bool object(int depth, Json* into) {
     ++at_;
+    if (into != nullptr) *into = Json::object();
     if (take('}')) return true;
     const char* previous = nullptr;
+    std::string name;
     do {
       if (!take('"')) return false;
-      const char* key = at_;
-      if (!string() || (previous != nullptr && !less(previous, key))) return false;
+      const char* const key = at_;
+      name.clear();
+      if (!string(into == nullptr ? nullptr : &name)) return false;
+      if (previous != nullptr && !less(previous, key)) return false;
       previous = key;
-      if (!take(':') || !value(depth)) return false;
+      if (!take(':')) return false;
+      if (!value(depth, into == nullptr ? nullptr : &into->set(name, Json()))) return false;
     } while (take(','));
     return take('}');
   }
@@ -153,7 +184,7 @@ class Checker {
     }
   }
 
-  bool number() {
+  bool number(Json* into) {
     const char* begin = at_;
     bool whole = true;
     while (at_ != end_ && ((*at_ >= '0' && *at_ <= '9') || *at_ == '-' || *at_ == '+' ||
@@ -168,11 +199,13 @@ class Checker {
       std::int64_t number = 0;
       const auto read = std::from_chars(begin, at_, number);
       if (read.ec != std::errc() || read.ptr != at_) return false;
+      put(number, into);
       written = std::to_chars(digits, digits + sizeof(digits), number).ptr;
     } else {
       double number = 0;
       const auto read = std::from_chars(begin, at_, number);
       if (read.ec != std::errc() || read.ptr != at_ || !std::isfinite(number)) return false;
+      put(number, into);
       char* last = std::to_chars(digits, digits + sizeof(digits) - 2, number).ptr;
       const std::string_view text(digits, static_cast<std::size_t>(last - digits));
       if (text.find_first_of(".e") == std::string_view::npos) {
@@ -193,7 +226,13 @@ class Checker {
 namespace detail {
 
 bool is_canonical_json(std::string_view text) noexcept {
-  return is_valid_text(text) && Checker(text).document();
+  return is_valid_text(text) && CanonicalReader(text).document(nullptr);
+}
+
+std::optional<Json> read_canonical_json(std::string_view text) {
+  std::optional<Json> value(std::in_place);
+  if (!is_valid_text(text) || !CanonicalReader(text).document(&*value)) return std::nullopt;
+  return value;
 }
 
 }  // namespace detail
