@@ -61,11 +61,7 @@ class OfficeDigest:
 
     def differences(self, other: OfficeDigest) -> list[str]:
         """A sentence for each table in which the two differ; none: they are the same."""
-        return _bureau._compare(_given(self), _given(other))
-
-
-def _given(digest: OfficeDigest) -> tuple[int, list[tuple[str, int, str]]]:
-    return digest.sequence, [(one.table, one.rows, one.checksum) for one in digest.tables]
+        return _bureau._compare(dataclasses.astuple(self), dataclasses.astuple(other))
 
 
 def digest_of(sequence: int, tables: list[tuple[str, int, str]]) -> OfficeDigest:

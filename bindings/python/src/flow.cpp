@@ -33,22 +33,26 @@ void resume(const ScopePtr& scope, const py::dict& fields) {
   unwrap(scope->with_write([&](const Scope& in, Engine&) { return FlowRules(in).resume(which); }));
 }
 
-py::object limit(const ScopePtr& scope, const py::dict& fields) {
-  Given given("flow.limit", fields);
-  ConcurrencyLimit made;
+/// What limits of how many at a time and of how many in a period share.
+template <class Rule>
+Rule rule_of(Given& given) {
+  Rule made;
   made.scope = scope_of(given);
   made.each_key = given.flag("each_key");
   made.at_most = given.maybe_integer("at_most").value_or(0);
+  return made;
+}
+
+py::object limit(const ScopePtr& scope, const py::dict& fields) {
+  Given given("flow.limit", fields);
+  const auto made = rule_of<ConcurrencyLimit>(given);
   given.done();
   return row_of(in_domain<FlowRules>(scope, [&](const FlowRules& f) { return f.limit(made); }));
 }
 
 py::object rate(const ScopePtr& scope, const py::dict& fields) {
   Given given("flow.rate", fields);
-  RateLimit made;
-  made.scope = scope_of(given);
-  made.each_key = given.flag("each_key");
-  made.at_most = given.maybe_integer("at_most").value_or(0);
+  auto made = rule_of<RateLimit>(given);
   made.period = given.maybe_span("period").value_or(Duration(0));
   made.burst = given.maybe_integer("burst").value_or(0);
   given.done();

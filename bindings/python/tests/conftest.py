@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 import bureau
-from bureau.testing import office as memory_office
+from bureau.testing import Simulation, office as memory_office
 
 HERE = pathlib.Path(__file__).resolve().parent
 ON_POSTGRES = os.environ.get("BUREAU_TEST_STORAGE") == "postgres"
@@ -47,7 +47,18 @@ def office(tmp_path, request):
 
 @pytest.fixture
 def ada(office):
-    return office[bureau.User].insert(bureau.User(email="ada@example.com", role="customer"))
+    return office[bureau.User].insert(bureau.User(email="ada@example.com", name="Ada", role="customer"))
+
+
+@pytest.fixture
+def ann(office):
+    return office[bureau.User].insert(bureau.User(email="ann@example.com", name="Ann", role="manager"))
+
+
+@pytest.fixture
+def simulation():
+    with Simulation() as made:
+        yield made
 
 
 @pytest.fixture

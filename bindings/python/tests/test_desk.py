@@ -21,11 +21,6 @@ def office(clock):
 
 
 @pytest.fixture
-def ann(office):
-    return office[User].insert(User(email="ann@example.com", name="Ann", role="manager"))
-
-
-@pytest.fixture
 def bob(office):
     return office[User].insert(User(email="bob@example.com", name="Bob", role="agent"))
 
@@ -33,11 +28,6 @@ def bob(office):
 @pytest.fixture
 def tickets(office, ada):
     return [office.tickets.open(customer=ada, body=f"b{i}", priority="high" if i else "low") for i in range(3)]
-
-
-@pytest.fixture
-def ada(office):
-    return office[User].insert(User(email="ada@example.com", name="Ada", role="customer"))
 
 
 # The inbox --------------------------------------------------------------------------------------------

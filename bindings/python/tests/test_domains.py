@@ -12,11 +12,6 @@ from bureau.testing import Simulation, exercise_notifier
 from kinds import Add
 
 
-@pytest.fixture
-def ann(office):
-    return office[User].insert(User(email="ann@example.com", role="manager"))
-
-
 # Tickets ----------------------------------------------------------------------------------------------
 
 

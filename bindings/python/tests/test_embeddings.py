@@ -10,7 +10,7 @@ import pytest
 
 import bureau
 from bureau import Embedded, Embedder, Retry
-from bureau.testing import ScriptedEmbedder, Simulation, crash_everywhere
+from bureau.testing import ScriptedEmbedder, crash_everywhere
 
 numpy = pytest.importorskip("numpy")
 
@@ -18,12 +18,6 @@ numpy = pytest.importorskip("numpy")
 @bureau.task(retry=Retry.fixed(3, 10))
 class Look:
     texts: list[str]
-
-
-@pytest.fixture
-def simulation():
-    with Simulation() as made:
-        yield made
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 import bureau
 from bureau import Team, User
-from bureau.testing import Clock, ScriptedModel, crash_everywhere, office as memory_office
+from bureau.testing import ScriptedModel, crash_everywhere, office as memory_office
 
 pytest_plugins = ["bureau.testing"]
 

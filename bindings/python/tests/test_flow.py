@@ -7,15 +7,9 @@ import pytest
 
 import bureau
 from bureau import FlowRule, Task, User
-from bureau.testing import ScriptedModel, Simulation
+from bureau.testing import ScriptedModel
 
 from kinds import Add
-
-
-@pytest.fixture
-def simulation():
-    with Simulation() as made:
-        yield made
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import subprocess
 import sys
 import threading
 import weakref
-from datetime import datetime, timezone
+from datetime import timezone
 from decimal import Decimal
 
 import pytest
 
 import bureau
-from bureau import Deal, Priority, Tenant, Ticket, User
+from bureau import Priority, Tenant, Ticket, User
 
 
 def emails(rows):

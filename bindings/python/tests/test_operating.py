@@ -2,7 +2,6 @@
 
 import enum
 import os
-from datetime import timedelta
 
 import pytest
 

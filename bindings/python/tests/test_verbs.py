@@ -6,14 +6,9 @@ from decimal import Decimal
 import pytest
 
 import bureau
-from bureau import Deal, Ticket, User
+from bureau import Deal, Ticket
 
 from kinds import Add
-
-
-@pytest.fixture
-def ann(office):
-    return office[User].insert(User(email="ann@example.com", role="manager"))
 
 
 def test_a_message_is_of_who_acts(office, ann, ada):

@@ -8,7 +8,6 @@ import pytest
 
 import bureau
 from bureau import User
-from bureau.testing import Simulation
 
 
 class Speed(enum.StrEnum):
@@ -48,12 +47,6 @@ def order(**payload):
 
 
 @pytest.fixture
-def simulation():
-    with Simulation() as made:
-        yield made
-
-
-@pytest.fixture
 def office(simulation):
     office = simulation.office
     office.add_workflows(PlaceOrder)
@@ -64,11 +57,6 @@ def office(simulation):
         return Placed(f"Mill & Sons, {payload.reason}")
 
     return office
-
-
-@pytest.fixture
-def ann(office):
-    return office[User].insert(User(email="ann@example.com", role="manager"))
 
 
 def test_a_workflow_runs_beside_agents_of_python(simulation, office, ann):
