@@ -317,7 +317,7 @@ class Run:
         """
         from .models import at_once, embed
 
-        return embed(self._core, at_once(embedder.embed), embedder, texts, options)
+        return embed(self._core, at_once, embedder, texts, options)
 
     def patched(self, name: str) -> bool:
         """False for a run that has passed this point before the code had it, else true."""

@@ -137,7 +137,7 @@ class AsyncRun(Run):
     async def embed(self, embedder: Any, texts: Any, **options: Any) -> Any:  # type: ignore[override]
         from .models import embed
 
-        return await self._off(embed, self._core, self._work(embedder.embed), embedder, texts, options)
+        return await self._off(embed, self._core, self._work, embedder, texts, options)
 
     async def progress(self, fraction: float, note: str = "") -> None:  # type: ignore[override]
         await self._off(super().progress, fraction, note)

@@ -78,9 +78,9 @@ class Embedder:
     thread.
 
     `embed(texts)` gives a vector for each text, in order: lists, arrays, or one array of numpy's; or a
-    dict with vectors and input_tokens, where the provider tells how many there were. It may be `async
-    def`, for handlers that are. Raise Unavailable when no answer came, and so on, as a LanguageModel
-    does.
+    dict with vectors and input_tokens, where the provider tells how many there were. With a parameter
+    `key` it is told the call's, the same when it is made again after a crash. It may be `async def`,
+    for handlers that are. Raise Unavailable when no answer came, and so on, as a LanguageModel does.
     """
 
     identity: str = "python"
@@ -101,12 +101,14 @@ class Embedded:
     input_tokens: int | None
 
 
-def embed(run: _bureau.Run, ask: Callable[[list[str]], Any], embedder: Any, texts: Any, options: dict[str, Any]) -> Embedded:
-    """See Run.embed()."""
+def embed(run: _bureau.Run, wrap: Callable[..., Any], embedder: Any, texts: Any, options: dict[str, Any]) -> Embedded:
+    """See Run.embed(). `wrap` makes of a call of the embedder one that gives its answer."""
     if options.get("time") is not None:
         options["time"] = span(options["time"], "time")
     for name in ("identity", "dimensions"):
         options[name] = getattr(embedder, name, None)
+    wants_key = "key" in inspect.signature(embedder.embed).parameters
+    ask = wrap(lambda texts, key: embedder.embed(texts, key=key) if wants_key else embedder.embed(texts))
     data, count, width, tokens = _bureau._embed(run, ask, texts, options)
     try:
         import numpy
@@ -118,11 +120,11 @@ def embed(run: _bureau.Run, ask: Callable[[list[str]], Any], embedder: Any, text
     return Embedded(numpy.frombuffer(data, numpy.float32).reshape(count, width), tokens)
 
 
-def at_once(ask: Callable[[list[str]], Any]) -> Callable[[list[str]], Any]:
-    """An Embedder's `embed` for a handler that is no coroutine."""
+def at_once(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """A call of an Embedder in a handler that is no coroutine."""
 
-    def call(texts: list[str]) -> Any:
-        made = ask(texts)
+    def call(texts: list[str], key: str) -> Any:
+        made = ask(texts, key)
         if inspect.iscoroutine(made):
             made.close()
             raise errors.Invalid("embedder: its embed() is a coroutine, and the handler is none", "embedder")

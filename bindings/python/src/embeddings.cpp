@@ -122,16 +122,16 @@ py::list listed(std::span<const std::string> texts) {
   return out;
 }
 
-/// A function of Python's that takes a list of texts.
+/// A function of Python's that takes a list of texts and the call's key.
 class PyEmbedder final : public Embedder {
  public:
   PyEmbedder(const py::object& function, std::string identity, std::size_t dimensions)
       : function_(kept(function)), identity_(std::move(identity)), dimensions_(dimensions) {}
   [[nodiscard]] std::string_view identity() const override { return identity_; }
   [[nodiscard]] std::size_t dimensions() const override { return dimensions_; }
-  Result<EmbedReply> embed(std::span<const std::string> texts, const ModelCall&) override {
+  Result<EmbedReply> embed(std::span<const std::string> texts, const ModelCall& call) override {
     return in_python([&]() -> Result<EmbedReply> {
-      return reply_of(py::handle(function_.get())(listed(texts)));
+      return reply_of(py::handle(function_.get())(listed(texts), call.key));
     });
   }
 

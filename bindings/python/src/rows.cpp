@@ -168,16 +168,21 @@ PyObject* row_new(PyTypeObject* type, PyObject* args, PyObject* keywords) {
     const py::object row = py::reinterpret_steal<py::object>(
         reinterpret_cast<PyObject*>(new_row(type, table, defaults)));
     PyObject *key = nullptr, *value = nullptr;
+    std::vector<std::pair<PyObject*, PyObject*>>
+        made_of_columns;  // as an amount is of its currency
     for (Py_ssize_t at = 0; keywords != nullptr && PyDict_Next(keywords, &at, &key, &value) != 0;) {
       const std::string name = text_from_python(key, "column");
       const ColumnInfo* column = table.find(name);
       if (column != nullptr && !column->hidden) {
         assign(row_of(row.ptr()), *column, value);
       } else if (PyObject_HasAttr(reinterpret_cast<PyObject*>(type), key) != 0 && name[0] != '_') {
-        if (PyObject_SetAttr(row.ptr(), key, value) != 0) throw py::error_already_set();
+        made_of_columns.emplace_back(key, value);
       } else {
         static_cast<void>(column_named(table, name));
       }
+    }
+    for (const auto& [name, amount] : made_of_columns) {
+      if (PyObject_SetAttr(row.ptr(), name, amount) != 0) throw py::error_already_set();
     }
     return Py_NewRef(row.ptr());
   });

@@ -134,6 +134,25 @@ def test_an_embedder_that_fails_is_asked_again_for_the_rest(simulation, office):
     assert embedder.calls == [TEXTS[:2]] + [TEXTS[2:]] * 3 and (given[0].vectors[:2] == WHOLE[:2]).all()
 
 
+def test_a_call_has_a_key_that_stays(simulation, office):
+    keys = []
+
+    class Keyed(Embedder):
+        dimensions = 2
+
+        def embed(self, texts, *, key):
+            keys.append(key)
+            if len(keys) == 1:
+                raise bureau.UnknownOutcome("cut off")
+            return [[1.0, 2.0]] * len(texts)
+
+    embeds(office, Keyed(), batch=2)
+    task = office.enqueue(Look(TEXTS))
+    simulation.run("5m")
+    assert office.tasks.get(task).status == "completed"
+    assert len(keys) == 3 and keys[0] == keys[1] != keys[2] and all(keys)
+
+
 def test_embedding_keeps_within_a_budget(simulation, office):
     budget = office.budgets.create("project", tokens=1000, money="1.00 USD")
     embedder = ScriptedEmbedder(2)

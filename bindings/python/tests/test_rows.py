@@ -125,6 +125,7 @@ def test_money_is_a_decimal():
     assert deal.value == Decimal("12.50")
     deal.value = Decimal("7.05")
     assert deal.value_minor == 705
+    assert Deal(value=Decimal("12.50"), currency="EUR") == Deal(currency="EUR", value=Decimal("12.50"))
     assert Deal(currency="JPY", value_minor=1200).value == Decimal(1200)
     for bad in (7.05, Decimal("7.055"), "7.05", True):
         with pytest.raises(bureau.Invalid):
