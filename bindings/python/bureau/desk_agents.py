@@ -103,7 +103,7 @@ class ResponderAgent(LibraryAgent):
         self._accept = accept
 
     def _add_to(self, office: Any) -> None:
-        _bureau._add_responder(office._scope, self._accept)
+        _bureau._add_responder(office._core, self._accept)
 
 
 class ReplyTemplates(_Domain):

@@ -175,12 +175,12 @@ void add_triage(const std::shared_ptr<Office>& office, const PyClassifier& class
   add(office, std::make_shared<TriageAgent>(classifier.shared, std::move(priorities)));
 }
 
-void add_responder(const ScopePtr& scope, const py::object& accept) {
+void add_responder(const std::shared_ptr<Office>& office, const py::object& accept) {
   if (accept.is_none()) {
     raise(Code::invalid, "accept: a condition over messages is wanted, not None", "accept");
   }
-  add(scope->office(), std::make_shared<ResponderAgent>(predicate_from_python(
-                           table_of<Message>(), catalog_of(scope), accept.ptr(), nullptr)));
+  add(office, std::make_shared<ResponderAgent>(predicate_from_python(
+                  table_of<Message>(), catalog_of(office), accept.ptr(), nullptr)));
 }
 
 }  // namespace

@@ -62,8 +62,9 @@ auto from_domain(const ScopePtr& scope, F&& f) {
   }));
 }
 
-/// The tables of the office. They live as long as its engine; whoever uses them holds a scope of
-/// it.
+/// The tables of the office. They live as long as its engine; whoever uses them holds the office or
+/// a scope of it.
+const Catalog& catalog_of(const std::shared_ptr<Office>& office);
 const Catalog& catalog_of(const ScopePtr& scope);
 
 void init_units(py::module_& module, ScopeClass& scope);

@@ -7,13 +7,15 @@
 
 namespace bureau_python {
 
-const Catalog& catalog_of(const ScopePtr& scope) {
-  return unwrap(unlocked([&]() -> Result<const Catalog*> {
+const Catalog& catalog_of(const std::shared_ptr<Office>& office) {
+  return *unwrap(unlocked([&]() -> Result<const Catalog*> {
     std::shared_ptr<Engine> engine;
-    BUREAU_TRY(engine, scope->office()->use());
+    BUREAU_TRY(engine, office->use());
     return &engine->database().catalog();
-  }))[0];
+  }));
 }
+
+const Catalog& catalog_of(const ScopePtr& scope) { return catalog_of(scope->office()); }
 
 namespace {
 

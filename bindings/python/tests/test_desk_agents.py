@@ -13,6 +13,7 @@ from bureau import (
     CrossValidation, DraftReply, DraftResult, Membership, Message, Prediction, Priority, ResponderAgent, ReplyTemplate, RouteResult,
     RouteTicket, RoutingAgent, Task, Team, TextClassifier, Ticket, TrainedModel, TriageAgent, TriageResult, TriageTicket, User,
 )
+from bureau.testing import crash_everywhere
 
 DATA = pathlib.Path(__file__).resolve().parents[3] / "examples" / "helpdesk" / "data"
 EXAMPLES = [(f"{text} {i}", label) for i in range(12) for text, label in [
@@ -175,6 +176,26 @@ def test_a_program_does_a_part_itself(desk, team, tickets, classifier):
     assert desk.tasks.result(run) == ["card", team.id]
     assert desk[Message].count(Message.kind == "suggestion") == 2  # routed twice
     assert TriageTicket.__bureau_kind__.result is TriageResult and RouteTicket.__bureau_kind__.result is RouteResult
+
+
+def test_a_process_that_dies_anywhere_leaves_one_draft(classifier):
+    def agents(office):
+        for agent in (TriageAgent(classifier, {"card": "urgent"}), RoutingAgent(), ResponderAgent("confidence > 0.5")):
+            office.add(agent)
+
+    def begin(office):
+        desk = office.tenant("T", create=True)
+        desk.reply_templates.save("card", "We block it.")
+        ann = desk[User].insert(User(email="ann@example.com", name="Ann", role="customer"))
+        desk.write(lambda unit: unit.enqueue(TriageTicket(unit.tickets.open(customer=ann, body="I lost my card").id)))
+
+    def check(office):
+        assert [task.status for task in office[Task]] == ["completed"] * 3
+        [draft] = office[Message].list(Message.kind == "suggestion")
+        assert (draft.body, draft.review, office[Ticket].first().priority) == ("We block it.", "accepted", "urgent")
+
+    report = crash_everywhere(agents=agents, begin=begin, check=check)
+    assert report and report.crashes > 3, report.text
 
 
 def test_an_agent_that_cannot_be(desk, classifier):
