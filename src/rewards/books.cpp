@@ -49,15 +49,16 @@ Result<void> Books::read_scores(LeaderboardPeriod period, std::int64_t start,
     score.start = date_of_days(start);
     score.user = Id<User>(user);
   }
-  using S = LeaderboardScore;
+  using Score = LeaderboardScore;
   return in_parts<Id<User>>(users, [&](const std::vector<Id<User>>& part) -> Result<void> {
     BUREAU_TRY(auto rows,
-               rows_of<S>(tx_.reader(), select<S>().where(col(&S::tenant) == tenant_ &&
-                                                          col(&S::period) == period &&
-                                                          col(&S::start) == date_of_days(start) &&
-                                                          col(&S::user).in(part))));
-    for (S& row : rows) {
-      Held<S>& held = board[row.user.value];
+               rows_of<Score>(tx_.reader(),
+                              select<Score>().where(col(&Score::tenant) == tenant_ &&
+                                                    col(&Score::period) == period &&
+                                                    col(&Score::start) == date_of_days(start) &&
+                                                    col(&Score::user).in(part))));
+    for (Score& row : rows) {
+      Held<Score>& held = board[row.user.value];
       held.stored = row;
       held.now = std::move(row);
     }

@@ -32,7 +32,7 @@ Result<Money> weighted_of(const Deal& deal) { return money(deal, deal.weighted_m
 namespace inside {
 
 namespace {
-constexpr std::size_t max_title = 500, max_external_id = 200, max_reason = 1000, max_body = 10'000;
+constexpr std::size_t max_title = 500, max_external_id = 200, max_body = 10'000;
 constexpr std::int64_t certain_bp = 10'000;
 constexpr std::int64_t day = 86'400'000'000;
 
@@ -125,7 +125,7 @@ Result<void> check_new_deal(const NewDeal& deal, Timestamp now) {
     BUREAU_TRY_VOID(check_text("external_id", *deal.external_id, max_external_id));
   }
   if (!deal.lost_reason.empty()) {
-    BUREAU_TRY_VOID(check_text("lost_reason", deal.lost_reason, max_reason));
+    BUREAU_TRY_VOID(check_text("lost_reason", deal.lost_reason, longest_reason));
   }
   BUREAU_TRY_VOID(bureau::detail::check_object("custom", deal.custom));
   return check_past(deal, now);

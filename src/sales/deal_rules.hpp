@@ -14,6 +14,9 @@ namespace sales::inside {
 
 using bureau::detail::shortened;
 
+/// Of why a deal was lost, in code points.
+inline constexpr std::size_t longest_reason = 1000;
+
 // Input, before anything is written: `invalid` names the field, the value and the rule.
 /// Valid UTF-8 that says something, of at most so many code points.
 [[nodiscard]] Result<void> check_text(std::string_view field, std::string_view text,

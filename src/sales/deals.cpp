@@ -251,8 +251,7 @@ Result<Deal> Deals::win(Id<Deal> id, std::optional<Money> value) const {
 }
 
 Result<Deal> Deals::lose(Id<Deal> id, std::string_view reason, std::string_view stage) const {
-  constexpr std::size_t max_reason = 1000;
-  BUREAU_TRY_VOID(check_text("lost_reason", reason, max_reason));
+  BUREAU_TRY_VOID(check_text("lost_reason", reason, longest_reason));
   return change_deal(deals_.rows().scope(), id, [&](Deal& deal, Unit& unit) -> Result<void> {
     BUREAU_TRY_VOID(refuse_closed(deal, "only an open one can be lost"));
     BUREAU_TRY(const Course course, course_of(deal, unit));

@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <thread>
 
-#include "bureau/store/interruption.hpp"
 #include "store/guarded.hpp"
-#include "store/interruptible_wait.hpp"
 #include "store/sqlite/failure.hpp"
 #include "store/sqlite/reader_pool.hpp"
 #include "store/sqlite/transaction.hpp"
+#include "store/sqlite/write_ticket.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::sqlite {
@@ -27,58 +26,7 @@ constexpr int careful_closures = 1000;
 /// After a group of several, the next waits so large a part of a commit's time for as many.
 constexpr int gathering_part = 8;
 constexpr Duration longest_gathering = std::chrono::microseconds(250);
-/// How often a thread that has been woken ahead looks for its turn before it sleeps again.
-constexpr int looks_ahead = 1000;
-
-/// What a ticket's thread is told. `soon`: another's closure runs, and this thread's is next; it
-/// is awake by then, so that the turn need not wait for the scheduler.
-enum Signal : int { nothing, soon, turn, done };
-
-void relax() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#endif
-}
-
-/// The closures that this thread is running now, the innermost first: a write inside one of the
-/// same storage would wait for itself.
-struct Running {
-  const WriteQueue* queue;
-  Running* outer;
-};
-thread_local Running* running = nullptr;
-
-bool runs_here(const WriteQueue* queue) {
-  for (const Running* one = running; one != nullptr; one = one->outer) {
-    if (one->queue == queue) return true;
-  }
-  return false;
-}
-
 }  // namespace
-
-/// One call that waits for its turn and then for its outcome. Kept and used again, so that a late
-/// notification never meets freed memory.
-struct WriteQueue::Ticket {
-  std::optional<WriteClosure> closure;
-  std::optional<FunctionRef<Result<void>()>> work;  ///< of run_alone()
-  const WriteOptions* options = nullptr;
-  bool portable = false;
-  bool may_be_lost = false;
-  /// Through which its thread is given the turn: of writes that one thread makes together, the last
-  /// one, for which the thread waits.
-  Ticket* voice = this;
-  bool is_batched = false;
-  Monotonic deadline;
-  bool careful = false;  ///< changes with a sink need savepoints: run again for that
-  Result<void> result;
-  std::atomic<int> signal{nothing};
-  std::mutex mutex;
-  std::condition_variable condition;
-
-  [[nodiscard]] bool is_timed() const { return deadline != Monotonic::never(); }
-  [[nodiscard]] bool is_portable() const { return closure && portable; }
-};
 
 WriteQueue::WriteQueue(Connection& connection, CommitLog& commits, LockFile& lock_file,
                        Settings settings)
@@ -88,201 +36,6 @@ WriteQueue::WriteQueue(Connection& connection, CommitLog& commits, LockFile& loc
       settings_(std::move(settings)) {}
 
 WriteQueue::~WriteQueue() = default;
-
-// Waiting ----------------------------------------------------------------------------------------
-
-/// REQUIRES: mutex_ is held.
-WriteQueue::Ticket& WriteQueue::new_ticket() {
-  if (spare_.empty()) {
-    tickets_.push_back(std::make_unique<Ticket>());
-    spare_.push_back(tickets_.back().get());
-  }
-  Ticket& ticket = *spare_.back();
-  spare_.pop_back();
-  return ticket;
-}
-
-Result<void> WriteQueue::refuse_nested(const WriteOptions& options) const {
-  if (!runs_here(this)) return {};
-  const CodeLocation& where = options.where;  // none where a repository wrote
-  return fail(
-      Code::invalid,
-      fmt::format("{}: a write inside a write{}; pass the writer or unit on instead",
-                  settings_.path,
-                  where.line == 0 ? "" : fmt::format(", at {}:{}", where.file, where.line)));
-}
-
-Result<void> WriteQueue::write(const WriteOptions& options, WriteClosure closure) {
-  BUREAU_TRY_VOID(refuse_nested(options));
-  return enter(&options, options.deadline, closure, std::nullopt);
-}
-
-void WriteQueue::write_all(std::span<BatchedWrite> writes) {
-  if (writes.empty()) return;
-  if (runs_here(this)) {
-    for (BatchedWrite& one : writes) one.result = refuse_nested(one.options);
-    return;
-  }
-  std::vector<Ticket*> tickets(writes.size());
-  {
-    const std::lock_guard guard(mutex_);
-    for (Ticket*& ticket : tickets) ticket = &new_ticket();
-    for (std::size_t i = 0; i < writes.size(); ++i) {
-      Ticket& ticket = *tickets[i];
-      ticket.options = &writes[i].options;
-      ticket.portable = writes[i].options.portable;
-      ticket.may_be_lost = writes[i].options.may_be_lost;
-      ticket.voice = tickets.back();
-      ticket.is_batched = true;
-      ticket.deadline = writes[i].options.deadline;
-      ticket.careful = false;
-      ticket.closure = writes[i].closure;
-      ticket.work = std::nullopt;
-      ticket.signal.store(nothing, std::memory_order_relaxed);
-      queue_.push_back(&ticket);
-    }
-    waiting_ += writes.size();
-    if (!turn_taken_) tickets.back()->signal.store(turn, std::memory_order_relaxed);
-    turn_taken_ = true;
-    queued_.store(queue_.size(), std::memory_order_relaxed);
-  }
-  // When the outcome of the last is known, those of the others are, or are just being told.
-  writes.back().result = serve(*tickets.back());
-  for (std::size_t i = 0; i + 1 < writes.size(); ++i) writes[i].result = serve(*tickets[i]);
-}
-
-Result<void> WriteQueue::run_alone(Monotonic deadline, FunctionRef<Result<void>()> work) {
-  if (runs_here(this)) {
-    return fail(Code::invalid,
-                fmt::format("{}: this cannot be done inside a write", settings_.path));
-  }
-  return enter(nullptr, deadline, std::nullopt, work);
-}
-
-Result<void> WriteQueue::enter(const WriteOptions* options, Monotonic deadline,
-                               std::optional<WriteClosure> closure,
-                               std::optional<FunctionRef<Result<void>()>> work) {
-  std::unique_lock lock(mutex_);
-  Ticket& ticket = new_ticket();
-  ticket.options = options;
-  ticket.portable = options != nullptr && options->portable;
-  ticket.may_be_lost = options != nullptr && options->may_be_lost;
-  ticket.voice = &ticket;
-  ticket.is_batched = false;
-  ticket.deadline = deadline;
-  ticket.careful = false;
-  ticket.closure = closure;
-  ticket.work = work;
-  // Another's closure is likely to be over before this thread would be asleep.
-  const bool next = waiting_++ == 0 && !committing_.load(std::memory_order_relaxed);
-  ticket.signal.store(!turn_taken_ ? turn : next ? soon : nothing, std::memory_order_relaxed);
-  turn_taken_ = true;
-  queue_.push_back(&ticket);
-  queued_.store(queue_.size(), std::memory_order_relaxed);
-  lock.unlock();
-  return serve(ticket);
-}
-
-/// Does what the ticket's thread is told, until its outcome is known.
-Result<void> WriteQueue::serve(Ticket& ticket) {
-  while (await(ticket) != done) {
-    ticket.signal.store(nothing, std::memory_order_relaxed);
-    proceed(ticket);
-  }
-  Result<void> result = std::exchange(ticket.result, {});
-  const std::lock_guard guard(mutex_);
-  spare_.push_back(&ticket);
-  return result;
-}
-
-/// Returns `turn` or `done`. A mutex and a condition rather than std::atomic::wait: libstdc++'s
-/// yields the processor several times before it sleeps, which with many writers is most of the
-/// work.
-int WriteQueue::await(Ticket& ticket) {
-  // One of a batch is not given up while it waits: when its turn comes, its deadline is looked at.
-  Monotonic until = ticket.is_batched ? Monotonic::never() : ticket.deadline;
-  bool asks = !ticket.is_batched && Interruption::is_there();
-  int looks = 0;
-  for (;;) {
-    int told = ticket.signal.load(std::memory_order_acquire);
-    if (told == turn || told == done) return told;
-    if (told == soon) {
-      if (++looks < looks_ahead) {
-        relax();
-      } else {
-        ticket.signal.compare_exchange_strong(told, nothing, std::memory_order_acq_rel);
-      }
-      continue;
-    }
-    looks = 0;
-    std::unique_lock lock(ticket.mutex);
-    if (ticket.signal.load(std::memory_order_acquire) != nothing) continue;
-    if (asks) {
-      if (wait_between_looks(lock, ticket.condition)) continue;
-    } else if (until == Monotonic::never()) {
-      ticket.condition.wait(lock);
-      continue;
-    } else if (settings_.clock->wait_until(lock, ticket.condition, until)) {
-      continue;
-    }
-    lock.unlock();
-    if (ticket.signal.load(std::memory_order_acquire) != nothing) continue;
-    if (asks && !Interruption::is_wanted() &&
-        (until == Monotonic::never() || settings_.clock->monotonic() < until)) {
-      continue;
-    }
-    if (leave_queue(ticket)) {
-      ticket.result = too_late();
-      return done;
-    }
-    // Somebody has claimed it: it will be told before long.
-    until = Monotonic::never();
-    asks = false;
-  }
-}
-
-tl::unexpected<Error> WriteQueue::too_late() const {
-  return fail(Code::deadline, fmt::format("{}: other writers came first until the deadline{}",
-                                          settings_.path, lock_file_.said_of_holder()));
-}
-
-bool WriteQueue::leave_queue(Ticket& ticket) {
-  const std::lock_guard guard(mutex_);
-  const auto place = std::find(queue_.begin(), queue_.end(), &ticket);
-  if (place == queue_.end()) return false;
-  queue_.erase(place);
-  --waiting_;
-  queued_.store(queue_.size(), std::memory_order_relaxed);
-  return true;
-}
-
-void WriteQueue::signal(Ticket& which, int value) {
-  Ticket& ticket = value == turn ? *which.voice : which;
-  // Told `soon`, it is awake or about to be.
-  if (ticket.signal.exchange(value, std::memory_order_acq_rel) == nothing) wake(ticket);
-}
-
-/// The mutex is taken between the signal and the notification: a thread that has seen no signal
-/// holds it until it sleeps.
-void WriteQueue::wake(Ticket& ticket) {
-  { const std::lock_guard guard(ticket.mutex); }
-  ticket.condition.notify_one();
-}
-
-/// Passes the turn to `line`'s front, and only then, when this thread has nothing more to do, wakes
-/// the one after it: awake by the time its turn comes, it need not wait for the scheduler.
-void WriteQueue::pass_to_front(const std::deque<Ticket*>& line) {
-  Ticket* ahead = line.size() > 1 && !line[1]->is_portable() ? line[1] : nullptr;
-  int expected = nothing;
-  if (ahead != nullptr &&
-      !ahead->signal.compare_exchange_strong(expected, soon, std::memory_order_acq_rel)) {
-    ahead = nullptr;
-  }
-  signal(*line.front(), turn);
-  if (ahead != nullptr) wake(*ahead);
-}
-
-// With the turn ----------------------------------------------------------------------------------
 
 void WriteQueue::proceed(Ticket& self) {
   for (;;) {
@@ -354,7 +107,7 @@ WriteQueue::Gathered WriteQueue::gather(Ticket& self) {
   std::uint64_t seen = arrivals_.load(std::memory_order_relaxed);
   for (Monotonic end = real.monotonic() + patience;;) {
     std::this_thread::yield();
-    if (self.signal.load(std::memory_order_acquire) != nothing) return Gathered::left;
+    if (self.signal.load(std::memory_order_acquire) != Ticket::nothing) return Gathered::left;
     const std::uint64_t now = arrivals_.load(std::memory_order_relaxed);
     if (now == seen && real.monotonic() < end) continue;
     if (now == seen) break;
@@ -592,7 +345,7 @@ void WriteQueue::finish() {
   ran_exclusive_ = false;
   pass_turn();
   if (committed) settings_.committed(commit);
-  for (Ticket* ticket : finished) signal(*ticket, done);
+  for (Ticket* ticket : finished) signal(*ticket, Ticket::done);
 }
 
 void WriteQueue::pass_turn() {
