@@ -22,9 +22,9 @@ namespace {
 
 constexpr std::string_view copying = "a backup";
 constexpr int pages_a_step = 64;
-/// What is written between two syncs: little enough that a commit of the office, which waits for
-/// the same disk, does not wait long.
-constexpr std::int64_t synced_bytes = 4 << 20;
+/// What is written between two syncs. A commit of the office waits for the same disk while one is
+/// made: with 4 MiB between them its p99 was 3 to 6 times that without a backup.
+constexpr std::int64_t synced_bytes = 256 << 10;
 constexpr Duration longest_pause = std::chrono::milliseconds(200);
 /// Where SQLite's header says which journal a file has; 1 is none beside it while it rests.
 constexpr off_t journal_version_at = 18;
