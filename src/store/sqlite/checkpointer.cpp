@@ -52,7 +52,8 @@ Result<bool> Checkpointer::run_marked(bool may_truncate) {
   BUREAU_TRY(const bool all, run(SQLITE_CHECKPOINT_PASSIVE));
   forced_at_ = all ? forced_bytes : std::max(forced_at_, wal_bytes() + forced_bytes / 4);
   if (!all || !may_truncate || longest_ < truncate_bytes) return all;
-  // Otherwise the file keeps its length: overwriting is cheaper to sync than growing.
+  // Otherwise the file keeps its length: a commit that makes it longer has more to sync than one
+  // that overwrites.
   BUREAU_TRY(const bool truncated, run(SQLITE_CHECKPOINT_TRUNCATE));
   if (truncated) longest_ = 0;
   return all;

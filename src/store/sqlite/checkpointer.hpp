@@ -13,8 +13,8 @@ namespace detail::sqlite {
 /// no checkpoint ever runs beside a commit: SQLite up to 3.51.2 can lose committed pages then.
 class Checkpointer {
  public:
-  static constexpr std::int64_t truncate_bytes = 16 << 20;  ///< a log that grew so far is shortened
-  static constexpr std::int64_t forced_bytes = 64 << 20;    ///< a writer does it itself
+  static constexpr std::int64_t forced_bytes = 16 << 20;    ///< a writer does it itself
+  static constexpr std::int64_t truncate_bytes = 32 << 20;  ///< a log that grew so far is shortened
 
   Checkpointer(Connection& connection, LockFile& lock_file, LogSink log);
   /// The log's part in use when this connection last committed.
