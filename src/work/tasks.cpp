@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "access/library_rows.hpp"
+#include "access/rights.hpp"
 #include "work/new_task.hpp"
 #include "work/run_history.hpp"
 #include "work/sealing.hpp"
@@ -189,7 +190,8 @@ Result<std::vector<Task>> detail::enqueue_tasks(const Scope& scope, const KindIn
     BUREAU_TRY(key, sealing_key(scope.session().database(), kind.name));
   }
   std::vector<Task> made;
-  BUREAU_TRY_VOID(scope.write([&](Unit& unit) -> Result<void> {
+  const auto insert = [&](Unit& unit) -> Result<void> {
+    made.clear();  // it may run again
     const Repository<Task> tasks{Scope(unit)};
     std::vector<Task> rows;
     rows.reserve(payloads.size());
@@ -217,13 +219,14 @@ Result<std::vector<Task>> detail::enqueue_tasks(const Scope& scope, const KindIn
       BUREAU_TRY(made, tasks.insert_all(std::move(rows)));
       return {};
     }
-    made.clear();
     for (const Task& row : rows) {  // whether the run is in its own sight is not asked
       BUREAU_TRY(Task child, detail::insert_taking_over(Scope(unit), row, {"parent", "budget"}));
       made.push_back(std::move(child));
     }
     return {};
-  }));
+  };
+  // On whichever thread is writing: there is nothing of the caller's in it.
+  BUREAU_TRY_VOID(SessionDoor::write(scope, insert, true));
   return made;
 }
 
