@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "basics.hpp"
+#include "bureau/store/interruption.hpp"
 
 using bureau::ManualClock;
 using bureau::Monotonic;
@@ -40,6 +41,20 @@ TEST_CASE(
   CHECK(late.error().code == bureau::Code::deadline);
   many.clear();
   must(crowd.enter(clock.monotonic()));
+}
+
+TEST_CASE("Whoever is interrupted waits no longer for room") {
+  bureau::Clock& clock = bureau::Clock::system();
+  Crowd crowd(clock, 2);
+  crowd.met_another();
+  const Crowd::Place place = must(crowd.enter(Monotonic::never()));
+  int asked = 0;
+  const auto at_the_third = [&] { return ++asked == 3; };
+  const bureau::Interruption interruption(at_the_third);
+  const auto late = crowd.enter(clock.monotonic() + std::chrono::minutes(1));
+  REQUIRE(!late);
+  CHECK(late.error().code == bureau::Code::deadline);
+  CHECK(asked == 3);
 }
 
 TEST_CASE("Whoever goes out, and whoever met nobody, lets one in that waits") {

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <thread>
 
+#include "bureau/store/interruption.hpp"
 #include "counts.hpp"
 
 namespace {
@@ -250,7 +251,7 @@ TEST_CASE("A statement that still runs at the deadline is ended on the server to
   CHECK(fixture::crew_ids(*office) == std::vector<std::int64_t>{1});
 }
 
-TEST_CASE("When every connection is taken, others wait until their deadline") {
+TEST_CASE("When every connection is taken, others wait until their deadline or an interruption") {
   BUREAU_NEED_POSTGRES(server);
   const Database database = server.create_database();
   bureau::PostgresOptions options = options_for(database.address());
@@ -282,6 +283,13 @@ TEST_CASE("When every connection is taken, others wait until their deadline") {
   const auto read = office->read(in(milliseconds(100)), find_any);
   CHECK(code_of(read) == "deadline");
   CHECK(code_of(fixture::add_crew(*office, 1, "ada", until(milliseconds(100)))) == "deadline");
+  {
+    int asked = 0;
+    const auto at_the_third = [&] { return ++asked == 3; };
+    const bureau::Interruption interruption(at_the_third);
+    CHECK(code_of(office->read(in(std::chrono::minutes(1)), find_any)) == "deadline");
+    CHECK(asked == 3);
+  }
   {
     const std::lock_guard lock(mutex);
     over = true;

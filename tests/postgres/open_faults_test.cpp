@@ -4,6 +4,7 @@
 
 #include <mutex>
 
+#include "bureau/store/interruption.hpp"
 #include "postgres/faults.hpp"
 
 namespace {
@@ -94,6 +95,17 @@ TEST_CASE("G14_Where there is no server, the error says where it was sought") {
     const Error error = refusal(options);
     CHECK((error.code == Code::unavailable || error.code == Code::deadline));
     CHECK_MESSAGE(says(error, std::to_string(proxy.port())), error.message);
+  }
+  SUBCASE("somebody listens who never answers, and nobody wants to wait any longer") {
+    Proxy proxy(address.port);
+    proxy.stall();
+    int asked = 0;
+    const auto at_the_third = [&] { return ++asked == 3; };
+    const bureau::Interruption interruption(at_the_third);
+    bureau::PostgresOptions options = options_for(through(proxy, address));
+    options.connect_timeout = std::chrono::minutes(1);
+    CHECK(refusal(options).code == Code::deadline);
+    CHECK(asked == 3);
   }
   SUBCASE("no such database") {
     address.database = "nowhere";

@@ -5,9 +5,9 @@
 BUREAU_BEGIN_NAMESPACE
 
 /// While it is there, a call of its thread that waits for its turn to write, for another process's
-/// write or for a server's answer asks some times a second whether it is to stop. True: it ends as
-/// at its deadline, with `deadline`, and what it was to write is not written. A commit that is
-/// under way is waited for. Of several the innermost is asked.
+/// write, or for a server (a connection, an answer) asks some times a second whether it is to stop.
+/// True: it ends as at its deadline, with `deadline`, and what it was to write is not written. A
+/// commit that is under way is waited for. Of several the innermost is asked.
 class Interruption {
  public:
   /// `asked` outlives it, and does not use the storage.

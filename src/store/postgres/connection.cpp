@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "bureau/store/interruption.hpp"
 #include "core/forks.hpp"
 #include "store/postgres/socket_wait.hpp"
 
@@ -69,7 +70,10 @@ Result<void> Connection::connect(Monotonic deadline) {
   auto wants = PGRES_POLLING_WRITING;
   while (PQstatus(handle_) != CONNECTION_BAD) {
     const short events = wants == PGRES_POLLING_READING ? POLLIN : POLLOUT;
-    if (!wait_for_socket(PQsocket(handle_), events, *settings_.clock, deadline)) {
+    if (!wait_until_interrupted(PQsocket(handle_), events, *settings_.clock, deadline)) {
+      if (settings_.clock->monotonic() < deadline) {
+        return fail(Code::deadline, settings_.where + ": connecting was interrupted");
+      }
       return fail(Code::unavailable,
                   fmt::format("{}: no answer while connecting; is the server there, and does a "
                               "firewall let it answer?",
@@ -350,6 +354,8 @@ bool Connection::cancel() const {
   Settings settings = settings_;
   settings.clock = &Clock::system();
   settings.connect_timeout = cancel_connect_patience;
+  const auto never = [] { return false; };
+  const Interruption waits(never);
   const auto other = open(settings, Monotonic::never());
   if (!other) return false;
   const Value pid = Value::integer(PQbackendPID(handle_));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "store/interruptible_wait.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
 
@@ -16,7 +18,7 @@ Result<Crowd::Place> Crowd::enter(Monotonic deadline) {
   std::unique_lock lock(mutex_);
   const auto full = [this] { return room_ < most_ && inside_ >= room_; };
   while (full()) {
-    if (!clock_.wait_until(lock, freed_, deadline) && full()) {
+    if (!wait_interruptibly(lock, freed_, clock_, deadline) && full()) {
       return fail(Code::deadline, "the deadline passed behind other writes");
     }
   }

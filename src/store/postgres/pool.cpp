@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "store/interruptible_wait.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
 
@@ -36,7 +38,7 @@ Result<Pool::Lease> Pool::take(Use use, Monotonic deadline) {
   std::unique_lock lock(mutex_);
   waiting_writers_ += writes ? 1 : 0;
   while (!has_room(use)) {
-    if (settings_.clock->wait_until(lock, freed_, deadline) || has_room(use)) continue;
+    if (wait_interruptibly(lock, freed_, *settings_.clock, deadline) || has_room(use)) continue;
     waiting_writers_ -= writes ? 1 : 0;
     return fail(Code::deadline,
                 fmt::format("{}: all connections ({}, of which {} may write) were in use until the "

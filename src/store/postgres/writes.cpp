@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "bureau/store/interruption.hpp"
 #include "store/guarded.hpp"
+#include "store/interruptible_wait.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
@@ -39,7 +41,8 @@ class Writes::Lane {
     if (taken_) return {};
     std::unique_lock lock(writes_.mutex_);
     while (writes_.lane_taken_) {
-      if (!writes_.clock_.wait_until(lock, writes_.freed_, deadline) && writes_.lane_taken_) {
+      if (!wait_interruptibly(lock, writes_.freed_, writes_.clock_, deadline) &&
+          writes_.lane_taken_) {
         return fail(Code::deadline, "the deadline passed behind other writes of the same rows");
       }
     }
@@ -183,6 +186,8 @@ Writes::Attempt Writes::commit(Connection& connection, TransactionWriter& writer
 
 /// What became of a commit that was not answered: the server knows by the transaction's number.
 Writes::Attempt Writes::settle(Error lost, const Unanswered& commit, Monotonic until) {
+  const auto never = [] { return false; };
+  const Interruption waits(never);
   for (;;) {
     const Result<Fate> fate = ask_fate(commit, until);
     if (fate && *fate == Fate::committed) {
