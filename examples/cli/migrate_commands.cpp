@@ -46,6 +46,14 @@ Result<void> print_migrations(const Settings& settings, Format format) {
                               {"by", one.applied_by}}));
   }
   printer.finish();
+  BUREAU_TRY(const auto unbuilt, migrator.unbuilt_indexes());
+  for (const std::string& index : unbuilt) {
+    fmt::print(
+        stderr,
+        "bureau: index {} is being built, or was cut off in that: the next program that opens "
+        "the office builds it\n",
+        index);
+  }
   return {};
 }
 

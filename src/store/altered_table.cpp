@@ -43,6 +43,9 @@ class TableAlteration {
     if (alteration_.kind == Alteration::Kind::drop_table) return std::move(made_);
     made_.definition =
         table_definition(std::move(columns_), std::move(indexes_), is_by_month(stored_));
+    if (const Json* unbuilt = stored_.find(unbuilt_member)) {
+      made_.definition.set(std::string(unbuilt_member), *unbuilt);
+    }
     BUREAU_TRY(made_.after, altered_info(alteration_.table, made_.definition));
     if (!added_.empty()) made_.added = made_.after->find(added_);
     return std::move(made_);

@@ -140,7 +140,8 @@ bool is_stored(const Catalog& catalog, std::span<const StoredTable> stored) {
   const auto tables = catalog.tables();
   return std::all_of(tables.begin(), tables.end(), [&](const TableInfo* table) {
     const StoredTable* there = stored_under(stored, table->name);
-    return there != nullptr && same_definition(there->definition, definition_of(*table));
+    return there != nullptr && same_definition(there->definition, definition_of(*table)) &&
+           list_member(there->definition, unbuilt_member).empty();
   });
 }
 

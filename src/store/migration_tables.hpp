@@ -34,7 +34,7 @@ struct Tolerance {
                                                std::span<const StoredTable> stored,
                                                const Tolerance& tolerance);
 
-/// Whether all of a catalog's tables are stored just so.
+/// Whether all of a catalog's tables are stored just so, and nothing is being built beside them.
 [[nodiscard]] bool is_stored(const Catalog& catalog, std::span<const StoredTable> stored);
 
 }  // namespace detail

@@ -476,6 +476,17 @@ Result<Migrator> Migrator::make(std::shared_ptr<Storage> storage, Catalog catalo
 }
 
 Result<std::vector<MigrationStatus>> Migrator::status() { return impl_->status(); }
+Result<std::vector<std::string>> Migrator::unbuilt_indexes() {
+  BUREAU_TRY(const auto tables, impl_->storage->stored_tables());
+  std::vector<std::string> names;
+  for (const StoredTable& table : tables) {
+    for (const Json& one : detail::list_member(table.definition, detail::unbuilt_member)) {
+      const std::string* name = one.as_string();
+      names.push_back(fmt::format("{}.{}", table.name, name == nullptr ? "" : *name));
+    }
+  }
+  return names;
+}
 Result<MigrationPlan> Migrator::up(const MigrateOptions& options) { return impl_->up(options); }
 Result<MigrationPlan> Migrator::down(const MigrateOptions& options) { return impl_->down(options); }
 Result<MigrationPlan> Migrator::finalize(const MigrateOptions& options) {

@@ -29,6 +29,10 @@ namespace detail {
 [[nodiscard]] Json table_definition(Json::Array columns, Json::Array indexes, bool by_month);
 [[nodiscard]] bool is_by_month(const Json& definition);
 
+/// In a stored description: the names of indexes that are being built beside it, or that were cut
+/// off in that. They are in none of its lists of indexes.
+inline constexpr std::string_view unbuilt_member = "unbuilt";
+
 /// Whether what is stored says what is described: in which order columns and indexes come is of no
 /// matter, and a table that is stored as one by month need not be described as one.
 [[nodiscard]] bool same_definition(const Json& stored, const Json& described);

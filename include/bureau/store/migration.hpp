@@ -176,6 +176,10 @@ class Migrator {
 
   /// Of the list and of those that the office has beyond it, by number.
   [[nodiscard]] Result<std::vector<MigrationStatus>> status();
+  /// "table.index" of those that are being built while others write, or that were cut off in it: a
+  /// process was killed, values are there twice. Whoever opens the office or calls up() builds
+  /// them.
+  [[nodiscard]] Result<std::vector<std::string>> unbuilt_indexes();
 
   /// Applies what is pending, so that this version and the one before work. When several are
   /// pending, each is finalized before the next is applied.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "bureau/core/log.hpp"
 #include "bureau/store/stored_catalog.hpp"
 #include "store/postgres/connection.hpp"
 
@@ -25,8 +26,11 @@ struct Office {
 [[nodiscard]] Result<std::vector<StoredTable>> read_definitions(Connection& connection,
                                                                 Monotonic deadline);
 
-/// Storage::migrate() on a connection with no transaction open. True: something was changed.
-[[nodiscard]] Result<bool> migrate_tables(Connection& connection, const Catalog& catalog,
+/// Storage::migrate() on a connection with no transaction open. Indexes of tables that were there
+/// before are built while others write, on a connection of their own that is made with `direct`.
+/// True: something was changed.
+[[nodiscard]] Result<bool> migrate_tables(Connection& connection, const Settings& direct,
+                                          const LogSink& log, const Catalog& catalog,
                                           Monotonic deadline);
 
 /// Begins a transaction that nobody else prepares or migrates this office beside.

@@ -217,7 +217,8 @@ void PostgresStorage::announce() {
 Result<void> PostgresStorage::migrate(const Catalog& catalog) {
   BUREAU_TRY_VOID(check_process());
   BUREAU_TRY(auto lease, pool_->take(Pool::Use::write, Monotonic::never()));
-  BUREAU_TRY(const bool changed, migrate_tables(lease.connection(), catalog, Monotonic::never()));
+  BUREAU_TRY(const bool changed,
+             migrate_tables(lease.connection(), direct_, log_, catalog, Monotonic::never()));
   if (changed) announce();
   const std::set<std::string> by_month = make_months(lease.connection());
   for (const TableInfo* table : catalog.tables()) {
