@@ -127,6 +127,20 @@ HealthComponent judge_dead(std::uint64_t recent, const Snapshot& snapshot,
                       time_text(limits.dead_within), dead, doubtful)};
 }
 
+/// As the log does, it is told of a reader once it is beyond the patience that there is with it.
+HealthComponent judge_journal(const JournalReach& reach, const JournalKeeping& keeping,
+                              Timestamp now) {
+  if (!reach.since) return {"journal", HealthStatus::ok, "it is empty"};
+  std::string text =
+      fmt::format("goes back {}, to change {}", time_text(now - *reach.since), reach.oldest);
+  if (!reach.held_since) return {"journal", HealthStatus::ok, std::move(text)};
+  const Duration beyond = now - *reach.held_since - keeping.keep;
+  text += fmt::format("; kept {} beyond its time for \"{}\", which has read through {}",
+                      time_text(beyond), reach.held_by, reach.read_through);
+  return {"journal", beyond > keeping.patience ? HealthStatus::degraded : HealthStatus::ok,
+          std::move(text)};
+}
+
 HealthComponent judge_scheduler(const std::vector<AgentState>& agents, Duration silence,
                                 const std::vector<std::string>& stuck, const HealthLimits& limits) {
   if (silence > limits.silence) {
@@ -163,14 +177,17 @@ Result<Health> Engine::health(const HealthLimits& limits) {
   const Snapshot& snapshot = *seen;
   std::optional<Schedule> latest;
   std::uint64_t recent = 0;
+  const Monotonic patience = options_.clock->monotonic() + limits.write_patience;
   const auto look = [&](Reader& reader) -> Result<void> {
     BUREAU_TRY(latest, latest_schedule(reader, health.at));
     BUREAU_TRY(recent, count_dead_since(reader, health.at - limits.dead_within));
     return {};
   };
-  if (auto looked = database_->read(options_.clock->monotonic() + limits.write_patience, look);
-      !looked) {
-    add({"storage", HealthStatus::failed, "a read: " + to_string(looked.error())});
+  const auto looked = database_->read(patience, look);
+  const auto reach = journal_keeper_->reach(patience);
+  if (!looked || !reach) {
+    const Error& error = looked ? reach.error() : looked.error();
+    add({"storage", HealthStatus::failed, "a read: " + to_string(error)});
     return health;
   }
   add(judge_storage(*database_, *options_.clock, limits, snapshot.storage.log_bytes));
@@ -191,6 +208,7 @@ Result<Health> Engine::health(const HealthLimits& limits) {
   add(judge_queues(snapshot, limits));
   add(judge_schedules(latest, health.at, limits));
   add(judge_dead(recent, snapshot, limits));
+  add(judge_journal(*reach, journal_keeper_->keeping(), health.at));
   if (snapshot.subscriptions > 0) {
     add({"feed", snapshot.feed_lag > limits.feed_lag ? HealthStatus::degraded : HealthStatus::ok,
          fmt::format("the slowest of {} subscriptions is {} changes behind", snapshot.subscriptions,

@@ -131,6 +131,18 @@ void write_storage(PrometheusText& text, const Snapshot& snapshot) {
         "How many changes the slowest subscription of this process is behind.", snapshot.feed_lag);
 }
 
+void write_journal(PrometheusText& text, const JournalReach& reach, Duration keep, Timestamp now) {
+  if (!reach.since) return;
+  gauge(text, "bureau_journal_oldest", "Number of the oldest change that is kept.", reach.oldest);
+  gauge(text, "bureau_journal_oldest_age_seconds", "Age of the oldest change that is kept.",
+        seconds(now - *reach.since));
+  if (!reach.held_since) return;
+  text.family(
+      "bureau_journal_held_seconds", Type::gauge,
+      "How far beyond its time the journal is kept for the reader that is furthest behind.");
+  text.sample({{"reader", reach.held_by}}, seconds(now - *reach.held_since - keep));
+}
+
 void write_process(PrometheusText& text, const Snapshot& snapshot,
                    const std::optional<Duration>& heartbeat, const MachineReading& reading) {
   const auto alive = std::count_if(snapshot.nodes.begin(), snapshot.nodes.end(),
@@ -242,6 +254,8 @@ Result<std::string> Engine::metrics_text() {
         budgets.clear();
         return read_budgets(reader, options_.clock->now(), budgets);
       }));
+  BUREAU_TRY(const JournalReach reach,
+             journal_keeper_->reach(options_.clock->monotonic() + patience));
   for (const QueueState& queue : snapshot.queues) by_queue[{queue.queue, "ready"}] = queue.ready;
   PrometheusText text;
   orchestrator_->write_metrics(text);
@@ -250,6 +264,7 @@ Result<std::string> Engine::metrics_text() {
   if (!budgets.empty()) write_budgets(text, budgets);
   database_->write_metrics(text);
   write_storage(text, snapshot);
+  write_journal(text, reach, journal_keeper_->keeping().keep, options_.clock->now());
   write_process(text, snapshot, orchestrator_->heartbeat_age(), options_.machine->read());
   return text.text();
 }

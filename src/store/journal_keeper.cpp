@@ -242,6 +242,37 @@ Result<void> JournalKeeper::tell_of(const Held& held) {
   return {};
 }
 
+Result<JournalReach> JournalKeeper::reach(Monotonic deadline) {
+  JournalReach reach;
+  const Timestamp now = database_.clock().now();
+  BUREAU_TRY_VOID(database_.read(deadline, [&](Reader& reader) -> Result<void> {
+    reach = {};
+    BUREAU_TRY(const std::int64_t head, database_.journal_head(reader));
+    if (head == 0) return {};
+    BUREAU_TRY(reach.oldest, database_.journal_tail(reader));
+    BUREAU_TRY(reach.since, detail::made_after(reader, reach.oldest - 1));
+    if (keeping_.keep == Duration::max()) return {};
+    const std::int64_t until = std::min(head - 1, reach.oldest + numbers_a_look);
+    BUREAU_TRY(const std::int64_t through,
+               detail::changes_before(reader, now - keeping_.keep, until));
+    if (through < reach.oldest) return {};
+    for (const JournalReader& one : readers_) {
+      BUREAU_TRY(const auto late, detail::late_cursors(reader, one, through));
+      for (const detail::LateCursor& cursor : late) {
+        if (!reach.held_by.empty() && cursor.position >= reach.read_through) continue;
+        BUREAU_TRY(const bool holds, detail::has_to_read(reader, database_, one, cursor, through));
+        if (!holds) continue;
+        reach.held_by = one.name;
+        reach.read_through = cursor.position;
+      }
+    }
+    if (reach.held_by.empty()) return {};
+    BUREAU_TRY(reach.held_since, detail::made_after(reader, reach.read_through));
+    return {};
+  }));
+  return reach;
+}
+
 Result<Duration> JournalKeeper::trim() {
   // A reader may have gone back since.
   BUREAU_TRY(through_, unread_by_none(*through_));

@@ -28,7 +28,8 @@ Result<std::int64_t> changes_before(Reader& reader, Timestamp moment, std::int64
 }
 
 Result<std::optional<Timestamp>> made_after(Reader& reader, std::int64_t number) {
-  BUREAU_TRY(const auto next, first_record(reader, col(&JournalRow::id) > Id<JournalRow>(number)));
+  BUREAU_TRY(const auto next,
+             first_record(reader, col(&JournalRow::id) >= Id<JournalRow>(number + 1)));
   return next ? std::optional(next->at) : std::nullopt;
 }
 

@@ -86,7 +86,8 @@ TEST_CASE("an office at rest is well, and of what cannot be told there is no com
   CHECK(health.at == office.clock.now());
   std::vector<std::string> components;
   for (const auto& component : health.components) components.push_back(component.name);
-  CHECK(components == std::vector<std::string>{"storage", "queues", "schedules", "dead_letters"});
+  CHECK(components ==
+        std::vector<std::string>{"storage", "queues", "schedules", "dead_letters", "journal"});
   CHECK(to_json(health).dump().find("\"component\":\"storage\"") != std::string::npos);
 }
 

@@ -98,6 +98,8 @@ TEST_CASE("the metrics of an office count what its agents did and what waits") {
   CHECK(metrics.value("bureau_nodes_alive") == 1);
   CHECK(metrics.value("bureau_storage_file_bytes") > 0);
   CHECK(metrics.value("bureau_journal_head") > 0);
+  CHECK(metrics.value("bureau_journal_oldest") == 1);
+  CHECK(metrics.value("bureau_journal_oldest_age_seconds") >= 0);
   CHECK(metrics.value("bureau_schedule_occurrences_total", {{"outcome", "fired"}}) == 0);
   const double writes = metrics.value("bureau_write_duration_seconds_count");
   CHECK(writes > 0);

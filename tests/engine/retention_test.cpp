@@ -1,6 +1,7 @@
 // An engine that is polled keeps its journal as long as it is to.
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "basics.hpp"
 #include "bureau/engine.hpp"
@@ -44,6 +45,13 @@ struct Office {
     tenant = must(engine->access().create_tenant("Larkfield"));
     must(engine->start_polled());
   }
+  HealthComponent journal() {
+    for (const HealthComponent& one : must(engine->health()).components) {
+      if (one.name == "journal") return one;
+    }
+    FAIL("health says nothing of the journal");
+    return {};
+  }
   std::int64_t tail_after(Duration time) {
     clock.advance(time);
     for (int polls = 0; polls < 20; ++polls) {
@@ -85,5 +93,18 @@ TEST_CASE("A host's own reader of the journal is waited for") {
   for (const Bookmark& other : must(bookmarks.list({}))) {
     if (other.id != mine.id) must(bookmarks.remove(other.id));
   }
-  CHECK(office.tail_after(24h * 40) == mine.position + 1);
+  CHECK(office.tail_after(24h * 30 + 12h) == mine.position + 1);
+  // It is named at once, and no trouble before it has had a day.
+  CHECK(office.journal().status == HealthStatus::ok);
+  CHECK(office.journal().reason.find("\"me\"") != std::string::npos);
+  CHECK(office.tail_after(24h) == mine.position + 1);
+  CHECK(office.journal().status == HealthStatus::degraded);
+  const std::string metrics = must(office.engine->metrics_text());
+  const std::string held = "bureau_journal_held_seconds{reader=\"me\"} ";
+  REQUIRE(metrics.find(held) != std::string::npos);
+  const double seconds = std::stod(metrics.substr(metrics.find(held) + held.size()));
+  CHECK(seconds > 36 * 3600);
+  CHECK(seconds < 37 * 3600);
+  CHECK(metrics.find(fmt::format("bureau_journal_oldest {}\n", mine.position + 1)) !=
+        std::string::npos);
 }

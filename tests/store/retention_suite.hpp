@@ -160,6 +160,7 @@ inline void by_age(std::shared_ptr<Storage> storage, ManualClock& clock) {
   JournalKeeping keeping;
   keeping.batch = 3;
   JournalKeeper keeper(*office.database, keeping);
+  CHECK_FALSE(must(keeper.reach(Monotonic::never())).since);
   office.letters(30);
   CHECK(keep(keeper, clock, keeping) == 1);
   CHECK(office.tail() == 1);
@@ -192,6 +193,7 @@ inline void for_ever(std::shared_ptr<Storage> storage, ManualClock& clock) {
   clock.advance(3650 * day);
   CHECK(must(keeper.step()) == Duration::max());
   CHECK(office.tail() == 1);
+  CHECK(must(keeper.reach(Monotonic::never())).since < clock.now() - 3650 * day);
 }
 
 /// What somebody has still to read stays, and the log says for whom once that is beyond its time.
@@ -205,8 +207,17 @@ inline void held_for_readers(std::shared_ptr<Storage> storage, ManualClock& cloc
   office.mark(2, 0);  // of whom there are no letters
   office.letters(10);
   clock.advance(24 * day + 30min);  // 1 to 5 are older, and 5 is half an hour beyond
+  const JournalReach before = must(keeper.reach(Monotonic::never()));
+  CHECK(before.oldest == 1);
+  CHECK(before.held_by == "letters");
+  CHECK(before.read_through == 4);  // for the other nothing is kept
   keep(keeper, clock, keeping);
   CHECK(office.tail() == 5);
+  const JournalReach after = must(keeper.reach(Monotonic::never()));
+  CHECK(after.oldest == 5);
+  CHECK(after.held_by == "letters");
+  CHECK(clock.now() - after.since.value() > keeping.keep);
+  CHECK(after.held_since == after.since);
   CHECK(office.marked(1) == 4);
   CHECK(office.marked(2) == 5);  // nothing of what goes concerned it
   CHECK(office.warned.empty());
@@ -215,6 +226,7 @@ inline void held_for_readers(std::shared_ptr<Storage> storage, ManualClock& cloc
   CHECK(office.tail() == 5);
   CHECK(office.warned == std::vector<std::string>{"letters"});
   office.mark(1, 8);
+  CHECK(must(keeper.reach(Monotonic::never())).held_by.empty());
   clock.advance(10 * day);
   keep(keeper, clock, keeping);
   CHECK(office.tail() == 9);
@@ -233,6 +245,12 @@ inline void held_for_all(std::shared_ptr<Storage> storage, ManualClock& clock) {
   keep(keeper, clock, keeping);
   CHECK(office.tail() == 4);
   CHECK(office.marked(1) == 3);
+  // One that has read nothing at all is named too.
+  office.mark(1, 0);
+  clock.advance(2 * day);
+  keep(keeper, clock, keeping);
+  CHECK(office.tail() == 4);
+  CHECK(office.warned == std::vector<std::string>{"all"});
 }
 
 /// One that goes back while the journal is trimmed is waited for from there on.

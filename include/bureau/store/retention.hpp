@@ -48,6 +48,16 @@ struct JournalKeeping {
   Duration pause = std::chrono::milliseconds(50);  ///< between two of them
 };
 
+/// How far back the journal goes, and who keeps it from being forgotten.
+struct JournalReach {
+  std::int64_t oldest = 0;                   ///< number of the oldest change; 0: there is none
+  std::optional<Timestamp> since = {};       ///< when it was made
+  std::string held_by = {};                  ///< the reader that is furthest behind of those for
+                                             ///< whom more is kept than `keep`; empty: none
+  std::int64_t read_through = 0;             ///< the number through which that one has read
+  std::optional<Timestamp> held_since = {};  ///< when the first that it has not read was made
+};
+
 /// Forgets what is older than `keep`, but nothing that a JournalReader has still to read. The
 /// journal is the office's, not a tenant's: of several processes whoever comes first does it, once
 /// in `every`. Thread-safe. Engine has one.
@@ -59,6 +69,9 @@ class JournalKeeper {
   Result<void> add(JournalReader reader);
   /// Does what is due, one short write at most. Returns how long until it wants the next call.
   Result<Duration> step();
+  /// Reads only. REQUIRES: no add() meanwhile.
+  [[nodiscard]] Result<JournalReach> reach(Monotonic deadline);
+  [[nodiscard]] const JournalKeeping& keeping() const { return keeping_; }
 
  private:
   struct Held;
