@@ -5,30 +5,23 @@
 // Built with BUREAU_KILL_POSTGRES the office is on a PostgreSQL server of the program's own, and
 // one round in four is a restart of the server as after a crash.
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "bureau/bureau.hpp"
 #include "kill/arguments.hpp"
+#include "kill/processes.hpp"
 #ifdef BUREAU_KILL_POSTGRES
 #include "bureau/store/postgres_storage.hpp"
 #include "postgres/server.hpp"
 #endif
-
-extern char** environ;
 
 namespace run_kill {
 
@@ -84,25 +77,6 @@ constexpr Duration longest_settling = 2min;
 
 constexpr auto job = task_kind<Job, Sum>("job", Effect::database, retry::fixed(1'000'000, 10ms),
                                          "default", 2min, RunAs::enqueuer);
-
-[[noreturn]] void give_up(const std::string& why) {
-  fmt::print(stderr, "run_kill_test: {}\n", why);
-  std::exit(1);
-}
-template <class R>
-auto must(R result) {
-  if (!result) give_up(to_string(result.error()));
-  if constexpr (!std::is_void_v<typename R::value_type>) return *std::move(result);
-}
-
-/// Lets the others work.
-void pause(Duration duration) {
-  Clock& clock = Clock::system();
-  std::mutex mutex;
-  std::condition_variable never;
-  std::unique_lock lock(mutex);
-  clock.wait_until(lock, never, clock.monotonic() + duration);
-}
 
 // What a run does --------------------------------------------------------------------------------
 
@@ -228,75 +202,12 @@ Result<std::unique_ptr<Engine>> begin(const std::string& path) {
   return engine;
 }
 
-/// Works until its standard input ends.
 int work(const std::string& path) {
-  auto begun = begin(path);
-  const Monotonic deadline = Clock::system().monotonic() + longest_settling;
-  // A server may be away for a moment; what its migration came to then is seen the next time.
-  const auto is_away = [&] {
-    const Code code = begun ? Code::internal : begun.error().code;
-    return code == Code::unavailable || code == Code::unknown_outcome;
-  };
-  while (is_away() && Clock::system().monotonic() < deadline) {
-    pause(50ms);
-    begun = begin(path);
-  }
-  const auto engine = must(std::move(begun));
-  char byte = 0;
-  while (::read(STDIN_FILENO, &byte, 1) > 0) {
-  }
+  const auto engine = begin_patiently([&] { return begin(path); });
+  wait_for_end_of_input();
   must(engine->stop());
   return 0;
 }
-
-// The processes ----------------------------------------------------------------------------------
-
-class Worker {
- public:
-  Worker(const std::string& program, const std::string& path) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) give_up("no pipe to be had");
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
-    std::string arguments[] = {program, "--worker", path};
-    char* argv[] = {arguments[0].data(), arguments[1].data(), arguments[2].data(), nullptr};
-    const int error = ::posix_spawn(&pid_, program.c_str(), &actions, nullptr, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    ::close(ends[0]);
-    if (error != 0) give_up("cannot start " + program);
-    input_ = ends[1];
-  }
-  ~Worker() {
-    if (pid_ > 0) kill();
-  }
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
-
-  void send(int signal) const { ::kill(pid_, signal); }
-  void kill() {
-    send(SIGKILL);
-    wait();
-  }
-  /// Asks it to end. True when it did so well.
-  bool end() {
-    ::close(input_);
-    input_ = -1;
-    return wait() == 0;
-  }
-
- private:
-  int wait() {
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = 0;
-    if (input_ >= 0) ::close(input_);
-    input_ = -1;
-    return status;
-  }
-  pid_t pid_ = 0;
-  int input_ = -1;
-};
 
 // Where the offices are --------------------------------------------------------------------------
 
@@ -398,7 +309,9 @@ class Trial {
     return must(Tasks(system()).count(where));
   }
 
-  void start_one() { workers_.push_back(std::make_unique<Worker>(program_, path_)); }
+  void start_one() {
+    workers_.push_back(std::make_unique<Process>(Process::Arguments{program_, "--worker", path_}));
+  }
 
   void enqueue() {
     const std::uint64_t open_now = count(col(&Task::status) < TaskStatus::completed);
@@ -516,7 +429,7 @@ class Trial {
   SeededRandom random_;
   std::unique_ptr<Engine> engine_;
   Tenant tenant_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<Process>> workers_;
   std::map<std::int64_t, Job> tasks_;
   std::set<std::int64_t> spoken_to_;
   std::vector<std::string> wrong_;
