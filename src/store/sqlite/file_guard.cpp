@@ -83,8 +83,11 @@ Result<void> take_place(FileGuard::File& file, const std::string& path) {
 /// ones (Linux 6.13 on) gives it a new time at the next write instead of at the next tick, and on
 /// some file systems every sync then writes the inode as well: half as long again for each commit.
 bool is_removed(int descriptor) {
-  struct statx status {};
-  return ::statx(descriptor, "", AT_EMPTY_PATH, STATX_NLINK, &status) == 0 && status.stx_nlink == 0;
+  struct statx links {};
+  if (::statx(descriptor, "", AT_EMPTY_PATH, STATX_NLINK, &links) == 0) return links.stx_nlink == 0;
+  // A sandbox may refuse a call that it does not know.
+  struct stat status {};
+  return ::fstat(descriptor, &status) == 0 && status.st_nlink == 0;
 }
 
 /// Forgets files that nobody uses. One on which somebody still has a lock stays: whether it is
