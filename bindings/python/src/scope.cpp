@@ -142,8 +142,7 @@ class ColumnBuffer {
       sizes_.push_back(static_cast<std::int64_t>(text.size()));
       return;
     }
-    nulls_.push_back(value.is_null() ? 1 : 0);
-    some_null_ = some_null_ || value.is_null();
+    if (value.is_null() || !nulls_.empty()) note_null(value.is_null());
     if (column_.type == Type::real) {
       reals_.push_back(value.is_null() ? 0 : value.as_real());
     } else {
@@ -162,7 +161,7 @@ class ColumnBuffer {
     if (!is_numeric()) return py::make_tuple(type, texts(), py::none(), names);
     if (column_.type == Type::id) return py::make_tuple(type, ids(), py::none(), names);
     py::object nulls = py::none();
-    if (some_null_) nulls = bytes_of(nulls_);
+    if (!nulls_.empty()) nulls = bytes_of(nulls_);
     return py::make_tuple(type, column_.type == Type::real ? bytes_of(reals_) : bytes_of(integers_),
                           nulls, names);
   }
@@ -171,6 +170,12 @@ class ColumnBuffer {
   [[nodiscard]] bool is_numeric() const {
     return column_.type != Type::text && column_.type != Type::json && column_.type != Type::bytes;
   }
+  /// Most columns have none: those before the first are noted with it.
+  void note_null(bool null) {
+    if (nulls_.empty()) nulls_.resize(integers_.size() + reals_.size());
+    nulls_.push_back(null ? 1 : 0);
+  }
+  [[nodiscard]] bool is_null(std::size_t row) const { return !nulls_.empty() && nulls_[row] != 0; }
   template <class T>
   static py::object bytes_of(const std::vector<T>& data) {
     return py::bytearray(reinterpret_cast<const char*>(data.data()), data.size() * sizeof(T));
@@ -178,6 +183,8 @@ class ColumnBuffer {
   py::object texts() const {
     py::list out(sizes_.size());
     const char* at = text_.data();
+    std::string_view last;
+    PyObject* last_made = nullptr;  // a text that follows its like is the same object
     for (std::size_t i = 0; i < sizes_.size(); ++i) {
       PyObject* made = nullptr;
       if (sizes_[i] < 0) {
@@ -185,8 +192,13 @@ class ColumnBuffer {
       } else {
         const std::string_view text(at, static_cast<std::size_t>(sizes_[i]));
         at += sizes_[i];
-        made = to_python(column_,
-                         column_.type == Type::bytes ? Value::bytes(text) : Value::text(text));
+        if (column_.type == Type::text && last_made != nullptr && text == last) {
+          PyList_SET_ITEM(out.ptr(), static_cast<Py_ssize_t>(i), Py_NewRef(last_made));
+          continue;
+        }
+        last = text;
+        last_made = made = to_python(
+            column_, column_.type == Type::bytes ? Value::bytes(text) : Value::text(text));
       }
       if (made == nullptr) throw py::error_already_set();
       PyList_SET_ITEM(out.ptr(), static_cast<Py_ssize_t>(i), made);
@@ -198,11 +210,11 @@ class ColumnBuffer {
     py::list out(integers_.size());
     py::object last = py::none();
     for (std::size_t i = 0; i < integers_.size(); ++i) {
-      if (nulls_[i] != 0) {
+      if (is_null(i)) {
         PyList_SET_ITEM(out.ptr(), static_cast<Py_ssize_t>(i), Py_NewRef(Py_None));
         continue;
       }
-      if (i == 0 || nulls_[i - 1] != 0 || integers_[i] != integers_[i - 1]) {
+      if (i == 0 || is_null(i - 1) || integers_[i] != integers_[i - 1]) {
         last = to_object(column_, Value::integer(integers_[i]));
       }
       PyList_SET_ITEM(out.ptr(), static_cast<Py_ssize_t>(i), Py_NewRef(last.ptr()));
@@ -213,8 +225,7 @@ class ColumnBuffer {
   const ColumnInfo& column_;
   std::vector<std::int64_t> integers_, sizes_;
   std::vector<double> reals_;
-  std::vector<char> nulls_;
-  bool some_null_ = false;
+  std::vector<char> nulls_;  ///< of every row, once there was one; else empty
   std::string text_;
 };
 
