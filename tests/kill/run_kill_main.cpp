@@ -288,7 +288,10 @@ class Trial {
     const Clock& clock = Clock::system();
     const Monotonic deadline = clock.monotonic() + longest_settling;
     while (count(col(&Task::status) < TaskStatus::completed) > 0) {
-      if (clock.monotonic() >= deadline) break;
+      if (clock.monotonic() >= deadline) {
+        say_why();
+        break;
+      }
       speak();
       pause(5ms);
     }
@@ -307,6 +310,17 @@ class Trial {
   [[nodiscard]] Session system() const { return engine_->system(tenant_.id); }
   [[nodiscard]] std::uint64_t count(const Predicate& where) const {
     return must(Tasks(system()).count(where));
+  }
+
+  /// Of each task that has not come to its end, before the workers give back what they hold.
+  void say_why() {
+    Query open_ones;
+    open_ones.where = col(&Task::status) < TaskStatus::completed;
+    for (const Task& task : must(Tasks(system()).list(open_ones))) {
+      wrong_.push_back(fmt::format("{} {}, attempt {}: {}", task.id.value,
+                                   names<TaskStatus>[static_cast<std::size_t>(task.status)],
+                                   task.attempt, to_json(must(why(system(), task.id))).dump()));
+    }
   }
 
   void start_one() {

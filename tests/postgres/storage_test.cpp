@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 
+#include <atomic>
 #include <thread>
 
 #include "basics.hpp"
@@ -42,9 +43,11 @@ const bureau::Catalog& catalog() {
   return made;
 }
 
-std::shared_ptr<Storage> open(const postgres_test::Database& database) {
+std::shared_ptr<Storage> open(const postgres_test::Database& database,
+                              bureau::Clock* clock = nullptr) {
   bureau::PostgresOptions options;
   options.connection = database.conninfo();
+  options.clock = clock;
   auto storage = must(bureau::open_postgres(std::move(options)));
   must(storage->migrate(catalog()));
   return storage;
@@ -349,4 +352,62 @@ TEST_CASE("another storage's commit is told of once, and its own never") {
   must(storage->write({}, [](Writer& writer) { return store(writer, 1, 2); }));
   CHECK(!storage->drain_wake());
   CHECK(stored(*storage, 1) == 2);
+}
+
+TEST_CASE("each commit of a program that only writes is told of, however soon after another") {
+  BUREAU_NEED_POSTGRES(server);
+  const auto database = server.create_database();
+  const auto storage = open(database), writes = open(database);
+  must(writes->write({}, [](Writer& writer) { return add_counter(writer, 1); }));
+  std::atomic<std::int64_t> seen{0};
+  std::atomic<bool> ends{false};
+  std::thread hears([&] {
+    while (!ends) {
+      pollfd waited{storage->wake_fd(), POLLIN, 0};
+      static_cast<void>(::poll(&waited, 1, 10));
+      if (storage->drain_wake()) seen = stored(*storage, 1);
+    }
+  });
+  const bureau::Clock& clock = bureau::Clock::system();
+  constexpr std::int64_t rounds = 100;
+  std::int64_t value = 0;
+  bool told = true;
+  for (int round = 0; round < rounds && told; ++round) {
+    for (int i = 0; i < 3; ++i) {
+      ++value;
+      must(writes->write({}, [&](Writer& writer) { return store(writer, 1, value); }));
+    }
+    const Monotonic deadline = clock.monotonic() + std::chrono::seconds(10);
+    while (seen != value && clock.monotonic() < deadline) std::this_thread::yield();
+    told = seen == value;
+  }
+  ends = true;
+  hears.join();
+  CHECK(told);
+  CHECK(value == 3 * rounds);
+}
+
+TEST_CASE("what was committed without a word is found, and hinted at once") {
+  BUREAU_NEED_POSTGRES(server);
+  const auto database = server.create_database();
+  bureau::ManualClock clock;
+  const auto storage = open(database, &clock);
+  must(storage->write({}, [](Writer& writer) { return add_counter(writer, 1); }));
+  int hints = 0;
+  const auto subscription = must(storage->on_commit([&] { ++hints; }));
+  const auto look = [&] {
+    clock.advance(std::chrono::seconds(10));
+    storage->observe();
+  };
+  look();
+  look();
+  const int before = hints;  // at most for its own
+  CHECK(before <= 1);
+  postgres_test::Client admin(database.conninfo());
+  admin.ask("UPDATE bureau.exercise_counters SET stored=7");  // as one that dies before it can tell
+  look();
+  CHECK(hints == before + 1);
+  look();
+  CHECK(hints == before + 1);
+  CHECK(stored(*storage, 1) == 7);
 }

@@ -227,7 +227,8 @@ class Storage {
   /// What the storage does at this moment. Costs some system calls.
   [[nodiscard]] virtual Result<StorageState> state() { return StorageState{}; }
   /// Called by the engine every few seconds, also while a write hangs: whoever holds the lock for
-  /// long may leave word of it for other processes.
+  /// long may leave word of it for other processes. And the net under wake_fd(): of a commit of
+  /// another process that died before it could tell, it calls the hints of on_commit().
   virtual void observe() {}
 
   /// Which places a node should try first; the others come after. Two files of which one was copied

@@ -16,6 +16,8 @@ namespace {
 /// Of one question on this connection, and of one attempt to connect anew.
 constexpr Duration patience = std::chrono::seconds(5);
 constexpr Duration reconnect_patience = std::chrono::seconds(1);
+/// Of a writer whose commit is made, until the announcement before its own is answered.
+constexpr Duration announce_patience = std::chrono::seconds(1);
 constexpr Duration reconnect_pause = std::chrono::seconds(1);
 
 void watch(int epoll, int descriptor) {
@@ -46,7 +48,7 @@ Listener::Listener(const Settings& settings, std::int64_t office, std::string id
 
 Listener::~Listener() {
   // What was committed last is told, if the server is there.
-  if (forks_ == forks() && connection_ != nullptr && again_ && !connection_->is_broken()) {
+  if (forks_ == forks() && connection_ != nullptr && is_untold() && !connection_->is_broken()) {
     connection_->separate();
     static_cast<void>(connection_->exchange(soon()));
     announce_locked();
@@ -115,14 +117,15 @@ bool Listener::keep_locked() {
     return false;
   }
   heard_ = true;  // whatever was told meanwhile
-  again_ = true;
+  ++wanted_;
   return true;
 }
 
 Result<void> Listener::need_connection() {
   if (connection_ != nullptr && !connection_->is_broken()) return {};
   BUREAU_TRY_VOID(connect(soon()));
-  heard_ = again_ = true;
+  heard_ = true;
+  ++wanted_;
   ring_if_heard();
   return {};
 }
@@ -130,7 +133,7 @@ Result<void> Listener::need_connection() {
 bool Listener::keep() {
   const std::lock_guard lock(mutex_);
   const bool there = keep_locked();
-  if (there) look();
+  if (there) look(Looker::drains);
   ring_if_heard();
   return there;
 }
@@ -145,38 +148,62 @@ void Listener::ring_if_heard() const {
 // Commits ---------------------------------------------------------------------------------------
 
 /// Takes in what has come without waiting, and goes on with what was put off.
-void Listener::look() {
+void Listener::look(Looker looker) {
   if (!connection_->listen()) return;
   const bool settled = connection_->is_settled();
+  if (settled && under_way_) {
+    under_way_ = false;
+    is_drained_ = looker == Looker::drains;
+  }
   while (PGnotify* const note = PQnotifies(connection_->handle())) {
     if (identity_ != note->extra) heard_ = true;
     PQfreemem(note);
   }
-  if (settled && again_ && !connection_->is_broken()) announce_locked();
+  if (settled && is_untold() && !connection_->is_broken()) announce_locked();
 }
 
 bool Listener::drain() {
   const std::lock_guard lock(mutex_);
   std::uint64_t rung = 0;
   static_cast<void>(!::read(bell_fd_, &rung, sizeof rung));
-  if (keep_locked()) look();
-  if (connection_ != nullptr && connection_->is_broken() && keep_locked()) look();
+  if (keep_locked()) look(Looker::drains);
+  if (connection_ != nullptr && connection_->is_broken() && keep_locked()) look(Looker::drains);
   const bool heard = heard_;
   heard_ = false;
   return heard;
 }
 
 void Listener::announce() {
+  const std::uint64_t mine = ++wanted_;
   const std::lock_guard lock(mutex_);
-  again_ = true;
-  if (connection_ != nullptr && !connection_->is_broken()) look();
+  if (told_of_ >= mine || connection_ == nullptr || connection_->is_broken()) return;
+  look(Looker::announces);
+  // A program that only writes has nobody who would hear that the one before was answered, and go
+  // on with this one: whoever is to do what it has written would wait for its next write.
+  if (told_of_ < mine && !is_drained_ && !connection_->is_broken()) {
+    static_cast<void>(connection_->exchange(settings_.clock->monotonic() + announce_patience));
+    look(Looker::announces);
+  }
   ring_if_heard();
+}
+
+bool Listener::find_untold() {
+  const std::lock_guard lock(mutex_);
+  if (connection_ == nullptr || connection_->is_broken()) return false;
+  connection_->add("SELECT pg_current_snapshot()::text");
+  const Answers answers = connection_->exchange(settings_.clock->monotonic() + announce_patience);
+  look(Looker::drains);
+  ring_if_heard();
+  if (!answers.good()) return false;
+  const std::string before = std::exchange(seen_, std::string(answers.value().as_text()));
+  return !before.empty() && seen_ != before;
 }
 
 /// In a transaction of its own, whose loss in a power cut matters to nobody: to notify within the
 /// transaction that writes would let one commit at a time.
 void Listener::announce_locked() {
-  again_ = false;
+  told_of_ = wanted_.load();
+  under_way_ = true;
   Sql sql(settings_.schema);
   sql << "SELECT set_config('synchronous_commit','off',true),pg_notify(";
   sql.parameter(Value::text(channel_));

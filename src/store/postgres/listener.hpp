@@ -28,9 +28,12 @@ class Listener {
   [[nodiscard]] int wake_fd() const { return wake_fd_; }
   /// True: another storage has committed, or may have while the connection was gone.
   bool drain();
-  /// Tells other storages that something was committed. Does not wait; calls that come while one
-  /// is under way are told of together, after it.
+  /// Tells other storages that something was committed. Calls that come while one is under way are
+  /// told of together, after it: by drain(), or here and now where nobody calls that.
   void announce();
+  /// Looks whether anything was committed since the last look, told of or not. False: no, or the
+  /// server could not be asked.
+  bool find_untold();
   /// Connects anew where that is due. False: there is no connection.
   bool keep();
 
@@ -44,8 +47,10 @@ class Listener {
   Result<void> connect(Monotonic deadline);
   Result<void> need_connection();
   bool keep_locked();
+  enum class Looker { drains, announces };
   void announce_locked();
-  void look();
+  void look(Looker looker);
+  [[nodiscard]] bool is_untold() const { return wanted_.load() != told_of_; }
   void ring_if_heard() const;
   void watch_socket();
   Result<Answers> ask(const Sql& sql);
@@ -67,8 +72,12 @@ class Listener {
   std::map<int, bool> nodes_;  ///< that we hold
   std::optional<Error> lost_node_;
   std::atomic<bool> refuses_{false};
-  bool heard_ = false;  ///< another committed
-  bool again_ = false;  ///< to be announced when the one under way is done
+  bool heard_ = false;                    ///< another committed
+  std::atomic<std::uint64_t> wanted_{0};  ///< announcements that were asked for
+  std::uint64_t told_of_ = 0;             ///< of those
+  bool under_way_ = false;                ///< an announcement is not answered yet
+  bool is_drained_ = false;               ///< the answer to the last one was met by drain()
+  std::string seen_;                      ///< the server's snapshot at the last find_untold()
   Monotonic next_try_{};
 };
 

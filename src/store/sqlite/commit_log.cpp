@@ -47,8 +47,7 @@ Result<void> CommitLog::begin(bool synced) {
     rollback();
     return well;
   }
-  auto statement =
-      connection_.prepare("SELECT id,writer,sequence FROM bureau_commits ORDER BY id DESC LIMIT 1");
+  auto statement = connection_.prepare(newest_commit_sql);
   if (!statement) {
     rollback();
     return fail(std::move(statement).error());

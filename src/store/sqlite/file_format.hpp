@@ -11,6 +11,10 @@ inline constexpr std::int64_t application_id = 0x62757265;
 /// Raised when an older library could misread the file; also the oldest format that can read it.
 inline constexpr std::int64_t format_version = 1;
 
+/// The last commit that anybody made: its number, who made it, the last journal number drawn.
+inline constexpr std::string_view newest_commit_sql =
+    "SELECT id,writer,sequence FROM bureau_commits ORDER BY id DESC LIMIT 1";
+
 /// That the file is empty or a bureau's (`corrupt` otherwise), and of a format we know. Reads only.
 /// True when it is empty.
 Result<bool> check_file(Connection& connection);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "store/guarded.hpp"
+#include "store/sqlite/file_format.hpp"
 #include "store/sqlite/transaction.hpp"
 
 BUREAU_BEGIN_NAMESPACE
@@ -93,6 +94,24 @@ Result<void> ReaderPool::read(Monotonic deadline, ReadClosure closure) {
   }
   give_back(connection);
   return result;
+}
+
+Result<ReaderPool::Commit> ReaderPool::newest_commit(Monotonic deadline) {
+  BUREAU_TRY(Connection * connection, take(deadline));
+  Result<Commit> newest = Commit{};
+  auto statement = connection->prepare(newest_commit_sql);
+  const int code = statement ? statement->step() : SQLITE_OK;
+  if (!statement) {
+    newest = fail(std::move(statement).error());
+  } else if (code == SQLITE_ROW) {
+    newest = Commit{sqlite3_column_int64(statement->get(), 0),
+                    sqlite3_column_int64(statement->get(), 1)};
+  } else if (code != SQLITE_DONE) {
+    newest = fail(connection->error(code, "looking for the newest commit"));
+  }
+  if (statement) statement->reset();
+  give_back(connection);
+  return newest;
 }
 
 }  // namespace detail::sqlite

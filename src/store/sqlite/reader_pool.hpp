@@ -17,6 +17,11 @@ class ReaderPool {
 
   /// Runs the closure on a snapshot. `deadline` when no connection was free by then.
   Result<void> read(Monotonic deadline, ReadClosure closure);
+  /// The newest commit in `bureau_commits`; zeros: there is none.
+  struct Commit {
+    std::int64_t number = 0, writer = 0;
+  };
+  Result<Commit> newest_commit(Monotonic deadline);
   /// How many reads run now.
   [[nodiscard]] int running() const;
   /// And how long the oldest of them has run; zero when there is none.

@@ -32,6 +32,8 @@ namespace {
 
 /// How long open() waits for writers of other processes.
 constexpr Duration open_patience = std::chrono::seconds(10);
+/// How often it is looked for commits of which nobody told.
+constexpr Duration between_looks = std::chrono::seconds(2);
 constexpr Duration maintenance_patience = std::chrono::seconds(1);
 /// After a checkpoint that a reader stood in the way of.
 constexpr Duration maintenance_later = std::chrono::seconds(1);
@@ -120,15 +122,14 @@ class SqliteStorage final : public Storage {
   bool drain_wake() override {
     // Our own commit may have overwritten the number of one that came just before it; but then its
     // transaction has met that one.
-    const std::int64_t news = std::max(wake_->drain(), queue_->others_commit());
-    const bool heard = told_.exchange(std::max(news, told_.load())) < news;
-    if (heard) hints_->call();
-    return heard;
+    return tell_of(std::max(wake_->drain(), queue_->others_commit()));
   }
 
  private:
   explicit SqliteStorage(SqliteOptions options) : options_(std::move(options)) {}
   Result<void> open_files();
+  bool tell_of(std::int64_t others_commit);
+  void look_for_untold();
   void abandon();
   void leave_to_parent();
   Result<void> prepare();
@@ -142,7 +143,9 @@ class SqliteStorage final : public Storage {
   std::unique_ptr<NodeFile> nodes_;
   std::unique_ptr<WakeFile> wake_;
   std::unique_ptr<FileGuard> guard_;   ///< ends when the connections have
-  std::atomic<std::int64_t> told_{0};  ///< the newest commit of others that drain_wake() told of
+  std::int64_t identity_ = 0;          ///< as its commits name it
+  std::atomic<std::int64_t> told_{0};  ///< the newest commit of others that hints told of
+  std::atomic<Monotonic> next_look_{Monotonic{}};
   std::unique_ptr<Connection> writer_;
   std::unique_ptr<CommitLog> commits_;
   std::unique_ptr<Checkpointer> checkpointer_;
@@ -189,8 +192,8 @@ Result<void> SqliteStorage::open_files() {
   lock_file_->unlock();
   BUREAU_TRY_VOID(std::move(prepared));
 
-  const auto identity = static_cast<std::int64_t>(Random::system().next());
-  commits_ = std::make_unique<CommitLog>(*writer_, *lock_file_, *guard_, identity,
+  identity_ = static_cast<std::int64_t>(Random::system().next());
+  commits_ = std::make_unique<CommitLog>(*writer_, *lock_file_, *guard_, identity_,
                                          options_.durability == Durability::power_safe);
   checkpointer_ = std::make_unique<Checkpointer>(*writer_, *lock_file_, options_.log);
   readers_ = std::make_unique<ReaderPool>(options_);
@@ -354,10 +357,31 @@ Result<StorageState> SqliteStorage::state() {
   return state;
 }
 
+/// Whether that was news.
+bool SqliteStorage::tell_of(std::int64_t others_commit) {
+  std::int64_t told = told_.load();
+  while (told < others_commit && !told_.compare_exchange_weak(told, others_commit)) {
+  }
+  if (told >= others_commit) return false;
+  hints_->call();
+  return true;
+}
+
+/// Of commits whose maker died before it could write their number into the wake file.
+void SqliteStorage::look_for_untold() {
+  const Monotonic now = options_.clock->monotonic();
+  Monotonic due = next_look_.load();
+  if (now < due || !next_look_.compare_exchange_strong(due, now + between_looks)) return;
+  const auto newest = readers_->newest_commit(now);
+  if (newest && newest->writer != identity_) tell_of(newest->number);
+}
+
 void SqliteStorage::observe() {
+  if (!guard_->check()) return;
+  look_for_untold();
   const auto holder = queue_->holder();
   const Clock& clock = *options_.clock;
-  if (!holder.any || guard_->is_forked()) return;
+  if (!holder.any) return;
   const Duration held = clock.monotonic() - holder.since;
   if (held < options_.slow_write) return;
   lock_file_->leave_word({::getpid(), (clock.now() - held).micros(), holder.where.line,
