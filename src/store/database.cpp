@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 
-#include "bureau/store/interruption.hpp"
 #include "store/async_writes.hpp"
 #include "store/database_impl.hpp"
 #include "store/interruptible_wait.hpp"
@@ -145,16 +144,9 @@ Result<void> Database::Impl::ensure_ids(Monotonic deadline) {
 /// Another thread may wait long, for a write of another process.
 Result<void> Database::Impl::await_node(std::unique_lock<std::mutex>& lock, Monotonic deadline) {
   while (node_taken) {
-    detail::wait_between_looks(lock, node_free);
-    if (!node_taken) break;
-    lock.unlock();
-    const bool ends = Interruption::is_wanted() ||
-                      (deadline != Monotonic::never() && clock.monotonic() >= deadline);
-    lock.lock();
-    if (ends) {
-      return fail(Code::deadline,
-                  "node: the deadline passed while another thread waited to take a place");
-    }
+    if (detail::wait_interruptibly(lock, node_free, clock, deadline) || !node_taken) continue;
+    return fail(Code::deadline,
+                "node: the deadline passed while another thread waited to take a place");
   }
   return {};
 }

@@ -173,13 +173,9 @@ Result<bool> LockFile::await_stand_in(Clock& clock, Monotonic deadline, bool ask
   std::unique_lock guard(one->mutex);
   one->wanted = true;
   while (one->state == StandIn::State::waits) {
-    wait_between_looks(guard, one->changed);
-    if (one->state != StandIn::State::waits) break;
-    guard.unlock();
-    const bool ends = (asks && Interruption::is_wanted()) ||
-                      (deadline != Monotonic::never() && clock.monotonic() >= deadline);
-    guard.lock();
-    if (!ends) continue;
+    const bool goes_on = asks ? wait_interruptibly(guard, one->changed, clock, deadline)
+                              : clock.wait_until(guard, one->changed, deadline);
+    if (goes_on || one->state != StandIn::State::waits) continue;
     one->wanted = false;
     one->give_back();
     return too_late();
