@@ -162,6 +162,7 @@ Result<void> Orchestrator::stop(Monotonic deadline) {
     self.next_try = Monotonic{};  // what could not be committed has one more chance
   }
   self.settle();
+  self.pay();
   // What is not handed back goes to others when this process ends.
   auto released = self.queue.release(unbegun, Duration(0),
                                      std::max(deadline, self.clock().monotonic() + stop_grace));

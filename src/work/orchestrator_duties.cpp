@@ -36,16 +36,23 @@ void Orchestrator::Impl::expire_overdue(Monotonic now) {
     const Error late(Code::deadline, fmt::format("the attempt took longer than its limit of {} ms",
                                                  run->task().time_limit.count() / 1000));
     run->ended(late);
-    const Error recorded = run->task().effect == Effect::external_unsafe
-                               ? Error(Code::unknown_outcome, late.message)
-                               : late;
-    auto became = queue.fail(run->task(), recorded, kind.retry);
-    log(database.log(), LogLevel::warning, "orchestrator", "an attempt is past its time limit",
-        {{"task", run->task().id.value},
-         {"kind", std::string_view(run->task().kind)},
-         {"recorded", became.has_value()}});
+    record_expired(run, kind, late);
   }
   while (callback && threads-- > 0) callback();
+}
+
+void Orchestrator::Impl::record_expired(const std::shared_ptr<Run>& run, const KindInfo& kind,
+                                        const Error& late) {
+  const Task& task = run->task();
+  const Error recorded =
+      task.effect == Effect::external_unsafe ? Error(Code::unknown_outcome, late.message) : late;
+  auto became = queue.fail(task, recorded, kind.retry);
+  const auto again = [this, run, kind, late] { record_expired(run, kind, late); };
+  if (!became && owe(task, became.error(), again)) return;
+  log(database.log(), LogLevel::warning, "orchestrator", "an attempt is past its time limit",
+      {{"task", task.id.value},
+       {"kind", std::string_view(task.kind)},
+       {"recorded", became.has_value()}});
 }
 
 void Orchestrator::Impl::see_interrupts() {
@@ -154,7 +161,7 @@ Monotonic Orchestrator::Impl::next_limit() const {
   }
   if (!buffer.empty()) limit = std::min(limit, last_taken + waits_at_most());
   if (!finished.empty()) limit = std::min(limit, finished_since + options.gather);
-  if (!undecided.empty()) limit = std::min(limit, next_try);
+  if (!undecided.empty() || !owed.empty()) limit = std::min(limit, next_try);
   return limit;
 }
 
@@ -171,7 +178,8 @@ Result<Monotonic> Orchestrator::duties() {
   {
     std::lock_guard lock(self.mutex);
     if (!self.started) return Monotonic::never();
-    holds = !self.running.empty() || !self.buffer.empty() || self.beginning > 0;
+    holds =
+        !self.running.empty() || !self.buffer.empty() || self.beginning > 0 || !self.owed.empty();
   }
   self.expire_overdue(now);
   if (holds && now >= self.next_heartbeat) {
@@ -191,6 +199,7 @@ Result<Monotonic> Orchestrator::duties() {
   }
   self.hand_back_waiting(now);
   self.settle_late(now);
+  self.pay();
   if (holds && now >= self.next_interrupt_look &&
       self.look_for_interrupts.exchange(false, std::memory_order_acq_rel)) {
     self.see_interrupts();

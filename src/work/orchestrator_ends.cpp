@@ -91,6 +91,10 @@ void Orchestrator::Impl::conclude(const std::shared_ptr<Run>& run, const KindInf
     if (recorded) {
       end = *recorded;
     } else if (recorded.error().code != Code::conflict) {
+      const auto again = [this, run, kind, outcome, &agent] {
+        conclude(run, kind, outcome, agent);
+      };
+      if (owe(run->task(), recorded.error(), again, run.get())) return;
       // The task stays leased; when this process ends or falls silent it is rescued.
       log(database.log(), LogLevel::error, "orchestrator", "an attempt's outcome was not recorded",
           {{"task", run->task().id.value}, {"error", std::string_view(recorded.error().message)}});
@@ -135,7 +139,8 @@ Result<detail::AttemptEnd> Orchestrator::Impl::record(Run& run, const KindInfo& 
   if (run.owes_history()) {
     auto written = run.end_with(*outcome);
     if (written) return AttemptEnd::completed;
-    if (written.error().code == Code::conflict) return bureau::fail(written.error());
+    const Code why = written.error().code;
+    if (why == Code::conflict || is_storage_trouble(why)) return bureau::fail(written.error());
     BUREAU_TRY(const TaskStatus became, queue.fail(task, written.error(), kind.retry));
     return detail::end_of(became);
   }
@@ -212,7 +217,7 @@ void Orchestrator::Impl::settle_one(Finished& one, Result<void> outcome,
   Error error = std::move(outcome).error();
   if (!lost && !failed && is_storage_trouble(error.code)) return put_off(std::move(one), error);
   if (!lost && error.code == Code::forbidden && is_suspended(run.task())) {
-    return hand_back(run, *one.agent, one.began, detail::suspended_pause);
+    return hand_back(one.run, *one.agent, one.began, detail::suspended_pause);
   }
   // Cancelled meanwhile, or fenced; fail() tells them apart.
   if (lost) error = Error(Code::cancelled, "cancelled");
@@ -243,6 +248,33 @@ void Orchestrator::Impl::put_off(Finished one, const Error& error) {
   }
   // Nobody is left to try again: the task goes to others when this process ends.
   ended(*one.run, *one.agent, one.began, detail::AttemptEnd::lost, error.code);
+}
+
+/// Leaves it to pay() to try again what could not be written. `run`: its attempt, whose handler has
+/// returned, and whose lease is kept meanwhile. False: it could never be, or nobody is left to try.
+bool Orchestrator::Impl::owe(const Task& task, const Error& error, std::function<void()> again,
+                             const Run* run) {
+  if (!is_storage_trouble(error.code)) return false;
+  {
+    std::lock_guard lock(mutex);
+    if (stopping) return false;
+    if (run != nullptr && !std::exchange(running.find(run)->second.returned, true)) ++returned;
+    next_try = clock().monotonic() + put_off_for;
+    owed.push_back(std::move(again));
+  }
+  log(database.log(), LogLevel::error, "orchestrator", "an outcome could not be committed yet",
+      {{"task", task.id.value}, {"error", std::string_view(error.message)}});
+  return true;
+}
+
+void Orchestrator::Impl::pay() {
+  std::vector<std::function<void()>> some;
+  {
+    std::lock_guard lock(mutex);
+    if (owed.empty() || clock().monotonic() < next_try) return;
+    some.swap(owed);
+  }
+  for (const auto& again : some) again();
 }
 
 // A settlement -----------------------------------------------------------------------------------

@@ -114,6 +114,8 @@ struct Orchestrator::Impl {
   std::vector<Finished> finished;
   Monotonic finished_since;         // the first of them
   std::vector<Finished> undecided;  // could not be committed: once more at next_try
+  /// The same of what is committed by itself: each tries again, and comes back here if it must.
+  std::vector<std::function<void()>> owed;
   Monotonic next_try;
   bool started = false, stopping = false;
   std::function<void()> stuck_callback;
@@ -174,11 +176,15 @@ struct Orchestrator::Impl {
   void settle_one(Finished& one, Result<void> outcome, const std::optional<Error>& lost,
                   bool failed);
   void put_off(Finished one, const Error& error);
+  bool owe(const Task& task, const Error& error, std::function<void()> again,
+           const Run* run = nullptr);
+  void pay();
   void ended(const Run& run, AgentEntry& agent, Monotonic began, detail::AttemptEnd how,
              std::optional<Code> error);
   Result<Session> session_for(const Task& task, const Agent& agent) const;
   bool is_suspended(const Task& task) const;
-  void hand_back(const Run& run, AgentEntry& agent, Monotonic began, Duration pause);
+  void hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent, Monotonic began,
+                 Duration pause);
   void conclude(const std::shared_ptr<Run>& run, const KindInfo& kind, const Result<Json>& outcome,
                 AgentEntry& agent);
   static std::optional<Code> why_of(const Run& run, const Result<Json>& outcome);
@@ -186,6 +192,7 @@ struct Orchestrator::Impl {
   Result<std::optional<std::string>> rehearse(const Task& task, Agent& agent);
   void retire(const Error& error);
   void expire_overdue(Monotonic now);
+  void record_expired(const std::shared_ptr<Run>& run, const KindInfo& kind, const Error& late);
   void see_interrupts();
   void tell_of_commits(Monotonic now);
   Monotonic see_to_schedules(Monotonic now);

@@ -142,6 +142,7 @@ void Orchestrator::Impl::end_unbegun(const Task& task) {
   if (became) {
     metrics.attempt_ended(task.kind, detail::end_of(*became), Duration(0));
   } else if (became.error().code != Code::conflict) {
+    if (owe(task, became.error(), [this, task] { end_unbegun(task); })) return;
     log(database.log(), LogLevel::error, "orchestrator", "a cancelled task could not be ended",
         {{"task", task.id.value}, {"error", std::string_view(became.error().message)}});
   }
@@ -242,7 +243,7 @@ void Orchestrator::Impl::execute(Task task) {
     conclude(run, kind, bureau::fail(std::move(session).error()), *agent);
   } else if (!payload && payload.error().code == Code::not_found) {
     run->log(LogLevel::error, payload.error().message);
-    hand_back(*run, *agent, began, refused_pause);  // another process may have the key
+    hand_back(run, *agent, began, refused_pause);  // another process may have the key
   } else if (!payload) {
     conclude(run, kind, bureau::fail(std::move(payload).error()), *agent);
   } else {
@@ -271,7 +272,7 @@ void Orchestrator::Impl::call(const std::shared_ptr<Run>& run, const KindInfo& k
   } catch (...) {
     outcome = bureau::fail(Code::internal, "the handler threw something that is no std::exception");
   }
-  if (!taken) return hand_back(*run, agent, clock().monotonic(), refused_pause);
+  if (!taken) return hand_back(run, agent, clock().monotonic(), refused_pause);
   take_outcome(run, kind, outcome, agent);
 }
 
@@ -297,7 +298,7 @@ void Orchestrator::Impl::take_outcome(const std::shared_ptr<Run>& run, const Kin
                                       const Result<Json>& outcome, AgentEntry& agent) {
   const bool refused = !outcome && outcome.error().code == Code::forbidden;
   if (refused && is_suspended(run->task())) {
-    return hand_back(*run, agent, clock().monotonic(), detail::suspended_pause);
+    return hand_back(run, agent, clock().monotonic(), detail::suspended_pause);
   }
   if (!finish_later(run, kind, outcome, agent)) conclude(run, kind, outcome, agent);
 }
@@ -326,15 +327,17 @@ bool Orchestrator::Impl::is_suspended(const Task& task) const {
 }
 
 /// A task that is not taken now is offered again after a pause, with all its attempts.
-void Orchestrator::Impl::hand_back(const Run& run, AgentEntry& agent, Monotonic began,
-                                   Duration pause) {
-  const Task& task = run.task();
+void Orchestrator::Impl::hand_back(const std::shared_ptr<Run>& run, AgentEntry& agent,
+                                   Monotonic began, Duration pause) {
+  const Task& task = run->task();
   auto released = queue.release(std::span(&task, 1), pause);
   if (!released) {
+    const auto again = [this, run, &agent, began, pause] { hand_back(run, agent, began, pause); };
+    if (owe(task, released.error(), again, run.get())) return;
     log(database.log(), LogLevel::error, "orchestrator", "a task could not be handed back",
         {{"task", task.id.value}, {"error", std::string_view(released.error().message)}});
   }
-  ended(run, agent, began, detail::AttemptEnd::handed_back, std::nullopt);
+  ended(*run, agent, began, detail::AttemptEnd::handed_back, std::nullopt);
 }
 
 /// Hands back what nobody here has begun for so long that others should have it.

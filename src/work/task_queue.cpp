@@ -61,6 +61,7 @@ struct TaskQueue::Flow {
   std::map<std::string, bool, std::less<>> keeps;  // by queue: its last lease had to be kept
   detail::HeldGroup looked_at;
   Monotonic next_look{};
+  std::vector<Task> untold;  // what claims may have leased whose outcome is not known
 };
 
 TaskQueue::TaskQueue(Database& database, Options options)
@@ -144,6 +145,7 @@ Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options,
       if (first) at = group;
       return {};
     };
+    Result<void> leased;
     if (first && !before.empty()) {
       std::vector<Database::Write> writes(before.begin(), before.end());
       writes.push_back({portable(), by_system, lease, {}});
@@ -152,20 +154,22 @@ Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options,
       for (std::size_t i = 0; i < before.size(); ++i) {
         before[i].result = std::move(writes[i].result);
       }
-      BUREAU_TRY_VOID(std::move(writes.back().result));
+      leased = std::move(writes.back().result);
     } else {
       WriteOptions how = keep ? portable() : detail::liveness();
       how.lane = claim_lane(options.queue);
-      auto leased = database_.write(how, by_system, lease);
+      leased = database_.write(how, by_system, lease);
       if (again) {
         keep = true;
         tasks.clear();
         continue;
       }
-      BUREAU_TRY_VOID(std::move(leased));
     }
+    if (!leased && leased.error().code == Code::unknown_outcome) note_claim(tasks, false);
+    BUREAU_TRY_VOID(std::move(leased));
     first = false;
   }
+  note_claim(tasks, true);
   lock.lock();
   flow_->turns[options.queue] = next;
   flow_->keeps[options.queue] = must_keep(tasks);
@@ -178,6 +182,58 @@ Result<std::vector<Task>> TaskQueue::claim(const ClaimOptions& options,
     return std::pair(a.rank, a.id) < std::pair(b.rank, b.id);
   });
   return tasks;
+}
+
+/// A lease that this node has without knowing would be kept for as long as it lives.
+void TaskQueue::note_claim(const std::vector<Task>& tasks, bool is_known) {
+  const std::lock_guard lock(flow_->mutex);
+  std::vector<Task>& untold = flow_->untold;
+  if (!is_known) {
+    untold.insert(untold.end(), tasks.begin(), tasks.end());
+  } else if (!untold.empty()) {
+    // The attempt that was leased now cannot have been leased then.
+    std::erase_if(untold, [&](const Task& one) {
+      return std::any_of(tasks.begin(), tasks.end(),
+                         [&](const Task& task) { return task.id == one.id; });
+    });
+  }
+}
+
+Result<std::uint64_t> TaskQueue::give_back_untold() {
+  std::vector<Task> untold;
+  {
+    const std::lock_guard lock(flow_->mutex);
+    untold = flow_->untold;
+  }
+  if (untold.empty()) return 0;
+  BUREAU_TRY(const auto node, database_.node());
+  std::vector<Task> leased;
+  std::vector<Id<Task>> open;  // not made, or not yet
+  BUREAU_TRY_VOID(database_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
+    leased.clear();
+    open.clear();
+    for (const Task& task : untold) {
+      BUREAU_TRY(const auto row, detail::find_row(reader, task.id));
+      if (!row) continue;
+      if (row->attempt < task.attempt) open.push_back(task.id);
+      // That moment tells it from a later claim that leased the same attempt.
+      const bool ours = row->status == TaskStatus::running && row->attempt == task.attempt &&
+                        row->node == node.number && row->generation == node.generation &&
+                        row->started_at == task.started_at;
+      if (ours) leased.push_back(task);
+    }
+    return {};
+  }));
+  BUREAU_TRY_VOID(release(leased));
+  const std::lock_guard lock(flow_->mutex);
+  std::erase_if(flow_->untold, [&](const Task& one) {
+    const auto is_it = [&](const Task& task) {
+      return task.id == one.id && task.attempt == one.attempt;
+    };
+    return std::any_of(untold.begin(), untold.end(), is_it) &&
+           std::find(open.begin(), open.end(), one.id) == open.end();
+  });
+  return leased.size();
 }
 
 Result<std::uint64_t> TaskQueue::admit() {

@@ -92,7 +92,7 @@ Result<std::uint64_t> TaskQueue::rescue() {
                           [&](const Holder& h) { return h.node == entry.first; });
     });
   }
-  std::uint64_t taken = 0;
+  BUREAU_TRY(std::uint64_t taken, give_back_untold());
   for (const Holder& h : dead) {
     BUREAU_TRY(auto some, take_from(h.node, h.generation));
     taken += some;

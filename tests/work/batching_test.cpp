@@ -158,6 +158,103 @@ TEST_CASE("G3_an_outcome_that_could_not_be_committed_is_told_to_nobody_and_tried
   }
 }
 
+TEST_CASE("G5_how_an_attempt_failed_is_recorded_when_the_storage_is_there_again") {
+  using At = testing::Fault::At;
+  for (const At at : {At::before, At::commit, At::unknown_kept, At::unknown_undone}) {
+    CAPTURE(static_cast<int>(at));
+    Office office;
+    int begun = 0;
+    Worker worker(office, [&](Run&, const Sum&) -> Result<Total> {
+      ++begun;
+      return fail(Code::invalid, "no such belt");
+    });
+    const auto ids = enqueue(office, 1);
+    worker.fault = [&](int) { return begun > 0 ? std::optional(fault_at(at)) : std::nullopt; };
+    worker.step();
+    const bool made = at == At::unknown_kept;
+    CHECK(office.find(ids[0]).status == (made ? TaskStatus::dead : TaskStatus::running));
+    CHECK(worker.orchestrator.held().size() == 1);
+    worker.fault = nullptr;
+    office.clock.advance(1s);
+    must(worker.orchestrator.duties());
+    CHECK(office.find(ids[0]).status == TaskStatus::dead);
+    CHECK(office.find(ids[0]).error == "no such belt");
+    CHECK(worker.orchestrator.held().empty());
+    CHECK(begun == 1);
+  }
+}
+
+TEST_CASE("G5_a_time_limit_is_kept_when_the_storage_is_there_again") {
+  Office office;
+  Worker* at = nullptr;
+  Worker worker(office, [&](Run& run, const Sum&) -> Result<Total> {
+    at->fault = [](int) { return std::optional(fault_at(testing::Fault::At::before)); };
+    office.clock.advance(run.task().time_limit + 1s);
+    (void)at->orchestrator.duties();  // as another thread would
+    at->fault = nullptr;
+    CHECK(office.find(run.task().id).status == TaskStatus::running);
+    office.clock.advance(1s);
+    must(at->orchestrator.duties());
+    CHECK(office.find(run.task().id).error_code == "deadline");
+    return Total{1};
+  });
+  at = &worker;
+  const auto ids = enqueue(office, 1);
+  CHECK(worker.step() == 1);
+  CHECK(office.find(ids[0]).status == TaskStatus::scheduled);
+  CHECK(office.find(ids[0]).failures == 1);
+  CHECK(worker.orchestrator.held().empty());
+}
+
+TEST_CASE("G5_a_lease_that_a_process_was_not_told_of_is_given_back") {
+  using At = testing::Fault::At;
+  for (const At at : {At::unknown_kept, At::unknown_undone}) {
+    CAPTURE(static_cast<int>(at));
+    const bool made = at == At::unknown_kept;
+    Office office;
+    int begun = 0;
+    Worker worker(office, [&](Run& run, const Sum& sum) -> Result<Total> {
+      ++begun;
+      return plain(run, sum);
+    });
+    const auto ids = enqueue(office, 1);
+    worker.fault = [&](int) { return std::optional(fault_at(at)); };
+    worker.orchestrator.notice();
+    CHECK(code_of(worker.orchestrator.step({1, Duration::max()})) == Code::unknown_outcome);
+    worker.fault = nullptr;
+    CHECK(office.find(ids[0]).status == (made ? TaskStatus::running : TaskStatus::ready));
+    CHECK(worker.step() == (made ? 0 : 1));  // leased, but by whom?
+    office.clock.advance(5s);
+    must(worker.orchestrator.duties());
+    worker.run_all();
+    CHECK(office.find(ids[0]).status == TaskStatus::completed);
+    CHECK(office.find(ids[0]).failures == 0);
+    CHECK(begun == 1);
+  }
+}
+
+TEST_CASE("G4_a_lease_of_a_later_claim_is_not_taken_for_one_that_was_not_told_of") {
+  Office office;
+  Worker* at = nullptr;
+  int begun = 0;
+  Worker worker(office, [&](Run& run, const Sum& sum) -> Result<Total> {
+    ++begun;
+    office.clock.advance(5s);
+    must(at->orchestrator.duties());  // as another thread would
+    CHECK(office.find(run.task().id).status == TaskStatus::running);
+    return plain(run, sum);
+  });
+  at = &worker;
+  const auto ids = enqueue(office, 1);
+  worker.fault = [](int) { return std::optional(fault_at(testing::Fault::At::unknown_undone)); };
+  worker.orchestrator.notice();
+  (void)worker.orchestrator.step({1, Duration::max()});
+  worker.fault = nullptr;
+  CHECK(worker.step() == 1);  // the same attempt, at the same moment
+  CHECK(office.find(ids[0]).status == TaskStatus::completed);
+  CHECK(begun == 1);
+}
+
 TEST_CASE("A cancelled task of the buffer is not begun, one that has ended leaves no effect") {
   Office office;
   std::set<std::int64_t> begun;

@@ -41,6 +41,7 @@ class TaskQueue {
   /// Promotes what is due, then leases up to `limit` ready tasks to this node: of each tenant those
   /// of the best rank that no FlowRule holds back, of all tenants their shares. Best rank first.
   /// A power cut may take a lease of tasks of which none is external_unsafe: they are ready then.
+  /// What was leased by a claim that answers `unknown_outcome`, rescue() gives back.
   Result<std::vector<Task>> claim(const ClaimOptions& options) { return claim(options, {}); }
   /// Makes `before` first, in the same commit where the storage can share one. Their results are
   /// set as by Database::write_all(); one that was not begun is left as it was.
@@ -89,7 +90,8 @@ class TaskQueue {
   /// Keeps this node's leases. Call once every Options::heartbeat while tasks are leased.
   Result<void> heartbeat();
   /// Takes the tasks of nodes that died: ready again; dead when no attempt is left; in_doubt for an
-  /// unsafe effect. Call about once every Options::heartbeat. Returns how many were taken.
+  /// unsafe effect. And those that this node has by a claim of which it was not told. Call about
+  /// once every Options::heartbeat. Returns how many were taken.
   Result<std::uint64_t> rescue();
   /// Those of this node's attempts whose cancellation was asked for, or whose lease is gone.
   struct Attempt {
@@ -123,6 +125,8 @@ class TaskQueue {
   Result<bool> is_dead(Reader& reader, const Database::Node& own, std::int64_t node,
                        std::int64_t generation);
   Result<std::uint64_t> take_from(std::int64_t node, std::int64_t generation);
+  void note_claim(const std::vector<Task>& tasks, bool is_known);
+  Result<std::uint64_t> give_back_untold();
 
   Database& database_;
   Options options_;
