@@ -18,6 +18,8 @@ constexpr Duration patience = std::chrono::seconds(5);
 constexpr Duration reconnect_patience = std::chrono::seconds(1);
 /// Of a writer whose commit is made, until the announcement before its own is answered.
 constexpr Duration announce_patience = std::chrono::seconds(1);
+/// Who has called drain() so lately is taken to go on.
+constexpr Duration drains_still = std::chrono::seconds(1);
 constexpr Duration reconnect_pause = std::chrono::seconds(1);
 
 void watch(int epoll, int descriptor) {
@@ -133,7 +135,7 @@ Result<void> Listener::need_connection() {
 bool Listener::keep() {
   const std::lock_guard lock(mutex_);
   const bool there = keep_locked();
-  if (there) look(Looker::drains);
+  if (there) look();
   ring_if_heard();
   return there;
 }
@@ -148,13 +150,9 @@ void Listener::ring_if_heard() const {
 // Commits ---------------------------------------------------------------------------------------
 
 /// Takes in what has come without waiting, and goes on with what was put off.
-void Listener::look(Looker looker) {
+void Listener::look() {
   if (!connection_->listen()) return;
   const bool settled = connection_->is_settled();
-  if (settled && under_way_) {
-    under_way_ = false;
-    is_drained_ = looker == Looker::drains;
-  }
   while (PGnotify* const note = PQnotifies(connection_->handle())) {
     if (identity_ != note->extra) heard_ = true;
     PQfreemem(note);
@@ -166,8 +164,9 @@ bool Listener::drain() {
   const std::lock_guard lock(mutex_);
   std::uint64_t rung = 0;
   static_cast<void>(!::read(bell_fd_, &rung, sizeof rung));
-  if (keep_locked()) look(Looker::drains);
-  if (connection_ != nullptr && connection_->is_broken() && keep_locked()) look(Looker::drains);
+  drained_ = settings_.clock->monotonic();
+  if (keep_locked()) look();
+  if (connection_ != nullptr && connection_->is_broken() && keep_locked()) look();
   const bool heard = heard_;
   heard_ = false;
   return heard;
@@ -177,12 +176,14 @@ void Listener::announce() {
   const std::uint64_t mine = ++wanted_;
   const std::lock_guard lock(mutex_);
   if (told_of_ >= mine || connection_ == nullptr || connection_->is_broken()) return;
-  look(Looker::announces);
+  look();
   // A program that only writes has nobody who would hear that the one before was answered, and go
   // on with this one: whoever is to do what it has written would wait for its next write.
-  if (told_of_ < mine && !is_drained_ && !connection_->is_broken()) {
-    static_cast<void>(connection_->exchange(settings_.clock->monotonic() + announce_patience));
-    look(Looker::announces);
+  const Monotonic now = settings_.clock->monotonic();
+  const bool drains = drained_ && now - *drained_ < drains_still;
+  if (told_of_ < mine && !drains && !connection_->is_broken()) {
+    static_cast<void>(connection_->exchange(now + announce_patience));
+    look();
   }
   ring_if_heard();
 }
@@ -192,7 +193,7 @@ bool Listener::find_untold() {
   if (connection_ == nullptr || connection_->is_broken()) return false;
   connection_->add("SELECT pg_current_snapshot()::text");
   const Answers answers = connection_->exchange(settings_.clock->monotonic() + announce_patience);
-  look(Looker::drains);
+  look();
   ring_if_heard();
   if (!answers.good()) return false;
   const std::string before = std::exchange(seen_, std::string(answers.value().as_text()));
@@ -203,7 +204,6 @@ bool Listener::find_untold() {
 /// transaction that writes would let one commit at a time.
 void Listener::announce_locked() {
   told_of_ = wanted_.load();
-  under_way_ = true;
   Sql sql(settings_.schema);
   sql << "SELECT set_config('synchronous_commit','off',true),pg_notify(";
   sql.parameter(Value::text(channel_));

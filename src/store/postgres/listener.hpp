@@ -47,12 +47,10 @@ class Listener {
   Result<void> connect(Monotonic deadline);
   Result<void> need_connection();
   bool keep_locked();
-  enum class Looker { drains, announces };
   void announce_locked();
-  void look(Looker looker);
+  void look();
   [[nodiscard]] bool is_untold() const { return wanted_.load() != told_of_; }
   void ring_if_heard() const;
-  void watch_socket();
   Result<Answers> ask(const Sql& sql);
   Result<bool> try_lock(int node);
   [[nodiscard]] std::int64_t key(int node) const;
@@ -75,8 +73,7 @@ class Listener {
   bool heard_ = false;                    ///< another committed
   std::atomic<std::uint64_t> wanted_{0};  ///< announcements that were asked for
   std::uint64_t told_of_ = 0;             ///< of those
-  bool under_way_ = false;                ///< an announcement is not answered yet
-  bool is_drained_ = false;               ///< the answer to the last one was met by drain()
+  std::optional<Monotonic> drained_;      ///< when somebody last called drain()
   std::string seen_;                      ///< the server's snapshot at the last find_untold()
   Monotonic next_try_{};
 };
