@@ -1,5 +1,6 @@
 """What programs test themselves with: a clock that is moved, a model that is scripted, an office in
-memory, whole months in virtual time, crashes at every commit, and what a Notifier must keep to.
+memory, whole months in virtual time, crashes at every commit, and what a Notifier and a place for
+offices must keep to.
 
     pytest_plugins = ["bureau.testing"]     # gives the fixtures `bureau_clock` and `bureau_office`
 """
@@ -7,6 +8,7 @@ memory, whole months in virtual time, crashes at every commit, and what a Notifi
 from __future__ import annotations
 
 import dataclasses
+import os
 from datetime import datetime, timedelta
 from typing import Any, Callable, Iterable, Iterator
 
@@ -17,7 +19,7 @@ from .office import Office, _open, open
 from .rows import Row
 
 __all__ = ["Check", "Clock", "CrashReport", "RecordedModel", "ScriptedEmbedder", "ScriptedModel", "Simulation", "crash_everywhere",
-           "exercise_notifier", "office"]
+           "exercise_notifier", "exercise_storage", "office"]
 
 
 class Clock:
@@ -217,6 +219,25 @@ def exercise_notifier(fresh: Callable[[], Notifier]) -> list[Check]:
     """Checks all that a notifier must keep to. It sends some forty messages to ada@example.com, so
     `fresh()` makes one that may send, such as one of the provider's sandbox."""
     return [Check(*one) for one in _bureau._exercise_notifier(fresh)]
+
+
+def exercise_storage(fresh: Callable[[], Any] | str, *, seed: int = 1, only: Iterable[str] = ()) -> list[Check]:
+    """Checks that where offices are kept does all that bureau relies on: a file system, a server, a
+    pooler in front of it. `fresh()` names a new, empty place for each of some hundred storages: a
+    path, or `(url, schema)` on a server; or it is ":memory:". What is made is left there. `only`
+    names the checks to run."""
+    names = [only] if isinstance(only, str) else list(only)
+    if not callable(fresh):
+        if fresh != ":memory:":
+            raise errors.Invalid("fresh: it is a function that names a new place each time, or \":memory:\"", "fresh")
+        return [Check(*one) for one in _bureau._exercise_storage(None, seed, names)]
+
+    def place() -> tuple[str, str]:
+        named = fresh()
+        where, schema = named if isinstance(named, tuple) else (named, "")
+        return os.fspath(where), schema
+
+    return [Check(*one) for one in _bureau._exercise_storage(place, seed, names)]
 
 
 def office(tenant: str = "Test", **options: Any) -> Office:

@@ -6,10 +6,13 @@
 #include "bureau/notify/delivery_agent.hpp"
 #include "given.hpp"
 #include "hosted.hpp"
+#include "opening.hpp"
 #include "runs.hpp"
 #ifdef BUREAU_PYTHON_TESTING
+#include "bureau/store/memory_storage.hpp"
 #include "bureau/testing/crash_everywhere.hpp"
 #include "bureau/testing/exercise_notifier.hpp"
+#include "bureau/testing/exercise_storage.hpp"
 #endif
 
 namespace bureau_python {
@@ -266,14 +269,7 @@ py::dict crash_everywhere(const py::function& agents, const py::function& begin,
 }
 
 /// A list of (check, outcome, message).
-py::list exercise_notifier(const py::function& fresh) {
-  const auto report = unlocked([&] {
-    return testing::exercise_notifier([&]() -> Result<std::shared_ptr<Notifier>> {
-      return in_python([&]() -> Result<std::shared_ptr<Notifier>> {
-        return std::shared_ptr<Notifier>(std::make_shared<PyNotifier>(fresh()));
-      });
-    });
-  });
+py::list checks_of(const testing::Report& report) {
   py::list out;
   for (const testing::Check& check : report.checks) {
     using Outcome = testing::Check::Outcome;
@@ -283,6 +279,47 @@ py::list exercise_notifier(const py::function& fresh) {
     out.append(py::make_tuple(check.name, outcome, check.message));
   }
   return out;
+}
+
+py::list exercise_notifier(const py::function& fresh) {
+  const auto report = unlocked([&] {
+    return testing::exercise_notifier([&]() -> Result<std::shared_ptr<Notifier>> {
+      return in_python([&]() -> Result<std::shared_ptr<Notifier>> {
+        return std::shared_ptr<Notifier>(std::make_shared<PyNotifier>(fresh()));
+      });
+    });
+  });
+  return checks_of(report);
+}
+
+/// `fresh`: names a place each time, as (path or URL, schema); null: memory.
+py::list exercise_storage(const py::object& fresh, std::uint64_t seed, const py::list& only) {
+  std::string place, schema;
+  const auto open = [&] {
+    return in_python(
+        [&]() -> Result<std::shared_ptr<Storage>> { return open_place(place, schema, true); });
+  };
+  testing::StorageFactory factory;
+  if (fresh.is_none()) {
+    factory.fresh = []() -> Result<std::shared_ptr<Storage>> { return make_memory_storage(); };
+  } else {
+    factory.reopen = open;
+    factory.fresh = [&]() -> Result<std::shared_ptr<Storage>> {
+      BUREAU_TRY_VOID(in_python([&]() -> Result<void> {
+        const py::tuple named = fresh();
+        place = text_from_python(named[0].ptr(), "place");
+        schema = text_from_python(named[1].ptr(), "schema");
+        return {};
+      }));
+      return open();
+    };
+  }
+  testing::ExerciseOptions options;
+  options.seed = seed;
+  for (const py::handle name : only) {
+    options.only.push_back(text_from_python(name.ptr(), "only"));
+  }
+  return checks_of(unlocked([&] { return testing::exercise_storage(factory, options); }));
 }
 #endif
 
@@ -315,6 +352,7 @@ void init_testing(py::module_& module) {
 #ifdef BUREAU_PYTHON_TESTING
   module.def("_crash_everywhere", crash_everywhere);
   module.def("_exercise_notifier", exercise_notifier);
+  module.def("_exercise_storage", exercise_storage);
 #endif
 }
 

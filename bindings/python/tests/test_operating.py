@@ -1,13 +1,14 @@
 """Backups, restores, comparisons, moves, the journal's retention, health and migrations."""
 
 import enum
+import itertools
 import os
 
 import pytest
 
 import bureau
 from bureau import Migration, User
-from bureau.testing import Clock
+from bureau.testing import Clock, exercise_storage
 
 from kinds import Add
 
@@ -308,3 +309,29 @@ def test_bad_migrations_are_told(machines, tmp_path):
     with pytest.raises(bureau.NotFound):
         bureau.migrator(tmp_path / "nowhere.db")
     assert not (tmp_path / "nowhere.db").exists()
+
+
+# Places -----------------------------------------------------------------------------------------------
+
+
+def test_a_place_for_offices_is_exercised(tmp_path):
+    numbers = itertools.count()
+    names = ["commits_are_hinted", "nodes_are_held_once", "rows_survive_reopening"]
+    checks = exercise_storage(lambda: tmp_path / f"{next(numbers)}.db", only=names)
+    assert {one.name: one.outcome for one in checks} == dict.fromkeys(names, "passed")
+    assert next(numbers) >= len(names)
+    in_memory = exercise_storage(":memory:", only=names)
+    assert [one.outcome for one in in_memory] == ["passed", "passed", "skipped"]
+
+
+def test_a_place_that_cannot_be_had_fails(tmp_path):
+    with pytest.raises(bureau.Invalid, match="fresh"):
+        exercise_storage(tmp_path / "office.db")
+
+    def nowhere():
+        raise bureau.Unavailable("the disk is away")
+
+    names = ["commits_are_hinted", "rows_survive_reopening"]
+    for fresh, words in [(nowhere, "away"), (lambda: 5, "str"), (lambda: tmp_path / "a" / "b.db", "b.db")]:
+        checks = exercise_storage(fresh, only=names)
+        assert all(one.outcome == "failed" and words in one.message for one in checks) and len(checks) == 2

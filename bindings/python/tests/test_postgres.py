@@ -1,6 +1,7 @@
 """Offices on a PostgreSQL server. The other tests run there too, where BUREAU_TEST_STORAGE says so."""
 
 import csv
+import itertools
 import os
 import pathlib
 import shutil
@@ -13,7 +14,7 @@ import pytest
 
 import bureau
 from bureau import User
-from bureau.testing import Clock
+from bureau.testing import Clock, exercise_storage
 
 from kinds import Add
 
@@ -197,3 +198,10 @@ bureau.open(":memory:", tenant="T").close()
     done = run(code, LD_LIBRARY_PATH=str(tmp_path))
     lines = done.stdout.splitlines()
     assert len(lines) == 2 and all(line.startswith("libpq ") and "libpq5" in line for line in lines), done.stderr
+
+
+def test_a_server_is_exercised(schema):
+    numbers = itertools.count()
+    names = ["commits_are_hinted", "nodes_are_held_once", "rows_survive_reopening"]
+    checks = exercise_storage(lambda: (schema["path"], f"{schema['schema']}_{next(numbers)}"), only=names)
+    assert {one.name: one.outcome for one in checks} == dict.fromkeys(names, "passed")
