@@ -36,6 +36,12 @@ namespace copy_bench {
 using namespace bureau;
 using bench::must;
 
+inline SqliteOptions file_at(const std::string& path) {
+  SqliteOptions options;
+  options.path = path;
+  return options;
+}
+
 constexpr std::size_t text_bytes = 900;
 constexpr int rows_a_fill = 1'000;
 
@@ -43,7 +49,7 @@ class Office {
  public:
   explicit Office(const std::string& path) {
     DatabaseOptions options;
-    options.storage = must(open_sqlite({.path = path}));
+    options.storage = must(open_sqlite(file_at(path)));
     must(options.catalog.add(table_of<Sheet>()));
     database_ = must(Database::open(std::move(options)));
   }
@@ -164,7 +170,7 @@ inline void backups(const bench::Arguments& arguments) {
   options.to_sequence = last.sequence;
   must(restore_backup(path + "-base", path + "-replayed", options));
   const auto beside = must(open_backup(path + "-beside"));
-  const auto replayed = must(open_sqlite({.path = path + "-replayed"}));
+  const auto replayed = must(open_sqlite(file_at(path + "-replayed")));
   const auto differences =
       compare_digests(must(digest_office(*beside)), must(digest_office(*replayed)));
   for (const std::string& text : differences) std::fprintf(stderr, "%s\n", text.c_str());

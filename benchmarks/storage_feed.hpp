@@ -225,13 +225,8 @@ inline void feed_commit_ratio(const bench::Arguments& arguments, Server& server,
   std::atomic<std::int64_t> next{std::int64_t{1} << 40};
   const auto commit = [&](bool numbered) {
     must(storage->write({}, [&](Writer& writer) -> Result<void> {
-      std::int64_t id = 0;
-      if (numbered) {
-        BUREAU_TRY(id, writer.draw_sequence(1));
-      } else {
-        id = ++next;
-      }
-      const std::array<Value, 2> row{Value::integer(id), Value::text(text)};
+      const std::array<Value, 2> row{Value::integer(numbered ? 1 : ++next), Value::text(text)};
+      if (numbered) return writer.insert_numbered(table_of<Entry>(), row, 1);
       return writer.insert(table_of<Entry>(), row);
     }));
   };
