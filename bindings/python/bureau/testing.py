@@ -231,9 +231,10 @@ def exercise_storage(fresh: Callable[[], Any] | str, *, seed: int = 1, only: Ite
         if fresh != ":memory:":
             raise errors.Invalid("fresh: it is a function that names a new place each time, or \":memory:\"", "fresh")
         return [Check(*one) for one in _bureau._exercise_storage(None, seed, names)]
+    name_one: Callable[[], Any] = fresh
 
     def place() -> tuple[str, str]:
-        named = fresh()
+        named = name_one()
         where, schema = named if isinstance(named, tuple) else (named, "")
         return os.fspath(where), schema
 
