@@ -359,6 +359,11 @@ Result<std::shared_ptr<const Rights>> LiveRights::as_of(Reader& reader) {
   return as_of(reader, epoch);
 }
 
+LiveRights::Seen LiveRights::seen() const {
+  const std::lock_guard lock(mutex_);
+  return {newest_, epoch_};
+}
+
 Result<std::shared_ptr<const Rights>> LiveRights::as_of(Reader& reader, std::int64_t epoch) {
   if (principal_.system) return newest_;
   std::shared_ptr<const Rights> rights;

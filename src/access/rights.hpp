@@ -155,11 +155,17 @@ class LiveRights {
   [[nodiscard]] Result<std::shared_ptr<const Rights>> as_of(Reader& reader);
   /// The same, where the tenant's epoch in this snapshot is already known.
   [[nodiscard]] Result<std::shared_ptr<const Rights>> as_of(Reader& reader, std::int64_t epoch);
+  /// As they were when last looked at, and the tenant's epoch then. Null: they never were.
+  struct Seen {
+    std::shared_ptr<const Rights> rights;
+    std::int64_t epoch = 0;
+  };
+  [[nodiscard]] Seen seen() const;
 
  private:
   const Access::Impl& access_;
   Principal principal_;  // tenant and user, or an agent's name and role; the rest is read
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::shared_ptr<const Rights> newest_;
   std::int64_t epoch_ = -1;  // of newest_
 };
@@ -225,6 +231,14 @@ struct SessionDoor {
   /// Runs with a reader and the rights as it has them.
   static Result<void> read(const Scope& scope,
                            FunctionRef<Result<void>(Reader&, const Rights&)> closure);
+  /// One scan, which `write` writes for the rights that it is given: a Select of its own, which
+  /// lives as long as the call. Where each question costs a turn of a network it is asked together
+  /// with whether those rights are still what was seen last; if not, `write` is called again.
+  /// `sink` sees nothing before that is known.
+  static Result<void> scan(const Scope& scope,
+                           FunctionRef<Result<const Select*>(const Rights&)> write, RowSink sink);
+  /// Whether a scan() of it saves a turn of the network.
+  static bool is_remote(const Scope& scope);
   static Result<const Rights*> rights(View& view);
   static Result<const Rights*> rights(Unit& unit);
 };

@@ -37,6 +37,14 @@ Predicate id_is(const TableInfo& table, std::int64_t id) {
                                 {OwnedValue(Value::integer(id))});
 }
 
+Select row_within(const TableInfo& table, std::int64_t id, const BoundRule& rule) {
+  Select which;
+  which.table = &table;
+  which.where = id_is(table, id) && rule.predicate;
+  which.limit = 1;
+  return which;
+}
+
 /// The row when the rule shows it.
 Result<bool> find_visible(Reader& reader, const TableInfo& table, std::int64_t id,
                           const BoundRule& rule, FunctionRef<void(std::span<const Value>)> sink) {
@@ -49,11 +57,7 @@ Result<bool> find_visible(Reader& reader, const TableInfo& table, std::int64_t i
   };
   if (rule.selects) {
     // A statement inside the callback of another is not for every storage: one statement does both.
-    Select which;
-    which.table = &table;
-    which.where = id_is(table, id) && rule.predicate;
-    which.limit = 1;
-    BUREAU_TRY_VOID(reader.scan(which, give));
+    BUREAU_TRY_VOID(reader.scan(row_within(table, id, rule), give));
     return visible;
   }
   BUREAU_TRY_VOID(reader.find(table, id, [&](std::span<const Value> row) -> Result<bool> {
@@ -94,7 +98,32 @@ Result<void> refuse_hidden(const Rights& rights, const ColumnInfo* column) {
 
 // Reading --------------------------------------------------------------------------------------
 
+namespace {
+
+Result<void> scan_for(const Scope& scope, const TableInfo& table, std::int64_t id,
+                      FunctionRef<void(std::span<const Value>)> sink) {
+  Select select;
+  std::optional<Blanker> blanker;
+  const auto write = [&](const Rights& rights) -> Result<const Select*> {
+    BUREAU_TRY(const BoundRule* rule, rights.rule(table, RuleKind::select));
+    blanker.emplace(table, rights);
+    select = row_within(table, id, *rule);
+    return &select;
+  };
+  bool found = false;
+  BUREAU_TRY_VOID(SessionDoor::scan(scope, write, [&](std::span<const Value> row) -> Result<bool> {
+    found = true;
+    sink((*blanker)(row));
+    return false;
+  }));
+  if (!found) return no_row(table, id);
+  return {};
+}
+
+}  // namespace
+
 Result<void> Rows::find(std::int64_t id, FunctionRef<void(std::span<const Value>)> sink) const {
+  if (SessionDoor::is_remote(scope_)) return scan_for(scope_, table_, id, sink);
   return SessionDoor::read(scope_, [&](Reader& reader, const Rights& rights) -> Result<void> {
     BUREAU_TRY(const BoundRule* rule, rights.rule(table_, RuleKind::select));
     Blanker blanker(table_, rights);
@@ -127,12 +156,17 @@ Result<std::string> Rows::list(const Query& query,
   std::string next;
   if (query.limit == 0) return next;
   const Database& database = scope_.session().database();
-  const auto look = [&](Reader& reader, const Rights& rights) -> Result<void> {
-    BUREAU_TRY(const BoundRule* rule, rights.rule(table_, RuleKind::select));
+  Select select;
+  const Rights* held = nullptr;
+  const BoundRule* rule = nullptr;
+  std::optional<Blanker> blanker;
+  const auto write = [&](const Rights& rights) -> Result<const Select*> {
+    held = &rights;
+    BUREAU_TRY(rule, rights.rule(table_, RuleKind::select));
     for (const Order& order : query.order) {
       BUREAU_TRY_VOID(refuse_hidden(rights, order.column));
     }
-    Select select;
+    select = {};
     select.table = &table_;
     BUREAU_TRY(select.where, rights.admit(query.where, database.clock().now()));
     select.where = rule->predicate && select.where;
@@ -143,20 +177,21 @@ Result<std::string> Rows::list(const Query& query,
       BUREAU_TRY_VOID(detail::apply_cursor(
           database.cursor_key(), cursor_scope(rights, *rule, query), query.cursor, select));
     }
-    Blanker blanker(table_, rights);
-    std::uint64_t given = 0;
-    RowCopy last;
-    return reader.scan(select, [&](std::span<const Value> row) -> Result<bool> {
-      if (given == query.limit) {
-        next = detail::make_cursor(database.cursor_key(), cursor_scope(rights, *rule, query),
-                                   select, last.values());
-        return false;
-      }
-      if (++given == query.limit) last.assign(row);
-      return sink(blanker(row));
-    });
+    blanker.emplace(table_, rights);
+    return &select;
   };
-  BUREAU_TRY_VOID(SessionDoor::read(scope_, look));
+  std::uint64_t given = 0;
+  RowCopy last;
+  const auto show = [&](std::span<const Value> row) -> Result<bool> {
+    if (given == query.limit) {
+      next = detail::make_cursor(database.cursor_key(), cursor_scope(*held, *rule, query), select,
+                                 last.values());
+      return false;
+    }
+    if (++given == query.limit) last.assign(row);
+    return sink((*blanker)(row));
+  };
+  BUREAU_TRY_VOID(SessionDoor::scan(scope_, write, show));
   return next;
 }
 

@@ -2,6 +2,7 @@
 
 #include "access/rights.hpp"
 #include "bureau/access/repository.hpp"
+#include "store/internal_tables.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -141,6 +142,64 @@ Result<void> SessionDoor::read(const Scope& scope,
   };
   if (scope.view_ != nullptr) return with_view(*scope.view_);
   return read(scope.session_, with_view);
+}
+
+namespace {
+
+/// Whether the epoch of the tenant's rights is the one that is known, and `select` if it is. False:
+/// it is another.
+Result<bool> scan_as_known(Reader& reader, std::int64_t tenant, std::int64_t known,
+                           const Select& select, RowSink sink) {
+  const Select row = bureau::select<RightsRow>().where(col(&RightsRow::id) ==
+                                                       Id<RightsRow>(rights_row_of(tenant)));
+  bool is_known = known == RightsRow().epoch;  // unless there is a row that says so
+  const auto look = [&](std::span<const Value> values) -> Result<bool> {
+    RightsRow now;
+    from_values(values, now);
+    is_known = now.epoch == known;
+    return false;
+  };
+  const auto show = [&](std::span<const Value> values) -> Result<bool> {
+    if (!is_known) return false;
+    return sink(values);
+  };
+  const Scan scans[] = {{&row, look}, {&select, show}};
+  BUREAU_TRY_VOID(reader.scan_all(scans));
+  return is_known;
+}
+
+}  // namespace
+
+/// The system's rights never change, and a unit or view has asked for its own already.
+bool SessionDoor::is_remote(const Scope& scope) {
+  if (scope.unit_ != nullptr || scope.view_ != nullptr) return false;
+  const Session::State& state = scope.session_.state();
+  return !state.principal.system && state.access->database.storage().capabilities().remote;
+}
+
+Result<void> SessionDoor::scan(const Scope& scope,
+                               FunctionRef<Result<const Select*>(const Rights&)> write,
+                               RowSink sink) {
+  const auto plainly = [&](Reader& reader, const Rights& rights) -> Result<void> {
+    BUREAU_TRY(const Select* const select, write(rights));
+    return reader.scan(*select, sink);
+  };
+  if (!is_remote(scope)) return read(scope, plainly);
+  const Session::State& state = scope.session_.state();
+  const LiveRights::Seen seen = state.live->seen();
+  if (seen.rights == nullptr || seen.rights->denied()) return read(scope, plainly);
+  Database& database = state.access->database;
+  const Monotonic deadline = database.clock().monotonic() + state.read_timeout;
+  return database.read(deadline, [&](Reader& reader) -> Result<void> {
+    if (const auto select = write(*seen.rights)) {
+      BUREAU_TRY(const bool shown,
+                 scan_as_known(reader, state.principal.tenant.value, seen.epoch, **select, sink));
+      if (shown) return {};
+    }
+    View view(scope.session_, reader);
+    BUREAU_TRY(const Rights* rights, SessionDoor::rights(view));
+    return plainly(reader, *rights);
+  });
 }
 
 Result<const Rights*> SessionDoor::rights(View& view) {

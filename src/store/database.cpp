@@ -286,7 +286,7 @@ std::uint64_t Database::rights_commits() const { return impl_->rights_commits.lo
 
 Result<std::int64_t> Database::rights_epoch(Reader& reader, std::int64_t tenant) {
   detail::RightsRow row;
-  BUREAU_TRY_VOID(find_row(reader, tenant == 0 ? 1 : tenant, row));
+  BUREAU_TRY_VOID(find_row(reader, detail::rights_row_of(tenant), row));
   return row.epoch;
 }
 

@@ -60,6 +60,9 @@ struct RightsRow {
   Id<RightsRow> id;
   std::int64_t epoch = 0;
 };
+[[nodiscard]] constexpr std::int64_t rights_row_of(std::int64_t tenant) {
+  return tenant == 0 ? 1 : tenant;
+}
 /// The row that counts erasures of keys instead, so that no process goes on using one.
 inline constexpr std::int64_t erasures_row = 2;
 

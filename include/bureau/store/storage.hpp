@@ -91,6 +91,7 @@ struct Capabilities {
   bool shared = false;              ///< several processes may open it at a time
   bool concurrent_writers = false;  ///< several write closures may run at a time
   bool sql = false;                 ///< it has SQL of its own
+  bool remote = false;              ///< each question costs a turn of a network: ask several in one
 };
 
 /// Where a call was made, for the log (std::source_location is not in Clang 14).

@@ -38,7 +38,8 @@ class PostgresStorage final : public Storage {
 
   [[nodiscard]] std::string_view name() const override { return "postgres"; }
   [[nodiscard]] Capabilities capabilities() const override {
-    return {.durable = true, .shared = true, .concurrent_writers = true, .sql = true};
+    return {
+        .durable = true, .shared = true, .concurrent_writers = true, .sql = true, .remote = true};
   }
   Result<void> read(Monotonic deadline, ReadClosure closure) override;
   Result<void> write(const WriteOptions& options, WriteClosure closure) override;
