@@ -206,6 +206,32 @@ TEST_CASE("G5_a_time_limit_is_kept_when_the_storage_is_there_again") {
   CHECK(worker.orchestrator.held().empty());
 }
 
+TEST_CASE("G5_what_is_cancelled_unbegun_ends_when_the_storage_is_there_again") {
+  const auto away = [](int) { return std::optional(fault_at(testing::Fault::At::before)); };
+  Office office;
+  Worker* at = nullptr;
+  std::vector<Id<Task>> ids;
+  Worker worker(office, [&](Run& run, const Sum& sum) -> Result<Total> {
+    if (sum.a != 1) return plain(run, sum);
+    must(
+        at->orchestrator.duties());  // as another thread would; nothing but what follows is due now
+    must(office.tasks().cancel(ids[3], "changed our mind"));  // it waits in the buffer
+    at->fault = away;
+    at->orchestrator.notice();
+    must(at->orchestrator.duties());
+    at->fault = nullptr;
+    CHECK(office.find(ids[3]).status == TaskStatus::running);
+    office.clock.advance(1s);
+    must(at->orchestrator.duties());
+    CHECK(office.find(ids[3]).status == TaskStatus::cancelled);
+    return plain(run, sum);
+  });
+  at = &worker;
+  ids = enqueue(office, 6);
+  worker.run_all();
+  CHECK(count(office, TaskStatus::completed) == 5);
+}
+
 TEST_CASE("G5_a_lease_that_a_process_was_not_told_of_is_given_back") {
   using At = testing::Fault::At;
   for (const At at : {At::unknown_kept, At::unknown_undone}) {
