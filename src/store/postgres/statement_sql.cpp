@@ -206,6 +206,16 @@ struct Parts {
   static void measure(Sql& sql, const Aggregate::Measure& one) { append_measure(sql, one); }
 };
 
+/// And the bracket behind them.
+void append_values_but_id(Sql& sql, const TableInfo& table, std::span<const Value> row) {
+  for (const ColumnInfo& column : table.columns) {
+    if (column.index == 0) continue;
+    sql << ",";
+    sql.parameter(row[column.index], column.type);
+  }
+  sql << ")";
+}
+
 std::vector<const ColumnInfo*> all_columns(const TableInfo& table) {
   std::vector<const ColumnInfo*> columns;
   for (const ColumnInfo& column : table.columns) columns.push_back(&column);
@@ -278,12 +288,18 @@ void append_row_updates(Sql& sql, const TableInfo& table,
 
 void append_numbered_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows,
                             std::int64_t count, const Sql& draw) {
+  const bool is_one = rows.size() == table.width();
   sql << "INSERT INTO ";
   sql.table(table.name);
-  sql << "(" << column_list(table) << ") WITH drawn AS MATERIALIZED(";
+  sql << "(" << column_list(table) << (is_one ? ") VALUES((" : ") WITH drawn AS MATERIALIZED(");
   // Its parameters come first, so their places are right.
   sql << draw.text;
   sql.parameters.insert(sql.parameters.end(), draw.parameters.begin(), draw.parameters.end());
+  if (is_one) {  // as most commits have it, at less cost to the server
+    sql << ")+";
+    sql.parameter(Value::integer(rows[0].as_integer() - count));
+    return append_values_but_id(sql, table, rows);
+  }
   sql << " AS last) SELECT drawn.last-";
   sql.parameter(Value::integer(count));
   sql << "+given.\"id\"";
@@ -324,11 +340,8 @@ void append_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows
     return append_arrays(sql, all_columns(table), rows);
   }
   sql << " VALUES(";
-  for (const ColumnInfo& column : table.columns) {
-    if (column.index > 0) sql << ",";
-    sql.parameter(rows[column.index], column.type);
-  }
-  sql << ")";
+  sql.parameter(rows[0]);
+  append_values_but_id(sql, table, rows);
 }
 
 void append_copy(Sql& sql, const TableInfo& table) {
