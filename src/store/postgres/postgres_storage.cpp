@@ -26,8 +26,6 @@ namespace {
 constexpr Duration maintenance_idle = std::chrono::seconds(10);
 constexpr Duration maintenance_soon = std::chrono::milliseconds(100);
 constexpr Duration maintenance_away = std::chrono::seconds(1);
-/// How often it is looked for commits of which nobody told.
-constexpr Duration between_looks = std::chrono::seconds(2);
 /// Partitions are there months ahead.
 constexpr Duration months_pause = std::chrono::hours(1);
 
@@ -81,7 +79,6 @@ class PostgresStorage final : public Storage {
   LogSink log_;
   std::atomic<Monotonic> next_months_{Monotonic{}};
   std::atomic<bool> told_{false};  ///< what is wrong with them
-  std::atomic<Monotonic> next_look_{Monotonic{}};
 };
 
 /// The storages in whose writes this thread is.
@@ -302,11 +299,7 @@ bool PostgresStorage::drain_wake() {
 }
 
 void PostgresStorage::observe() {
-  if (!check_process()) return;
-  const Monotonic now = clock().monotonic();
-  Monotonic due = next_look_.load();
-  if (now < due || !next_look_.compare_exchange_strong(due, now + between_looks)) return;
-  if (!listener_->find_untold()) return;
+  if (!check_process() || !listener_->find_untold()) return;
   order_->note_news();
   hints_->call();
 }

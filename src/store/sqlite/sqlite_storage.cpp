@@ -32,8 +32,6 @@ namespace {
 
 /// How long open() waits for writers of other processes.
 constexpr Duration open_patience = std::chrono::seconds(10);
-/// How often it is looked for commits of which nobody told.
-constexpr Duration between_looks = std::chrono::seconds(2);
 constexpr Duration maintenance_patience = std::chrono::seconds(1);
 /// After a checkpoint that a reader stood in the way of.
 constexpr Duration maintenance_later = std::chrono::seconds(1);
@@ -145,7 +143,6 @@ class SqliteStorage final : public Storage {
   std::unique_ptr<FileGuard> guard_;   ///< ends when the connections have
   std::int64_t identity_ = 0;          ///< as its commits name it
   std::atomic<std::int64_t> told_{0};  ///< the newest commit of others that hints told of
-  std::atomic<Monotonic> next_look_{Monotonic{}};
   std::unique_ptr<Connection> writer_;
   std::unique_ptr<CommitLog> commits_;
   std::unique_ptr<Checkpointer> checkpointer_;
@@ -369,10 +366,7 @@ bool SqliteStorage::tell_of(std::int64_t others_commit) {
 
 /// Of commits whose maker died before it could write their number into the wake file.
 void SqliteStorage::look_for_untold() {
-  const Monotonic now = options_.clock->monotonic();
-  Monotonic due = next_look_.load();
-  if (now < due || !next_look_.compare_exchange_strong(due, now + between_looks)) return;
-  const auto newest = readers_->newest_commit(now);
+  const auto newest = readers_->newest_commit(options_.clock->monotonic());
   if (newest && newest->writer != identity_) tell_of(newest->number);
 }
 
