@@ -89,19 +89,56 @@ function(bureau_configure target)
   endif()
 endfunction()
 
-# bureau_precompile(target header...): compiles the headers once for the target, with BUREAU_PCH; or
-# bureau_precompile(target REUSE_FROM other): takes those of another, which has the same options.
-function(bureau_precompile target)
+# bureau_headers(name target header...): with BUREAU_PCH, a target that compiles the headers as
+# `target` would, whose options are all set by then; for bureau_precompile.
+#
+# The compiler's cache knows them by the bytes of all files read (CCACHE_DEPEND). Otherwise it goes by
+# what the preprocessor leaves, which has no comments, and hands out headers that were precompiled in
+# a clone where a comment differs: the compiler takes ours for other files then, and what they declare
+# is declared twice. What sources compiled together include is named by its path, different in each
+# clone: they keep going by the preprocessor, so the headers are a target of their own. Their names
+# are as a source writes them, in quotes or angle brackets, which are the same bytes in each clone.
+function(bureau_headers name target)
+  if(NOT BUREAU_PCH)
+    return()
+  endif()
+  set(source "${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp")
+  file(CONFIGURE OUTPUT "${source}" CONTENT "// Empty: its target is there for its precompiled headers.\n")
+  add_library(${name} OBJECT "${source}")
+  foreach(property IN ITEMS COMPILE_DEFINITIONS COMPILE_FEATURES COMPILE_OPTIONS CXX_COMPILER_LAUNCHER
+                            CXX_EXTENSIONS CXX_VISIBILITY_PRESET INCLUDE_DIRECTORIES LINK_LIBRARIES
+                            POSITION_INDEPENDENT_CODE VISIBILITY_INLINES_HIDDEN)
+    get_target_property(value ${target} ${property})
+    if(NOT value MATCHES "-NOTFOUND$")
+      set_target_properties(${name} PROPERTIES ${property} "${value}")
+    endif()
+  endforeach()
+  get_target_property(type ${target} TYPE)
+  if(type MATCHES "^(SHARED|MODULE)_LIBRARY$")
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  endif()
+  get_target_property(launcher ${target} CXX_COMPILER_LAUNCHER)
+  find_program(BUREAU_ENV env)
+  if(launcher MATCHES "ccache" AND BUREAU_ENV)
+    set_target_properties(${name} PROPERTIES
+      CXX_COMPILER_LAUNCHER "${BUREAU_ENV};CCACHE_DEPEND=1;${launcher}")
+  endif()
+  bureau_stampless(${name})
+  target_precompile_headers(${name} PRIVATE ${ARGN})
+endfunction()
+
+# bureau_precompile(target headers): takes the headers of bureau_headers, with BUREAU_PCH.
+function(bureau_precompile target headers)
   if(BUREAU_PCH)
-    if("${ARGV1}" STREQUAL "REUSE_FROM")
-      target_precompile_headers(${target} ${ARGN})
-    else()
-      target_precompile_headers(${target} PRIVATE ${ARGN})
-    endif()
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-      # Without its time stamp a header that was compiled twice is the same: the cache needs that.
-      target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
-    endif()
+    bureau_stampless(${target})
+    target_precompile_headers(${target} REUSE_FROM ${headers})
+  endif()
+endfunction()
+
+# Without Clang's time stamp a header that was compiled twice is the same: the cache needs that.
+function(bureau_stampless target)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
   endif()
 endfunction()
 

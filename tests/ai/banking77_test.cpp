@@ -11,6 +11,7 @@
 #include "bureau/ai/text_classifier.hpp"
 #include "bureau/core/csv.hpp"
 #include "counts.hpp"
+#include "tree.hpp"
 
 namespace {
 

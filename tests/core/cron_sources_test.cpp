@@ -14,6 +14,7 @@
 #include "bureau/core/cron.hpp"
 #include "bureau/core/json.hpp"
 #include "core/civil_text.hpp"
+#include "tree.hpp"
 
 using namespace bureau;  // NOLINT: a test of this namespace
 

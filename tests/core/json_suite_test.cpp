@@ -9,6 +9,7 @@
 #include <string>
 
 #include "bureau/core/json.hpp"
+#include "tree.hpp"
 
 using bureau::Json;
 

@@ -12,6 +12,7 @@
 #include "bureau/support/support.hpp"
 #include "bureau/work/agent_registry.hpp"
 #include "bureau/work/agent_roster.hpp"
+#include "tree.hpp"
 
 using namespace bureau;
 

@@ -21,6 +21,7 @@
 #include "bureau/core/clock.hpp"
 #include "bureau/core/random.hpp"
 #include "kill/arguments.hpp"
+#include "tree.hpp"
 
 extern char** environ;
 

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "notify/office.hpp"
+#include "tree.hpp"
 
 using namespace notify_office;
 

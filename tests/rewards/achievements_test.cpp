@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "rewards/office.hpp"
+#include "tree.hpp"
 
 using namespace rewards_test;
 

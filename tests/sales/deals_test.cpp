@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "sales/office.hpp"
+#include "tree.hpp"
 
 using namespace office;
 

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "support/office.hpp"
+#include "tree.hpp"
 
 using namespace office;
 

@@ -11,6 +11,7 @@
 #include "bureau/store/memory_storage.hpp"
 #include "bureau/work/agent_roster.hpp"
 #include "storages.hpp"
+#include "tree.hpp"
 
 using namespace bureau;
 

@@ -7,6 +7,7 @@
 
 #include "bureau/work/flow.hpp"
 #include "bureau/work/run_step.hpp"
+#include "tree.hpp"
 
 using namespace bureau;
 
