@@ -321,7 +321,7 @@ queue_bench::Wakes wake_by_loop(Server& server, int count) {
 }
 
 void start_latency(const bench::Arguments& arguments, Server& server, double sync_us) {
-  const int count = arguments.quick ? 20 : 1000;
+  const int count = arguments.quick ? 20 : arguments.long_run ? 1000 : 600;
   const Database near = server.create_database(), far = server.create_database();
   const auto opener = [](const Database& database) {
     return [&database] { return must(Engine::open(engine_options(database, true))); };
@@ -415,7 +415,7 @@ void durable_steps(const bench::Arguments& arguments, Server& server, bool power
 void query_policies(const bench::Arguments& arguments, Server& server) {
   using policies_bench::Paper;
   using policies_bench::Readers;
-  const int queries = arguments.quick ? 20 : 1000;
+  const int queries = arguments.quick ? 20 : 500;
   const Database database = server.create_database();
   const Readers readers(engine_options(database, false));
   bench::PgLoop loop(database.conninfo());
@@ -515,7 +515,10 @@ void on_a_server(const bench::Arguments& arguments, int count, double sync_us) {
   if (arguments.wants("policies")) query_policies(arguments, server);
   if (arguments.wants("feed")) feed(arguments, server, sync_us);
   if (arguments.wants("feed_commit")) feed_commit_ratio(arguments, server, sync_us);
-  if (arguments.wants("move")) move_to_server(arguments, server, count * 2, sync_us);
+  if (arguments.wants("move")) {
+    move_to_server(arguments, server, arguments.quick ? count : std::max(count * 2, 40'000),
+                   sync_us);
+  }
 }
 
 }  // namespace
@@ -525,7 +528,7 @@ int main(int argc, char** argv) {
       bench::parse_arguments(argc, argv,
                              {"memory", "backup", "queue", "agents", "single", "latency", "steps",
                               "policies", "feed", "feed_commit", "move"});
-  const int count = arguments.quick ? 1000 : arguments.long_run ? 100'000 : 20'000;
+  const int count = arguments.quick ? 1000 : arguments.long_run ? 100'000 : 12'000;
   const double sync_us = bench::measure_sync_us();
   if (arguments.wants("memory")) memory_drain(arguments, count);
   if (arguments.wants("backup")) copy_bench::backups(arguments);

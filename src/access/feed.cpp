@@ -6,6 +6,7 @@
 
 #include "access/feed_ring.hpp"
 #include "access/feed_subscription.hpp"
+#include "store/journal_leap.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 
@@ -46,6 +47,8 @@ struct Feed::Impl {
   /// Whether what was judged may be judged otherwise now.
   Result<bool> rights_changed(State& state, Reader& reader, std::int64_t known);
   Result<void> judge_all(State& state, Reader& reader, std::int64_t head, std::int64_t known);
+  /// Whether the change at `position`, which a subscriber has heard of, is there no more.
+  Result<bool> was_lost(Reader& reader, std::int64_t position, std::int64_t known);
   Result<void> judge_records(State& state, Reader& reader, std::int64_t known);
   /// Looks at the rights again in a snapshot of its own, and judges by them what is not delivered
   /// yet if they are others.
@@ -172,6 +175,9 @@ Result<void> Feed::Impl::judge_all(State& state, Reader& reader, std::int64_t he
     state.judged.push_back({FeedKind::gone, state.position, nullptr, nullptr});
     return {};
   }
+  if (!state.resync_due) {
+    BUREAU_TRY(state.resync_due, was_lost(reader, state.position, known));
+  }
   if (state.resync_due) {
     state.judged.push_back({FeedKind::resync, state.position, nullptr, nullptr});
   }
@@ -196,6 +202,18 @@ Result<void> Feed::Impl::judge_all(State& state, Reader& reader, std::int64_t he
     return {};
   }
   return judged;
+}
+
+Result<bool> Feed::Impl::was_lost(Reader& reader, std::int64_t position, std::int64_t known) {
+  if (position == 0 || known - position < detail::journal_leap_seen) return false;
+  bool there = false;
+  const auto read = database.read_journal(reader, position - 1, 1, [&](JournalRecord&& record) {
+    there = record.first_sequence() <= position;
+    return Result<bool>(false);
+  });
+  if (read) return !there;
+  if (read.error().code == Code::gone) return false;  // no longer kept
+  return fail(read.error());
 }
 
 Result<void> Feed::Impl::judge_records(State& state, Reader& reader, std::int64_t known) {
@@ -415,7 +433,10 @@ Result<ChangePage> Feed::poll_changes(const Session& session, const TableInfo& t
                   fmt::format("sequence: {} was never reached, the newest is {}", after, head),
                   "sequence");
     }
-    BUREAU_TRY(const bool resync, filter.changed_since(reader, after));
+    BUREAU_TRY(bool resync, filter.changed_since(reader, after));
+    if (!resync) {
+      BUREAU_TRY(resync, impl_->was_lost(reader, after, head));
+    }
     if (resync) add({FeedKind::resync, after, nullptr, nullptr});
     const auto take = [&](JournalRecord&& record) -> Result<bool> {
       std::vector<JudgedEvent> events;

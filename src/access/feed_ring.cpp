@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "store/journal_leap.hpp"
+
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
 
@@ -12,6 +14,7 @@ constexpr std::size_t remembered_changes_max = 100'000;
 Result<std::int64_t> FeedRing::advance(Reader& reader, std::int64_t head) {
   const std::lock_guard lock(mutex_);
   if (through_ >= head) return head;
+  if (head - through_ >= journal_leap_seen) forget();
   auto read = database_.read_journal(reader, through_, records_a_look,
                                      [&](JournalRecord&& record) -> Result<bool> {
                                        add(std::move(record));
@@ -61,10 +64,16 @@ bool FeedRing::changed(std::span<const TableInfo* const> tables, std::int64_t te
   });
 }
 
-void FeedRing::restart(std::int64_t head) {
+/// Of what is kept some may have been lost: who is behind reads what is there.
+void FeedRing::forget() {
   records_.clear();
-  changes_.clear();
   bytes_ = 0;
+  after_ = through_;
+}
+
+void FeedRing::restart(std::int64_t head) {
+  forget();
+  changes_.clear();
   after_ = through_ = unknown_until_ = head;
 }
 

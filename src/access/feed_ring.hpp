@@ -46,6 +46,7 @@ class FeedRing {
     return {&table, table.tenant == TableInfo::absent ? 0 : tenant};
   }
 
+  void forget();
   void restart(std::int64_t head);
   void add(JournalRecord&& record);
 

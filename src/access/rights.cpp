@@ -361,6 +361,7 @@ Result<std::shared_ptr<const Rights>> LiveRights::as_of(Reader& reader) {
 
 LiveRights::Seen LiveRights::seen() const {
   const std::lock_guard lock(mutex_);
+  if (losses_ != access_.database.storage().losses()) return {};
   return {newest_, epoch_};
 }
 
@@ -368,10 +369,11 @@ Result<std::shared_ptr<const Rights>> LiveRights::as_of(Reader& reader, std::int
   if (principal_.system) return newest_;
   std::shared_ptr<const Rights> rights;
   bool current = false;
+  const std::uint64_t losses = access_.database.storage().losses();
   {
     const std::lock_guard lock(mutex_);
     rights = newest_;
-    current = epoch_ == epoch;
+    current = epoch_ == epoch && losses_ == losses;
   }
   if (!current) {
     BUREAU_TRY(auto read, read_rights(access_, reader, principal_));
@@ -381,10 +383,12 @@ Result<std::shared_ptr<const Rights>> LiveRights::as_of(Reader& reader, std::int
     } else {
       rights = newest_;
     }
-    // An older snapshot has its own rights, but does not displace newer ones.
-    if (epoch_ < epoch) {
+    // An older snapshot has its own rights, but does not displace newer ones; epochs that were lost
+    // are given out again.
+    if (epoch_ < epoch || losses_ != losses) {
       newest_ = rights;
       epoch_ = epoch;
+      losses_ = losses;
     }
   }
   if (rights->denied()) return fail(*rights->denied());

@@ -155,10 +155,11 @@ class LiveRights {
   [[nodiscard]] Result<std::shared_ptr<const Rights>> as_of(Reader& reader);
   /// The same, where the tenant's epoch in this snapshot is already known.
   [[nodiscard]] Result<std::shared_ptr<const Rights>> as_of(Reader& reader, std::int64_t epoch);
-  /// As they were when last looked at, and the tenant's epoch then. Null: they never were.
+  /// As they were when last looked at, and the tenant's epoch then; -1: they are to be looked at
+  /// anew.
   struct Seen {
     std::shared_ptr<const Rights> rights;
-    std::int64_t epoch = 0;
+    std::int64_t epoch = -1;
   };
   [[nodiscard]] Seen seen() const;
 
@@ -167,7 +168,8 @@ class LiveRights {
   Principal principal_;  // tenant and user, or an agent's name and role; the rest is read
   mutable std::mutex mutex_;
   std::shared_ptr<const Rights> newest_;
-  std::int64_t epoch_ = -1;  // of newest_
+  std::int64_t epoch_ = -1;   // of newest_
+  std::uint64_t losses_ = 0;  // of the storage, then
 };
 
 /// The rows of `table` that belong to the tenant, as $tenant or bound; for a table without tenants,

@@ -386,10 +386,7 @@ Result<void> Transaction::replace_all(const TableInfo& table, std::span<const Va
     rows.push_back(after[at]);
     for (const ColumnInfo* column : columns) rows.push_back(after[at + column->index]);
   }
-  BUREAU_TRY(const auto changed, writer_.update_rows(table, columns, rows));
-  if (changed != before.size() / width) {
-    return fail(Code::not_found, fmt::format("{}: a row is gone", table.name), "id");
-  }
+  BUREAU_TRY_VOID(writer_.update_rows(table, columns, rows));
   if (table.journal == journal::Mode::none) return {};
   for (std::size_t at = 0; at < after.size(); at += width) {
     BUREAU_TRY_VOID(recorder_.updated(table, before.subspan(at, width), after.subspan(at, width)));

@@ -66,6 +66,8 @@ struct Database::Impl {
   std::mutex keys_mutex;
   std::unordered_map<std::int64_t, std::string> keys;
   std::int64_t keys_as_of = 0;
+  std::uint64_t keys_losses = 0;  // of the storage, when they were read
+  void forget_lost_keys();
   static constexpr std::size_t max_cached_keys = 100'000;
   [[nodiscard]] std::optional<std::string> cached_key(std::int64_t subject, std::int64_t erasures);
   void cache_key(std::int64_t subject, const std::string& key, std::int64_t erasures);

@@ -252,8 +252,18 @@ Result<std::shared_ptr<const Database::Impl::Shape>> Database::Impl::shape(Reade
   return shapes.emplace(id, std::move(made)).first->second;
 }
 
+/// REQUIRES: keys_mutex.
+void Database::Impl::forget_lost_keys() {
+  const std::uint64_t losses = storage->losses();
+  if (losses == keys_losses) return;
+  keys.clear();
+  keys_as_of = 0;
+  keys_losses = losses;
+}
+
 std::optional<std::string> Database::Impl::cached_key(std::int64_t subject, std::int64_t erasures) {
   std::lock_guard lock(keys_mutex);
+  forget_lost_keys();
   if (erasures != keys_as_of) return std::nullopt;
   const auto found = keys.find(subject);
   if (found == keys.end()) return std::nullopt;
@@ -263,6 +273,7 @@ std::optional<std::string> Database::Impl::cached_key(std::int64_t subject, std:
 void Database::Impl::cache_key(std::int64_t subject, const std::string& key,
                                std::int64_t erasures) {
   std::lock_guard lock(keys_mutex);
+  forget_lost_keys();
   // A snapshot from before an erasure must not bring its key back.
   if (erasures < keys_as_of) return;
   if (erasures > keys_as_of || keys.size() >= max_cached_keys) keys.clear();

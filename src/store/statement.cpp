@@ -176,6 +176,10 @@ Result<void> check_row_updates(const TableInfo& table, std::span<const ColumnInf
   return {};
 }
 
+Error row_is_gone(const TableInfo& table) {
+  return {Code::not_found, fmt::format("{}: a row is gone", table.name), "id"};
+}
+
 Result<void> check_numbered(const TableInfo& table, std::span<const Value> rows,
                             std::int64_t count) {
   const std::size_t width = table.width();

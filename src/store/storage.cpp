@@ -42,11 +42,9 @@ Result<void> Reader::find_all(const TableInfo& table, std::span<const std::int64
   return {};
 }
 
-Result<std::uint64_t> Writer::update_rows(const TableInfo& table,
-                                          std::span<const ColumnInfo* const> columns,
-                                          std::span<const Value> rows) {
+Result<void> Writer::update_rows(const TableInfo& table, std::span<const ColumnInfo* const> columns,
+                                 std::span<const Value> rows) {
   BUREAU_TRY_VOID(check_row_updates(table, columns, rows));
-  std::uint64_t changed = 0;
   Update update;
   update.which.table = &table;
   for (std::size_t at = 0; at < rows.size(); at += columns.size() + 1) {
@@ -56,10 +54,10 @@ Result<std::uint64_t> Writer::update_rows(const TableInfo& table,
     for (std::size_t i = 0; i < columns.size(); ++i) {
       update.set.push_back({columns[i], rows[at + 1 + i], false});
     }
-    BUREAU_TRY(const std::uint64_t one, this->update(update));
-    changed += one;
+    BUREAU_TRY(const std::uint64_t changed, this->update(update));
+    if (changed == 0) return fail(row_is_gone(table));
   }
-  return changed;
+  return {};
 }
 
 Result<void> Writer::insert_numbered(const TableInfo& table, std::span<const Value> rows,

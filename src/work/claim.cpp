@@ -5,6 +5,7 @@
 #include <set>
 
 #include "bureau/access/identity.hpp"
+#include "work/task_columns.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
@@ -24,6 +25,18 @@ struct MayWork {
     Tenant row;
     from_values(values, row);
     works = row.status != TenantStatus::suspended;
+    return false;
+  }
+};
+
+std::int64_t weight_of(const TenantShare& share) { return std::max<std::int64_t>(1, share.weight); }
+
+struct WeightOf {
+  std::int64_t& weight;
+  Result<bool> operator()(std::span<const Value> values) const {
+    TenantShare share;
+    from_values(values, share);
+    weight = weight_of(share);
     return false;
   }
 };
@@ -102,9 +115,12 @@ Result<void> Claim::look(std::vector<Scan> scans) {
   const SharedFlow::Intake take_rule(flow_);
   const Select first = first_of_tenants(start(), INT64_MAX);
   first_.clear();
-  const Lead lead{first_};
+  again_.clear();
+  const Lead lead{first_}, from_the_first{again_};
   scans.push_back({&rules, take_rule});
   scans.push_back({&first, lead});
+  const Select round = first_of_tenants(0, start());
+  if (remote_ && start() > 0) scans.push_back({&round, from_the_first});
   return tx_.reader().scan_all(scans);
 }
 
@@ -117,7 +133,11 @@ Result<void> Claim::gather() {
     } else if (last == INT64_MAX && start() > 0) {
       last = start();
       const Lead lead{first_};
-      BUREAU_TRY_VOID(tx_.reader().scan(first_of_tenants(0, last), lead));
+      if (remote_) {
+        first_ = std::move(again_);
+      } else {
+        BUREAU_TRY_VOID(tx_.reader().scan(first_of_tenants(0, last), lead));
+      }
     } else {
       all_ = true;
       return {};
@@ -145,10 +165,13 @@ Result<void> Claim::add_party(std::int64_t last) {
   if (tx_.database().catalog().find(schema<Tenant>.name) != nullptr) {
     scans.push_back({&of_tenant, may_work});
   }
+  Party party{tenant, TenantFlow(tx_.reader(), flow_, tenant, tx_.now()), {}};
+  const Select share = select<TenantShare>().where(col(&TenantShare::tenant) == tenant);
+  const WeightOf weigh{party.weight};
+  if (remote_) scans.push_back({&share, weigh});
   BUREAU_TRY_VOID(tx_.reader().scan_all(scans));
   blocked_ = blocked_ || !works;
   if (!works) return {};
-  Party party{tenant, TenantFlow(tx_.reader(), flow_, tenant, tx_.now()), {}};
   BUREAU_TRY_VOID(party.flow.load());
   BUREAU_TRY_VOID(add_lane(party, std::move(first), more));
   BUREAU_TRY_VOID(add_lanes(party, std::move(second)));
@@ -182,7 +205,7 @@ Result<void> Claim::add_lane(Party& party, std::vector<Task> first, bool more) {
 }
 
 Result<void> Claim::read_weights() {
-  if (parties_.empty()) return {};
+  if (parties_.empty() || remote_) return {};  // or they are known
   std::vector<Id<Tenant>> tenants;
   for (const Party& party : parties_) tenants.push_back(party.tenant);
   const Select shares =
@@ -191,7 +214,7 @@ Result<void> Claim::read_weights() {
     TenantShare share;
     from_values(row, share);
     for (Party& party : parties_) {
-      if (party.tenant == share.tenant) party.weight = std::max<std::int64_t>(1, share.weight);
+      if (party.tenant == share.tenant) party.weight = weight_of(share);
     }
     return true;
   });
@@ -315,66 +338,45 @@ Result<bool> Claim::may_begin(Party& party, const Task& task) {
 
 // What is written ------------------------------------------------------------------------------
 
-Result<void> Claim::update_all(const std::vector<Id<Task>>& ids, std::vector<Assignment> set) {
-  constexpr std::size_t most = 256;
-  Update update;
-  update.which.table = &table_of<Task>();
-  update.set = std::move(set);
-  for (std::size_t at = 0; at < ids.size();) {
-    std::vector<Id<Task>> some;
-    while (some.size() < most && at < ids.size()) some.push_back(ids[at++]);
-    update.which.where =
-        some.size() == 1 ? col(&Task::id) == some.front() : col(&Task::id).in(padded(some));
-    BUREAU_TRY_VOID(tx_.unjournalled().update(update));
-  }
-  return {};
-}
-
 Result<void> Claim::write_leases() {
-  if (taken_.empty()) return {};
-  std::vector<Id<Task>> ids;
-  ids.reserve(taken_.size());
+  const TaskColumns& c = columns();
+  const std::vector<const ColumnInfo*> written{c.status,  c.node,       c.generation,
+                                               c.attempt, c.started_at, c.agent};
+  std::vector<Value> rows;
+  rows.reserve(taken_.size() * (written.size() + 1));
   for (Task& task : taken_) {
-    ids.push_back(task.id);
     task.status = TaskStatus::running;
     task.node = node_.number;
     task.generation = node_.generation;
     task.attempt += 1;
     task.started_at = tx_.now();
     task.agent = options_.agent;
+    rows.insert(rows.end(), {Value::integer(task.id.value),
+                             Value::integer(static_cast<std::int64_t>(TaskStatus::running)),
+                             Value::integer(node_.number), Value::integer(node_.generation),
+                             Value::integer(task.attempt), Value::integer(tx_.now().micros()),
+                             Value::text(options_.agent)});
   }
-  const auto integer = [](const auto& column, std::int64_t value, bool add = false) {
-    return Assignment{&column.info(), Value::integer(value), add};
-  };
-  return update_all(ids,
-                    {integer(col(&Task::status), static_cast<std::int64_t>(TaskStatus::running)),
-                     integer(col(&Task::node), node_.number),
-                     integer(col(&Task::generation), node_.generation),
-                     integer(col(&Task::attempt), 1, true),
-                     integer(col(&Task::started_at), tx_.now().micros()),
-                     {&col(&Task::agent).info(), Value::text(options_.agent), false}});
+  return tx_.unjournalled().update_rows(c.table, written, rows);
 }
 
 /// And marks who has leases of these keys, so that their end lets the next through.
 Result<void> Claim::close_gates() {
-  if (held_.empty()) return {};
-  const ColumnInfo* gate = &col(&Task::gate).info();
-  const auto becomes = [&](Gate to) {
-    return std::vector<Assignment>{{gate, Value::integer(static_cast<std::int64_t>(to)), false}};
-  };
-  std::vector<Id<Task>> ids;
+  const TaskColumns& c = columns();
+  std::vector<Value> rows;
   std::set<std::pair<std::int64_t, std::string>> keys;
   for (const Task& task : held_) {
-    ids.push_back(task.id);
+    rows.insert(rows.end(), {Value::integer(task.id.value),
+                             Value::integer(static_cast<std::int64_t>(Gate::closed))});
     keys.emplace(task.tenant.value, *task.flow_key);
   }
-  BUREAU_TRY_VOID(update_all(ids, becomes(Gate::closed)));
+  BUREAU_TRY_VOID(tx_.unjournalled().update_rows(c.table, std::vector{c.gate}, rows));
   for (const auto& [tenant, key] : keys) {
     Update holders{
         select<Task>().where(col(&Task::status) == TaskStatus::running &&
                              col(&Task::tenant) == Id<Tenant>(tenant) &&
                              col(&Task::flow_key) == key && col(&Task::gate) == Gate::open),
-        becomes(Gate::admitted)};
+        {set(c.gate, Gate::admitted)}};
     BUREAU_TRY_VOID(tx_.unjournalled().update(holders));
   }
   return {};

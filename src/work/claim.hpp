@@ -27,7 +27,12 @@ class Claim {
  public:
   Claim(Transaction& tx, const TaskQueue::ClaimOptions& options, Database::Node node,
         TenantTurn turn)
-      : tx_(tx), options_(options), node_(node), turn_(turn), flow_(tx.reader()) {}
+      : tx_(tx),
+        options_(options),
+        node_(node),
+        turn_(turn),
+        flow_(tx.reader()),
+        remote_(tx.database().storage().capabilities().remote) {}
 
   /// Reads what the claim begins with, behind what `scans` ask for, in one turn. To be called
   /// again when something was made ready since.
@@ -84,14 +89,15 @@ class Claim {
 
   Result<void> write_leases();
   Result<void> close_gates();
-  Result<void> update_all(const std::vector<Id<Task>>& ids, std::vector<Assignment> set);
 
   Transaction& tx_;
   const TaskQueue::ClaimOptions& options_;
   Database::Node node_;
   TenantTurn turn_;
   SharedFlow flow_;
+  bool remote_;  // what may be wanted is asked for at once, because each turn costs more than it
   std::vector<Task> first_;         // of the tenant that comes next; empty: there is none
+  std::vector<Task> again_;         // the same from the first tenant on, if remote_
   std::vector<std::string> kinds_;  // in order; empty: any
   std::vector<Party> parties_;
   bool blocked_ = false;  // some lane was stepped over

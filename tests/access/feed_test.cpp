@@ -1,6 +1,7 @@
 #include <map>
 
 #include "access/ear.hpp"
+#include "store/journal_leap.hpp"
 
 using namespace bureau;
 using namespace bureau::office;
@@ -55,6 +56,47 @@ TEST_CASE("G9_a subscriber goes on from the number where it was") {
   must(Papers{*office.system}.insert(paper("d")));
   drain(feed);
   CHECK(second.heard == Heard{"insert b", "insert c", "insert d"});
+}
+
+TEST_CASE("G9_who has heard of what is there no more is told to resync when numbers leap") {
+  Office office;
+  Feed feed(*office.access);
+  const auto draw = [&](std::int64_t count) {
+    std::int64_t last = 0;
+    must(office.access->database().storage().write({}, [&](Writer& writer) -> Result<void> {
+      BUREAU_TRY(last, writer.draw_sequence(count));
+      return {};
+    }));
+    return last;
+  };
+  const auto kinds = [&](std::int64_t after) {
+    std::vector<FeedKind> found;
+    const auto page = must(feed.poll_changes(*office.system, table_of<Paper>(), {}, after, 100));
+    for (const auto& event : page.events) found.push_back(event.kind);
+    return found;
+  };
+  Ear live, told, too_much;
+  const auto goes_on = listen(feed, *office.system, live);
+  must(Papers{*office.system}.insert_all({paper("a"), paper("b")}));
+  drain(feed);
+  const std::int64_t survived = live.sequences.back(), lost = draw(1);
+  must(Papers{*office.system}.insert(paper("c")));
+  drain(feed);
+  CHECK(kinds(lost) == std::vector{FeedKind::insert});
+  draw(detail::journal_leap - 100);
+  must(Papers{*office.system}.insert(paper("d")));
+
+  const auto knows_all = listen(feed, *office.system, told, {{}, survived});
+  const auto knows_more = listen(feed, *office.system, too_much, {{}, lost});
+  drain(feed);
+  CHECK(live.heard == Heard{"insert a", "insert b", "insert c", "insert d"});
+  CHECK(told.heard == Heard{"insert c", "insert d"});
+  CHECK(too_much.heard == Heard{"resync", "insert c", "insert d"});
+  CHECK(kinds(survived) == std::vector{FeedKind::insert, FeedKind::insert});
+  CHECK(kinds(lost) == std::vector{FeedKind::resync, FeedKind::insert, FeedKind::insert});
+  must(Papers{*office.system}.insert(paper("e")));
+  drain(feed);
+  CHECK(too_much.heard == Heard{"resync", "insert c", "insert d", "insert e"});
 }
 
 TEST_CASE("G9_rows come into sight as inserts and leave it as removals") {

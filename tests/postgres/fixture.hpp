@@ -14,3 +14,11 @@
   }                                                                                     \
   ::postgres_test::Server& server = ::postgres_test::Server::shared();                  \
   server.start()
+
+/// The same, where a test starts a server of its own and another that follows it.
+#define BUREAU_NEED_STANDBY()                                                             \
+  if (!::postgres_test::Server::can_follow()) {                                           \
+    MESSAGE("skipped: no PostgreSQL server is installed, or no pg_basebackup beside it"); \
+    return;                                                                               \
+  }                                                                                       \
+  static_cast<void>(0)

@@ -151,6 +151,11 @@ TEST_CASE("G14_Options that break a rule are named, before a server is asked") {
   options.schema = "bureau";
   options.connections = 1;
   refused("connections");
+  options.connections = 2;
+  for (const bureau::Duration wrong : {bureau::Duration(-1), bureau::Duration::max()}) {
+    options.idle_in_transaction = wrong;
+    refused("idle_in_transaction");
+  }
 }
 
 TEST_CASE("G14_A server that is too old is refused by its version") {

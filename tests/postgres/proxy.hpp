@@ -84,6 +84,10 @@ class Proxy {
       for (Link& link : links_) end(link, true);
     });
   }
+  /// New connections are made to another port, as where a name leads to another host.
+  void lead_to(int port) {
+    set([this, port] { to_ = port; });
+  }
   /// While refused, new connections are reset at once, as by a host where nobody listens.
   void refuse(bool refused) {
     set([this, refused] { refused_ = refused; });

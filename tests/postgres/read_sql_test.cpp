@@ -158,7 +158,11 @@ TEST_CASE("SQL on PostgreSQL: long values, many rows, lost connections") {
   sql_cases::fill(*storage);
   CHECK(ask(*storage, "SELECT repeat('x', 262144)"));
   check_refused(*storage, "SELECT repeat('x', 262145)", "exhausted", "262145 bytes");
-  CHECK(code_of(ask(*storage, "SELECT repeat('x', 1073741824)")) == "exhausted");
+  CHECK(code_of(ask(*storage, "SELECT repeat('x', 2147483647)")) == "exhausted");
+  postgres_test::Client admin(database.admin());
+  if (PQserverVersion(admin.get()) >= 150'000) {  // before, an internal error of the server's
+    CHECK(code_of(ask(*storage, "SELECT repeat('x', 1073741824)")) == "exhausted");
+  }
   SqlQuery query;
   query.text = "SELECT generate_series(1, 1000000000)";
   query.limit = 1000;
@@ -181,10 +185,11 @@ TEST_CASE("SQL on PostgreSQL: long values, many rows, lost connections") {
   CHECK(row[6].view() == Value::bytes("x"));
   CHECK(row[7].view() == Value::text("{1,2}"));
   // Connections of the pool that were ended meanwhile are made anew.
-  postgres_test::Client admin(database.admin());
-  admin.ask(
-      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename='tester' AND "
-      "query NOT LIKE '%LISTEN%'");
+  const std::string those =
+      " FROM pg_stat_activity WHERE usename='tester' AND query NOT LIKE '%LISTEN%'";
+  admin.ask("SELECT pg_terminate_backend(pid)" + those);
+  while (admin.ask("SELECT count(*)" + those) != "0") {
+  }
   answer = ask(*storage, "SELECT count(*) FROM exercise_crews");
   REQUIRE_MESSAGE(answer, message_of(answer));
 }

@@ -142,6 +142,11 @@ std::optional<std::string> Server::programs() {
   return std::nullopt;
 }
 
+bool Server::can_follow() {
+  const auto found = programs();
+  return found && ::access((fs::path(*found) / "pg_basebackup").c_str(), X_OK) == 0;
+}
+
 Server& Server::shared() {
   static Server server;
   return server;
@@ -165,7 +170,11 @@ Server::Server(ServerOptions options) : options_(std::move(options)), owner_(::g
   try {
     run_watcher();
     if (::chown(folder_.c_str(), user_.uid, user_.gid) != 0) give_up_system(folder_);
-    run_initdb();
+    if (options_.primary == nullptr) {
+      run_initdb();
+    } else {
+      copy_primary();
+    }
     // Between finding a port and taking it somebody else may take it.
     for (int tries = 0; port_ == 0; ++tries) {
       port_ = free_port();
@@ -175,7 +184,7 @@ Server::Server(ServerOptions options) : options_(std::move(options)), owner_(::g
       }
       port_ = 0;
     }
-    make_role();
+    if (options_.primary == nullptr) make_role();
   } catch (...) {
     clean_up();
     throw;
@@ -255,27 +264,56 @@ void Server::run_watcher() {
   if (::waitpid(pid, &status, 0) != pid || status != 0) give_up("no watcher: /bin/sh failed");
 }
 
-void Server::run_initdb() {
-  const std::string password_file = folder_ + "/password", said = folder_ + "/initdb.log";
-  std::ofstream(password_file) << password_ << '\n';
+void Server::run_to_its_end(const std::vector<std::string>& command) const {
+  const std::string said = folder_ + "/first.log";
   const int output = ::open(said.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-  if (output < 0 || ::chmod(password_file.c_str(), 0600) != 0 ||
+  if (output < 0) give_up_system(said);
+  const pid_t pid = spawn(command, output);
+  ::close(output);
+  int status = 0;
+  if (::waitpid(pid, &status, 0) != pid || status != 0) {
+    give_up(command[0] + ":\n" + file_text(said));
+  }
+}
+
+void Server::run_initdb() {
+  const std::string password_file = folder_ + "/password";
+  std::ofstream(password_file) << password_ << '\n';
+  if (::chmod(password_file.c_str(), 0600) != 0 ||
       ::chown(password_file.c_str(), user_.uid, user_.gid) != 0) {
     give_up_system(password_file);
   }
-  const pid_t pid = spawn({programs_ + "/initdb", "--pgdata=" + folder_ + "/data",
-                           "--username=postgres", "--pwfile=" + password_file,
-                           "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"},
-                          output);
-  ::close(output);
-  int status = 0;
-  if (::waitpid(pid, &status, 0) != pid || status != 0) give_up("initdb:\n" + file_text(said));
+  run_to_its_end({programs_ + "/initdb", "--pgdata=" + folder_ + "/data", "--username=postgres",
+                  "--pwfile=" + password_file, "--auth=scram-sha-256", "--encoding=UTF8",
+                  "--locale=C", "--no-sync"});
+  if (options_.network.empty()) return;
+  std::ofstream(folder_ + "/data/pg_hba.conf", std::ios::app)
+      << "host all,replication all " << options_.network << " scram-sha-256\n";
+}
+
+void Server::copy_primary() {
+  password_ = options_.primary->password_;
+  run_to_its_end({programs_ + "/pg_basebackup", "--pgdata=" + folder_ + "/data", "--dbname",
+                  options_.primary->admin().conninfo(), "--write-recovery-conf",
+                  "--checkpoint=fast", "--no-sync"});
+}
+
+void Server::promote() { Client(admin()).ask("SELECT pg_promote()"); }
+
+void Server::wait_for_standby() {
+  Client client(admin());
+  client.ask("ALTER SYSTEM SET synchronous_standby_names='*'");
+  client.ask("SELECT pg_reload_conf()");
+  for (int i = 0; client.ask("SELECT sync_state FROM pg_stat_replication") != "sync"; ++i) {
+    if (i == 1200) give_up("no standby follows:\n" + log());
+    client.ask("SELECT pg_sleep(0.1)");
+  }
 }
 
 bool Server::try_start() {
   std::vector<std::string> command = {programs_ + "/postgres", "-D", folder_ + "/data"};
   std::vector<std::string> settings = {
-      "listen_addresses=127.0.0.1",
+      "listen_addresses=127.0.0.1" + (options_.address.empty() ? "" : "," + options_.address),
       "port=" + std::to_string(port_),
       "unix_socket_directories=" + folder_,
       "password_encryption=scram-sha-256",
@@ -290,6 +328,7 @@ bool Server::try_start() {
       // Small and quick to begin with.
       "shared_buffers=32MB",
       "max_connections=200",
+      "wal_retrieve_retry_interval=100ms",
   };
   if (!options_.fsync) settings.insert(settings.end(), {"fsync=off", "full_page_writes=off"});
   settings.insert(settings.end(), options_.settings.begin(), options_.settings.end());
@@ -305,7 +344,8 @@ bool Server::try_start() {
   const std::string line = std::to_string(pid_) + "\n";
   if (::send(watcher_, line.data(), line.size(), MSG_NOSIGNAL) < 0) give_up_system("the watcher");
   reader_ = std::make_unique<std::thread>([this, fd = ends[0]] { read_log(fd); });
-  constexpr std::string_view ready = "database system is ready to accept connections";
+  constexpr std::string_view ready =
+      "database system is ready to accept ";  // "connections", "read-only ..."
   std::unique_lock lock(mutex_);
   const bool told = said_.wait_for(
       lock, patience, [&] { return silent_ || log_.find(ready, before) != std::string::npos; });
@@ -366,6 +406,15 @@ std::string Server::log() const {
   return log_;
 }
 
+std::string Server::sessions() const {
+  Client client(admin());
+  if (!client.connected()) return client.error();
+  return client.ask(
+      "SELECT string_agg(concat_ws(' ', pid, client_addr, state, wait_event_type, wait_event, "
+      "now() - xact_start, 'behind ' || pg_blocking_pids(pid)::text, left(query, 200)), E'\\n') "
+      "FROM pg_stat_activity WHERE backend_type = 'client backend'");
+}
+
 std::size_t Server::wait_for_log(std::string_view text, std::size_t from) {
   std::unique_lock lock(mutex_);
   std::size_t at = std::string::npos;
@@ -380,7 +429,8 @@ std::size_t Server::wait_for_log(std::string_view text, std::size_t from) {
 }
 
 Address Server::admin() const {
-  return {"127.0.0.1", port_, "postgres", "postgres", password_, {}};
+  const std::string host = options_.address.empty() ? "127.0.0.1" : options_.address;
+  return {host, port_, "postgres", "postgres", password_, {}};
 }
 
 Address Server::admin_by_socket() const {

@@ -29,10 +29,16 @@ struct Address {
   [[nodiscard]] std::string conninfo() const;
 };
 
+class Server;
+
 struct ServerOptions {
   /// Durable like a real one. The suite does without: its servers are killed, but no power is cut.
   bool fsync = false;
   std::vector<std::string> settings = {};  ///< "name=value", over those of the tests
+  /// A further address that it listens on, and who may come from there: "10.0.0.1", "10.0.0.0/24".
+  std::string address = {}, network = {};
+  /// Begins as its copy and follows it, until promote(). The names and passwords are that one's.
+  const Server* primary = nullptr;
 };
 
 /// A database that is dropped with the object. Its default collation is that of a language where
@@ -44,6 +50,8 @@ class Server {
   /// Where PostgreSQL's programs are: BUREAU_POSTGRES_BIN, else Debian's newest, else PATH. Empty
   /// where there are none.
   [[nodiscard]] static std::optional<std::string> programs();
+  /// Whether one can be another's standby: not every package has pg_basebackup.
+  [[nodiscard]] static bool can_follow();
   /// The program's one server, started when first asked for. REQUIRES: programs().
   [[nodiscard]] static Server& shared();
 
@@ -62,6 +70,10 @@ class Server {
   /// SIGKILL for all of its processes, the first one last, so that nobody sees the others go.
   void crash();
   [[nodiscard]] bool running() const { return pid_ != 0; }
+  /// A standby takes over; what it follows is to be gone.
+  void promote();
+  /// From now on a commit waits until the standby has it. REQUIRES: one follows.
+  void wait_for_standby();
 
   /// As the superuser, on the database "postgres".
   [[nodiscard]] Address admin() const;
@@ -75,6 +87,9 @@ class Server {
 
   /// All that it has said since it was first started.
   [[nodiscard]] std::string log() const;
+  /// What each session does or waits for, and who is in its way, a line each: for a test that
+  /// hangs.
+  [[nodiscard]] std::string sessions() const;
   /// Waits until its log has the text at or after `from`; where it ends.
   std::size_t wait_for_log(std::string_view text, std::size_t from = 0);
 
@@ -88,6 +103,8 @@ class Server {
   [[nodiscard]] pid_t spawn(const std::vector<std::string>& command, int output) const;
   void run_watcher();
   void run_initdb();
+  void copy_primary();
+  void run_to_its_end(const std::vector<std::string>& command) const;
   void make_role();
   [[nodiscard]] bool try_start();
   void read_log(int fd);

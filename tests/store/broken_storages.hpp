@@ -296,15 +296,26 @@ struct OneScanWriter final : WriterWrapper {
 /// The first row's values for all.
 struct OneValueWriter final : WriterWrapper {
   using WriterWrapper::WriterWrapper;
-  Result<std::uint64_t> update_rows(const TableInfo& table,
-                                    std::span<const bureau::ColumnInfo* const> columns,
-                                    std::span<const Value> rows) override {
+  Result<void> update_rows(const TableInfo& table,
+                           std::span<const bureau::ColumnInfo* const> columns,
+                           std::span<const Value> rows) override {
     std::vector<Value> same(rows.begin(), rows.end());
     const std::size_t width = columns.size() + 1;
     for (std::size_t at = 0; at < same.size(); ++at) {
       if (at % width != 0) same[at] = same[at % width];
     }
     return WriterWrapper::update_rows(table, columns, same);
+  }
+};
+/// Rows that are not there are passed over.
+struct IndifferentWriter final : WriterWrapper {
+  using WriterWrapper::WriterWrapper;
+  Result<void> update_rows(const TableInfo& table,
+                           std::span<const bureau::ColumnInfo* const> columns,
+                           std::span<const Value> rows) override {
+    auto updated = WriterWrapper::update_rows(table, columns, rows);
+    if (!updated && updated.error().code == bureau::Code::not_found) return {};
+    return updated;
   }
 };
 /// A number too many for each insert.

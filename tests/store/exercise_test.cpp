@@ -116,6 +116,7 @@ TEST_CASE("each broken storage fails the check that is about its fault") {
   must_fail<broken::WithWriter<broken::OneScanWriter>>("scans_are_made_together");
   must_fail<broken::WithWriter<broken::PiecewiseWriter>>("many_rows_in_one_call");
   must_fail<broken::WithWriter<broken::OneValueWriter>>("rows_get_values_of_their_own");
+  must_fail<broken::WithWriter<broken::IndifferentWriter>>("updates_by_rows_may_be_refused");
   must_fail<broken::WithWriter<broken::LateNumberWriter>>("numbered_inserts");
   must_fail<broken::WithWriter<broken::UnlimitedUpdateWriter>>("update_with_order_and_limit");
   must_fail<broken::WithWriter<broken::SilentOverflowWriter>>("update_overflow_changes_nothing");

@@ -323,7 +323,7 @@ def open(path: Any = "office.db", *, tenant: str | None = None, threads: int = 4
          batch: int | None = None, policies: Iterable[Policy | HiddenColumns] = (), scheduler: Any = None,
          migrations: Iterable[Migration] = (), on_open: str = "expand", journal: Any = "30d",
          schema: str | None = None, connections: int | None = None,
-         direct: str | None = None, connect_timeout: Any = None,
+         direct: str | None = None, connect_timeout: Any = None, idle_in_transaction: Any = None,
          pooler_keeps_sessions: bool | None = None) -> Office:
     """Opens an office: a SQLite file, made if it is not there; ":memory:" is gone with the object;
     "postgresql://user@host/database" is a schema of a PostgreSQL database.
@@ -337,15 +337,19 @@ def open(path: Any = "office.db", *, tenant: str | None = None, threads: int = 4
     Unavailable. `journal` is how long changes are kept; None: for ever.
 
     Of an office on a server alone: `schema` ("bureau"; made if it is not there), `connections` (8;
-    how many at a time, besides one that listens), `connect_timeout` ("10s"), and behind a pooler
-    `direct` (where the server itself is) or `pooler_keeps_sessions`. What the URL leaves out, such
-    as the password, comes from libpq's environment and files: PGPASSWORD, ~/.pgpass.
+    how many at a time, besides one that listens), `connect_timeout` ("10s"), `idle_in_transaction`
+    ("1m"; the server undoes a write in which nothing is asked for so long, because others wait for
+    it; 0: never), and behind a pooler `direct` (where the server itself is) or
+    `pooler_keeps_sessions`. What the URL leaves out, such as the password, comes from libpq's
+    environment and files: PGPASSWORD, ~/.pgpass.
     """
     options: dict[str, Any] = {
         "threads": threads, "durability": durability, "batch": batch, "keys": keys or None,
         "clock": getattr(clock, "_core", clock), "log": _log if log is True else log or None,
         "tables": [table._table for table in tables], "schema": schema, "connections": connections, "direct": direct,
         "connect_timeout": None if connect_timeout is None else span(connect_timeout, "connect_timeout"),
+        "idle_in_transaction": (None if idle_in_transaction is None
+                                else span(idle_in_transaction, "idle_in_transaction")),
         "pooler_keeps_sessions": pooler_keeps_sessions, "policies": [one._fields() for one in policies],
         "scheduler": scheduler, "migrations": [one._fields() for one in migrations], "on_open": on_open,
         "journal": None if journal is None else span(journal, "journal"), "journal_for_ever": journal is None}

@@ -77,6 +77,8 @@ Result<std::shared_ptr<Storage>> open_server(const std::string& url, Given& give
   options.direct = given.text("direct");
   options.connections = count_of(given, "connections", options.connections, 10'000);
   options.connect_timeout = given.maybe_span("connect_timeout").value_or(options.connect_timeout);
+  options.idle_in_transaction =
+      given.maybe_span("idle_in_transaction").value_or(options.idle_in_transaction);
   options.pooler_keeps_sessions = given.flag("pooler_keeps_sessions");
   given.done();
   BUREAU_TRY_VOID(find_libpq());
@@ -93,7 +95,8 @@ std::shared_ptr<Storage> storage_of(const std::string& path, Given& given,
                                     const EngineOptions& engine) {
   if (is_on_server(path)) return unwrap(open_server(path, given, engine));
   for (const char* name :
-       {"schema", "connections", "direct", "connect_timeout", "pooler_keeps_sessions"}) {
+       {"schema", "connections", "direct", "connect_timeout", "idle_in_transaction",
+        "pooler_keeps_sessions"}) {
     if (given.at(name) == nullptr) continue;
     raise(
         Code::invalid,

@@ -86,6 +86,7 @@ def test_what_cannot_be_opened(place, server, tmp_path):
         ({"connections": 1}, bureau.Invalid, "connections"),
         ({"connections": 0}, bureau.Invalid, "connections"),
         ({"connect_timeout": "soon"}, bureau.Invalid, "connect_timeout"),
+        ({"idle_in_transaction": "50d"}, bureau.Invalid, "idle_in_transaction"),
         ({"direct": "postgresql://%"}, bureau.Invalid, "direct"),
         ({"direct": server.rpartition("/")[0] + "/template1"}, bureau.Invalid, "direct"),
         ({"path": "postgresql://%"}, bureau.Invalid, "connection"),
@@ -97,7 +98,7 @@ def test_what_cannot_be_opened(place, server, tmp_path):
         assert field is None or caught.value.field == field
         assert "secret" not in str(caught.value)
     for name, value in [("schema", "x"), ("connections", 4), ("direct", "x"), ("connect_timeout", 1),
-                        ("pooler_keeps_sessions", True)]:
+                        ("idle_in_transaction", 1), ("pooler_keeps_sessions", True)]:
         with pytest.raises(bureau.Invalid, match="on a server"):
             bureau.open(tmp_path / "o.db", **{name: value})
     assert not (tmp_path / "o.db").exists()

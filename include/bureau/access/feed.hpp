@@ -17,7 +17,9 @@ enum class FeedKind : std::uint8_t {
   insert,  ///< a row that came, or came into sight: `after` only
   update,  ///< a row that was in sight and still is
   remove,  ///< a row that went, or went out of sight: the id only
-  resync,  ///< what the subscriber may see has changed, or may have: read anew, then go on
+  /// What the subscriber may see has changed, or may have, or what was told last was lost (a
+  /// standby took over that lacks it): read anew, then go on.
+  resync,
   gone,    ///< changes after the last number are no longer kept; the subscription has ended
 };
 [[nodiscard]] std::string_view to_string(FeedKind kind) noexcept;

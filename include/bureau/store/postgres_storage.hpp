@@ -13,8 +13,12 @@ BUREAU_BEGIN_NAMESPACE
 struct PostgresOptions {
   /// Where the server is, as libpq reads it: "host=db user=desk dbname=office" or a URI
   /// ("postgresql://desk@db/office"). What it leaves out comes from libpq's environment and files
-  /// (PGHOST, ~/.pgpass, ...). Its password appears in no message and in no log.
-  std::string connection;
+  /// (PGHOST, ~/.pgpass, ...). Its password appears in no message and in no log. How soon each end
+  /// notices that the other is gone without a word is keepalives_idle (10 s), keepalives_interval
+  /// (5 s), keepalives_count (3) and tcp_user_timeout (20 s). Of several hosts ("host=one,two") the
+  /// one that takes writes is used, unless target_session_attrs says otherwise; they are asked in
+  /// turn, beginning with the one that was found last.
+  std::string connection = {};
   /// The schema that holds the office; created when it is not there. [a-z][a-z0-9_]*.
   std::string schema = "bureau";
   /// The most connections at a time, besides one that listens; more are waited for. A quarter of
@@ -31,10 +35,13 @@ struct PostgresOptions {
   /// That a pooler at `connection` leaves each client its session until it goes (PgBouncer in
   /// session mode): then it is as good as the server itself.
   bool pooler_keeps_sessions = false;
-  Duration connect_timeout = std::chrono::seconds(10);  ///< of one attempt
-  Clock* clock = nullptr;                               ///< not owned; null: Clock::system()
-  Random* random = nullptr;                             ///< not owned; null: Random::system()
-  LogSink log;
+  Duration connect_timeout = std::chrono::seconds(10);  ///< of one attempt, at one host
+  /// A write in which nothing is asked for so long (a program that was stopped, a machine that is
+  /// gone) is undone by the server, because others wait for it; zero: never. At most 24 days.
+  Duration idle_in_transaction = std::chrono::minutes(1);
+  Clock* clock = nullptr;    ///< not owned; null: Clock::system()
+  Random* random = nullptr;  ///< not owned; null: Random::system()
+  LogSink log = {};
   /// A write whose transaction took longer is named in the log.
   Duration slow_write = std::chrono::milliseconds(50);
 };
@@ -53,8 +60,10 @@ struct PostgresOptions {
 /// committed when the read began: a commit of another process counts from its notification on.
 ///
 /// What may be lost in a power cut (Durability::relaxed, WriteOptions::may_be_lost) may also be
-/// lost in a crash of the server. A commit whose answer was lost is looked up; it is
-/// `unknown_outcome` when the server has crashed since, or cannot be asked.
+/// lost in a crash of the server, as may be what a standby lacks that takes over. Journal numbers
+/// then go on far beyond those that were given out, so that none has two meanings. A commit whose
+/// answer was lost is looked up; it is `unknown_outcome` when the server has crashed since, when
+/// another has taken over, or when nobody can be asked.
 ///
 /// wake_fd() is one descriptor for as long as the storage lives, whatever becomes of the
 /// connection. A host that does not use an Engine calls drain_wake() when it is readable and

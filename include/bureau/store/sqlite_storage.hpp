@@ -12,14 +12,14 @@
 BUREAU_BEGIN_NAMESPACE
 
 struct SqliteOptions {
-  std::string path;  ///< created when it is not there; its folder must exist and be writable
+  std::string path = {};  ///< created when it is not there; its folder must exist and be writable
   Durability durability = Durability::power_safe;
   int readers = 4;  ///< connections for reads; more are waited for
   /// Of the writer, and of the reader that is used first; the others have a quarter each.
   int cache_kib = 16 * 1024;
-  std::string vfs;         ///< the name of a registered SQLite VFS; empty: the system's
+  std::string vfs = {};    ///< the name of a registered SQLite VFS; empty: the system's
   Clock* clock = nullptr;  ///< not owned; null: Clock::system()
-  LogSink log;
+  LogSink log = {};
   /// maintain() moves the log into the file once it has grown to this.
   std::int64_t checkpoint_bytes = 4 << 20;
   /// A closure that holds the write lock longer is named in the log.

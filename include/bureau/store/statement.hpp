@@ -20,6 +20,8 @@ BUREAU_BEGIN_NAMESPACE
 [[nodiscard]] Result<void> check_row_updates(const TableInfo& table,
                                              std::span<const ColumnInfo* const> columns,
                                              std::span<const Value> rows);
+/// What it answers when fewer rows were changed than it was given.
+[[nodiscard]] Error row_is_gone(const TableInfo& table);
 /// Of Writer::insert_numbered(), but for what check_row() looks at.
 [[nodiscard]] Result<void> check_numbered(const TableInfo& table, std::span<const Value> rows,
                                           std::int64_t count);

@@ -59,12 +59,13 @@ class Writer : public Reader {
   virtual Result<std::uint64_t> update(const Update& update, RowSink returning) = 0;
   virtual Result<std::uint64_t> update(const Update& update) = 0;
   /// Gives several rows values of their own: `rows` has for each its id and then a value for each
-  /// of `columns`. How many of them there were. A storage may make one statement of it; this
-  /// default calls update() for each. So, other than the rest, it may have changed some when it
-  /// fails: the closure must then fail too. REQUIRES: no id twice.
-  virtual Result<std::uint64_t> update_rows(const TableInfo& table,
-                                            std::span<const ColumnInfo* const> columns,
-                                            std::span<const Value> rows);
+  /// of `columns`. `not_found` when one of them is not there. A storage may make one statement of
+  /// it, and where each costs a turn of a network, send that with what comes next; this default
+  /// calls update() for each. So, other than the rest, it may have changed some when it fails: the
+  /// closure must then fail too. REQUIRES: no id twice.
+  virtual Result<void> update_rows(const TableInfo& table,
+                                   std::span<const ColumnInfo* const> columns,
+                                   std::span<const Value> rows);
   /// How many rows were removed; `removed` sees each as it was.
   virtual Result<std::uint64_t> remove(const Select& which, RowSink removed) = 0;
   /// Draws `count` consecutive journal numbers and returns the last. They are ids for rows of the
@@ -231,6 +232,10 @@ class Storage {
   /// long may leave word of it for other processes. And the net under wake_fd(): of a commit of
   /// another process that died before it could tell, it calls the hints of on_commit().
   virtual void observe() {}
+  /// Grows when commits that were seen here may be gone (a server crashed, or another took over
+  /// that lacks the last ones), before anything is shown of what there is instead: what was kept of
+  /// what was read is to be read anew. 0 where nothing is lost as long as the storage is open.
+  [[nodiscard]] virtual std::uint64_t losses() const { return 0; }
 
   /// Which places a node should try first; the others come after. Two files of which one was copied
   /// from the other have different ones, so that their ids differ.
@@ -286,6 +291,7 @@ class StorageWrapper : public Storage {
   }
   [[nodiscard]] Result<StorageState> state() override { return inner_->state(); }
   void observe() override { inner_->observe(); }
+  [[nodiscard]] std::uint64_t losses() const override { return inner_->losses(); }
   [[nodiscard]] NodeRange node_range() const override { return inner_->node_range(); }
   Result<bool> hold_node(int node) override { return inner_->hold_node(node); }
   void release_node(int node) override { inner_->release_node(node); }

@@ -166,27 +166,23 @@ class Transaction final : public Writer {
     return this->update(update, [](std::span<const Value>) -> Result<bool> { return false; });
   }
 
-  Result<std::uint64_t> update_rows(const TableInfo& info,
-                                    std::span<const ColumnInfo* const> columns,
-                                    std::span<const Value> rows) override {
+  Result<void> update_rows(const TableInfo& info, std::span<const ColumnInfo* const> columns,
+                           std::span<const Value> rows) override {
     BUREAU_TRY_VOID(check_row_updates(info, columns, rows));
     BUREAU_TRY(Table * table, stored_table(database_, info));
-    std::uint64_t changed = 0;
-    BUREAU_TRY_VOID(statement([&]() -> Result<void> {
+    return statement([&]() -> Result<void> {
       for (std::size_t at = 0; at < rows.size(); at += columns.size() + 1) {
         std::vector<Assignment> set;
         for (std::size_t i = 0; i < columns.size(); ++i) {
           set.push_back({columns[i], rows[at + 1 + i], false});
         }
         const RowPtr row = table->find(rows[at].as_integer());
-        if (row == nullptr) continue;
+        if (row == nullptr) return fail(row_is_gone(info));
         BUREAU_TRY(RowPtr next, assigned(*table, *row, set));
         BUREAU_TRY_VOID(database_.put(*table, row->id(), std::move(next)));
-        ++changed;
       }
       return {};
-    }));
-    return changed;
+    });
   }
 
   Result<std::uint64_t> remove(const Select& which, RowSink removed) override {

@@ -40,10 +40,47 @@ Connection::~Connection() {
 }
 
 Result<std::unique_ptr<Connection>> Connection::open(const Settings& settings, Monotonic deadline) {
+  const Clock& clock = *settings.clock;
+  const std::size_t count = settings.hosts.size(), first = settings.host->load();
+  std::string said;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t host = (first + i) % count;
+    // Who does not answer leaves the others their share of the time.
+    const Monotonic now = clock.monotonic();
+    const auto left = static_cast<std::int64_t>(count - i);
+    const Monotonic share =
+        deadline == Monotonic::never() ? deadline : now + (deadline - now) / left;
+    const Monotonic end = std::min(share, now + settings.connect_timeout);
+    auto opened = open_at(settings, host, end);
+    if (opened) {
+      settings.host->store(host);
+      return opened;
+    }
+    const bool last = left == 1;
+    Error error = std::move(opened).error();
+    if (!said.empty()) {
+      const std::string_view message = error.message, where = settings.where;
+      error.message = fmt::format(
+          "{}; {}", said, message.substr(message.starts_with(where) ? where.size() + 2 : 0));
+    }
+    // A caller who would not wait longer is told that, not that there is no server.
+    if (last && error.code == Code::unavailable && clock.monotonic() >= deadline) {
+      error.code = Code::deadline;
+    }
+    if (last || error.code != Code::unavailable) return fail(std::move(error));
+    said = std::move(error).message;
+  }
+  return fail(Code::internal, settings.where + ": no host");
+}
+
+Result<std::unique_ptr<Connection>> Connection::open_at(const Settings& settings, std::size_t host,
+                                                        Monotonic deadline) {
   std::vector<const char*> keys, values;
-  for (const auto& [key, value] : settings.connection) {
-    keys.push_back(key.c_str());
-    values.push_back(value.c_str());
+  for (const Keywords* some : {&settings.connection, &settings.hosts[host]}) {
+    for (const auto& [key, value] : *some) {
+      keys.push_back(key.c_str());
+      values.push_back(value.c_str());
+    }
   }
   keys.push_back(nullptr);
   values.push_back(nullptr);
@@ -52,13 +89,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const Settings& settings, M
   std::unique_ptr<Connection> connection(new Connection(settings, handle));
   PQsetNoticeProcessor(
       handle, [](void*, const char*) {}, nullptr);
-  const Monotonic end = settings.clock->monotonic() + settings.connect_timeout;
-  auto connected = connection->connect(std::min(deadline, end));
-  // A caller who would not wait longer is told that, not that there is no server.
-  if (!connected && deadline < end && settings.clock->monotonic() >= deadline) {
-    connected.error().code = Code::deadline;
-  }
-  BUREAU_TRY_VOID(std::move(connected));
+  BUREAU_TRY_VOID(connection->connect(deadline));
   BUREAU_TRY_VOID(connection->check_server());
   if (PQsetnonblocking(handle, 1) != 0 || PQenterPipelineMode(handle) != 1) {
     return fail(to_error(connection->lost(), settings.where, {"connecting"}));
@@ -115,6 +146,12 @@ Result<void> Connection::check_server() const {
   return {};
 }
 
+void Connection::keep_alive() {
+  if (settings_.keepalive.empty()) return;
+  add_once(settings_.keepalive);
+  separate();
+}
+
 void Connection::learn_incarnation(std::int64_t if_new, Monotonic deadline) {
   Sql insert(settings_.schema);
   insert << "INSERT INTO ";
@@ -129,9 +166,14 @@ void Connection::learn_incarnation(std::int64_t if_new, Monotonic deadline) {
   select.table("bureau_incarnation");
   add_once(select.text);
   const Answers answers = exchange(deadline);
+  // Whoever does not know it may go on with what was lost.
+  if (!answers.good() && answers.failure->kind != Failure::Kind::server) return mark_broken();
   if (answers.results.empty()) return;
   const PGresult* const last = answers.results.back().get();
-  if (PQntuples(last) == 1) incarnation_ = value_at(last, 0, 0).as_integer();
+  constexpr Oid int8 = 20;
+  if (PQntuples(last) == 1 && PQftype(last, 0) == int8) {
+    incarnation_ = value_at(last, 0, 0).as_integer();
+  }
 }
 
 Result<bool> Connection::meets_pooler(Monotonic deadline) {
@@ -322,7 +364,11 @@ bool Connection::await_answer(Monotonic deadline) {
       const bool stopped = late_ || at_deadline_ == AtDeadline::abandon;
       late_ = true;
       patience_ = Clock::system().monotonic() + cancel_patience;
-      if (stopped || !cancel()) return false;
+      if (stopped) return false;
+      if (!cancel()) {
+        leads_nowhere_ = settings_.prepared;
+        return false;
+      }
       continue;
     }
     if (PQconsumeInput(handle_) != 1) {
@@ -347,13 +393,15 @@ bool Connection::is_settled() {
   return true;
 }
 
-/// Tells the server to stop what it does for this connection, by another one: libpq's own way waits
-/// without an end where the network is silent. False: it could not be told.
+/// Tells the server to stop what it does for this connection, by another one to the same: libpq's
+/// own way waits without an end where the network is silent. False: it could not be told.
 bool Connection::cancel() const {
   if (!settings_.prepared) return false;  // behind a pooler the process is not known
   Settings settings = settings_;
   settings.clock = &Clock::system();
   settings.connect_timeout = cancel_connect_patience;
+  settings.hosts = {here()};
+  settings.host = std::make_shared<std::atomic<std::size_t>>(0);
   const auto never = [] { return false; };
   const Interruption waits(never);
   const auto other = open(settings, Monotonic::never());
@@ -362,6 +410,22 @@ bool Connection::cancel() const {
   (*other)->add_once("SELECT pg_cancel_backend($1::int4)",
                      std::vector<Parameter>{{ParameterType::integer, false, pid, {}}});
   return (*other)->exchange(patience_, AtDeadline::abandon).good();
+}
+
+bool Connection::leads_nowhere() const {
+  return leads_nowhere_ || PQstatus(handle_) == CONNECTION_BAD;
+}
+
+/// Of several hosts, and of several addresses of one, the one at the other end.
+Keywords Connection::here() const {
+  Keywords found;
+  const auto add = [&](const char* key, const char* value) {
+    if (value != nullptr && *value != '\0') found.emplace_back(key, value);
+  };
+  add("host", PQhost(handle_));
+  add("hostaddr", PQhostaddr(handle_));
+  add("port", PQport(handle_));
+  return found;
 }
 
 bool Connection::listen() {

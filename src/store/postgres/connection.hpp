@@ -34,7 +34,8 @@ struct Answers {
 /// time.
 class Connection {
  public:
-  /// Connects, and checks that the server can hold an office.
+  /// Connects, and checks that the server can hold an office. Of several hosts the next is tried
+  /// when one refuses or does not answer.
   static Result<std::unique_ptr<Connection>> open(const Settings& settings, Monotonic deadline);
   ~Connection();
   Connection(const Connection&) = delete;
@@ -66,6 +67,9 @@ class Connection {
   /// Whether the answers of send_off() have come. Does not wait.
   bool is_settled();
 
+  /// Adds how the server is to look whether we are still there: for a session that is ours.
+  void keep_alive();
+
   /// Learns which incarnation of the server this is. A transaction's number is the server's promise
   /// for as long as the server does not crash: one that was not on disk is then given out again.
   /// The table that tells is not logged, so that each recovery empties it.
@@ -80,6 +84,10 @@ class Connection {
   /// The connection is of no more use.
   [[nodiscard]] bool is_broken() const { return broken_; }
   void mark_broken() { broken_ = true; }
+  /// Others to the same place will fare no better.
+  [[nodiscard]] bool leads_nowhere() const;
+  /// The server takes no writes any more.
+  void leave() { broken_ = leads_nowhere_ = true; }
   [[nodiscard]] const std::string& where() const { return settings_.where; }
   [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] PGconn* handle() const { return handle_; }
@@ -95,6 +103,8 @@ class Connection {
   };
 
   Connection(const Settings& settings, PGconn* handle);
+  static Result<std::unique_ptr<Connection>> open_at(const Settings& settings, std::size_t host,
+                                                     Monotonic deadline);
   Result<void> connect(Monotonic deadline);
   Result<void> check_server() const;
   void queue(Item item, int sent, std::string name = {});
@@ -105,6 +115,7 @@ class Connection {
   [[nodiscard]] bool wait_for_answer(short events, Monotonic deadline) const;
   void take(const Queued& queued, ResultPtr result, Answers& answers);
   [[nodiscard]] bool cancel() const;
+  [[nodiscard]] Keywords here() const;
   [[nodiscard]] Failure failure_of(const PGresult* result) const;
   [[nodiscard]] Failure lost() const;
 
@@ -117,6 +128,7 @@ class Connection {
   bool late_ = false;   ///< the deadline of this exchange has passed
   Monotonic patience_;  ///< on the system's clock: for what the server still says then
   bool broken_ = false;
+  bool leads_nowhere_ = false;
   std::optional<std::int64_t> incarnation_;
 };
 

@@ -99,6 +99,11 @@ bool Failure::is_conflict() const {
   return state == "40001" || state == "40P01" || state == "23514";
 }
 
+bool Failure::is_read_only() const {
+  // The latter: a standby knows no serializable transactions. Nothing else of ours is refused so.
+  return state == "25006" || state == "0A000";
+}
+
 Error does_not_fit(const ColumnInfo& column) {
   return {Code::exhausted, fmt::format("{}: the sum does not fit 64 bits", column.name),
           std::string(column.name)};

@@ -24,6 +24,8 @@ struct Failure {
 
   /// The transaction was undone because of another one: it can be run again.
   [[nodiscard]] bool is_conflict() const;
+  /// Of a write: the server takes none.
+  [[nodiscard]] bool is_read_only() const;
 };
 
 /// What was being done, for the words of an error and its field.

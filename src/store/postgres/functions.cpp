@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "bureau/store/table.hpp"
+#include "store/journal_leap.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
@@ -81,6 +82,19 @@ BEGIN
   RETURN NULL;
 END $$)";
 
+/// What tells whether numbers have leapt since the last recovery, which empties what is not logged.
+/// An office that is made has lost nothing.
+constexpr std::string_view leapt_table = R"(
+DO $$ BEGIN
+  IF to_regclass('{0}.bureau_leapt') IS NULL THEN
+    CREATE UNLOGGED TABLE {0}.bureau_leapt(yes boolean PRIMARY KEY);
+    INSERT INTO {0}.bureau_leapt VALUES (TRUE);
+  END IF;
+END $$)";
+
+/// The first to draw after a recovery goes on with numbers that nobody has heard of; all others who
+/// draw wait until it is seen.
+///
 /// The lock under which a transaction draws tells a lower bound of what it draws, and is held until
 /// its commit can be seen. A draw of several keeps out all others for the moment that it takes.
 constexpr std::string_view draw_function = R"(
@@ -91,6 +105,10 @@ DECLARE
   door int8 := (office << 32) | 65536;
 BEGIN
   IF is_first THEN
+    IF NOT EXISTS (SELECT FROM {0}.bureau_leapt) THEN
+      INSERT INTO {0}.bureau_leapt VALUES (TRUE) ON CONFLICT DO NOTHING;
+      PERFORM {0}.bureau_draw(office, {1}, FALSE);
+    END IF;
     newest := coalesce(pg_sequence_last_value('{0}.bureau_sequence'), 0);
     PERFORM pg_advisory_xact_lock_shared(
         (((office + 2147483648) & 4294967295) - 2147483648)::int4,
@@ -141,8 +159,8 @@ std::vector<std::string> function_statements(const std::string& schema) {
                                      one.condition, one.value));
   }
   for (const std::string_view text :
-       {json_exists_function, json_has_function, draw_function, horizon_function}) {
-    statements.push_back(fmt::format(fmt::runtime(text), schema));
+       {json_exists_function, json_has_function, leapt_table, draw_function, horizon_function}) {
+    statements.push_back(fmt::format(fmt::runtime(text), schema, journal_leap));
   }
   statements.push_back(fmt::format("CREATE TABLE IF NOT EXISTS {}.{}()", schema, gate_table));
   for (std::uint32_t lane = 0; lane < lane_tables; ++lane) {

@@ -11,7 +11,7 @@ BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
 
 /// Raised when a function changes: whoever finds an older number in the office replaces them all.
-inline constexpr std::int64_t functions_version = 3;
+inline constexpr std::int64_t functions_version = 4;
 
 /// The statements that make the functions which generated SQL uses, so that they mean here what the
 /// library's own code means. `schema` is in quotes.

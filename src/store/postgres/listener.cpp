@@ -13,7 +13,7 @@ namespace detail::postgres {
 
 namespace {
 
-/// Of one question on this connection, and of one attempt to connect anew.
+/// Of one question on this connection, and of one attempt to connect anew, at each host.
 constexpr Duration patience = std::chrono::seconds(5);
 constexpr Duration reconnect_patience = std::chrono::seconds(1);
 /// Of a writer whose commit is made, until the announcement before its own is answered.
@@ -79,6 +79,7 @@ Result<void> Listener::connect(Monotonic deadline) {
     // Two processes would hold one node, and issue the same ids.
     if (pooled) return fail(no_session());
   }
+  connection->keep_alive();
   connection->add_once("LISTEN " + quoted(channel_));
   const Answers answers = connection->exchange(deadline);
   if (!answers.good()) {
@@ -112,7 +113,8 @@ bool Listener::keep_locked() {
   if (connection_ != nullptr && !connection_->is_broken()) return true;
   const Monotonic now = settings_.clock->monotonic();
   if (now < next_try_) return false;
-  if (auto connected = connect(now + reconnect_patience); !connected) {
+  const auto hosts = static_cast<std::int64_t>(settings_.hosts.size());
+  if (auto connected = connect(now + reconnect_patience * hosts); !connected) {
     next_try_ = settings_.clock->monotonic() + reconnect_pause;
     log(log_, LogLevel::warning, "postgres", "no connection to hear of commits with",
         {{"error", std::string_view(connected.error().message)}});
@@ -130,6 +132,14 @@ Result<void> Listener::need_connection() {
   ++wanted_;
   ring_if_heard();
   return {};
+}
+
+void Listener::renew() {
+  const std::lock_guard lock(mutex_);
+  if (connection_ != nullptr) connection_->mark_broken();
+  next_try_ = {};
+  static_cast<void>(keep_locked());
+  ring_if_heard();
 }
 
 bool Listener::keep() {

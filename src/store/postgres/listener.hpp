@@ -36,6 +36,9 @@ class Listener {
   bool find_untold();
   /// Connects anew where that is due. False: there is no connection.
   bool keep();
+  /// Connects anew at once: the server may be another. Its nodes are held there before anything
+  /// else.
+  void renew();
 
   Result<bool> hold(int node);
   void release(int node);

@@ -3,17 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "store/interruptible_wait.hpp"
 
 BUREAU_BEGIN_NAMESPACE
 namespace detail::postgres {
 
-Pool::Pool(const Settings& settings, int size, Random& random)
+Pool::Pool(const Settings& settings, int size, Random& random, std::function<void()> reborn)
     : settings_(settings),
       random_(random),
       size_(size),
-      writers_max_(size - std::max(1, size / 4)) {}
+      writers_max_(size - std::max(1, size / 4)),
+      reborn_(std::move(reborn)) {}
 
 Pool::Lease::~Lease() {
   if (pool_ != nullptr) pool_->give_back(use_, std::move(connection_));
@@ -63,13 +65,26 @@ Result<Pool::Lease> Pool::take(Use use, Monotonic deadline) {
 
 Result<std::unique_ptr<Connection>> Pool::open(Monotonic deadline) {
   BUREAU_TRY(auto connection, Connection::open(settings_, deadline));
+  connection->keep_alive();
   connection->learn_incarnation(static_cast<std::int64_t>(random_.next() >> 1U), deadline);
+  if (connection->is_broken()) return connection;
+  // A standby has none that could be known.
+  const std::lock_guard lock(incarnation_mutex_);
+  const bool is_another = met_ && incarnation_ != connection->incarnation();
+  met_ = true;
+  incarnation_ = connection->incarnation();
+  if (is_another) {
+    drop_idle();
+    reborn_();
+  }
   return connection;
 }
 
 Result<std::unique_ptr<Connection>> Pool::open_extra(Monotonic deadline) { return open(deadline); }
 
 void Pool::give_back(Use use, std::unique_ptr<Connection> connection) {
+  // The others lead to where this one led: each would be waited for in turn.
+  if (connection != nullptr && connection->is_broken() && connection->leads_nowhere()) drop_idle();
   {
     const std::lock_guard lock(mutex_);
     --in_use_;

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "bureau/core/random.hpp"
@@ -42,7 +44,9 @@ class Pool {
   };
 
   /// Of at most `size` connections a quarter is for reads only, so that writes can always read.
-  Pool(const Settings& settings, int size, Random& random);
+  /// `reborn` is called when a connection meets another incarnation of the server than the one
+  /// before, and before that connection is used.
+  Pool(const Settings& settings, int size, Random& random, std::function<void()> reborn);
 
   /// `deadline` when all were in use until then.
   Result<Lease> take(Use use, Monotonic deadline);
@@ -67,6 +71,10 @@ class Pool {
   std::condition_variable freed_;
   std::vector<std::unique_ptr<Connection>> idle_;  ///< the last used is the next to be used
   int in_use_ = 0, writing_ = 0, waiting_writers_ = 0;
+  std::function<void()> reborn_;
+  std::mutex incarnation_mutex_;
+  bool met_ = false;
+  std::optional<std::int64_t> incarnation_;  ///< of the server, as the last connection met it
 };
 
 }  // namespace detail::postgres

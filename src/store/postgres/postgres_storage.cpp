@@ -56,6 +56,7 @@ class PostgresStorage final : public Storage {
   [[nodiscard]] int wake_fd() const override { return listener_->wake_fd(); }
   bool drain_wake() override;
   void observe() override;
+  [[nodiscard]] std::uint64_t losses() const override { return losses_.load(); }
   Result<Duration> maintain() override;
 
  private:
@@ -77,6 +78,7 @@ class PostgresStorage final : public Storage {
   mutable std::mutex mutex_;
   std::list<Monotonic> reads_;  ///< since when each runs
   LogSink log_;
+  std::atomic<std::uint64_t> losses_{0};
   std::atomic<Monotonic> next_months_{Monotonic{}};
   std::atomic<bool> told_{false};  ///< what is wrong with them
 };
@@ -97,7 +99,10 @@ PostgresStorage::PostgresStorage(Settings settings, Settings direct, const Postg
   order_ = std::make_unique<JournalOrder>(settings_.schema, office.id);
   listener_ = std::make_unique<Listener>(direct_, office.id, fmt::format("{:x}", random.next()),
                                          options.log);
-  pool_ = std::make_unique<Pool>(settings_, options.connections, random);
+  pool_ = std::make_unique<Pool>(settings_, options.connections, random, [this] {
+    losses_.fetch_add(1);
+    listener_->renew();
+  });
   writes_ = std::make_unique<Writes>(
       *pool_, *order_, clock(),
       Writes::Settings{.commits = commits_as(options.durability, office),
@@ -148,7 +153,10 @@ Result<std::shared_ptr<Storage>> PostgresStorage::open(const PostgresOptions& op
     BUREAU_TRY(const auto connection, Connection::open(settings, Monotonic::never()));
     if (!options.pooler_keeps_sessions) {
       BUREAU_TRY(const bool pooled, connection->meets_pooler(Monotonic::never()));
-      if (pooled) settings.prepared = false;
+      if (pooled) {
+        settings.prepared = false;
+        settings.keepalive.clear();
+      }
     }
     if (!options.direct.empty()) {
       BUREAU_TRY_VOID(check_same_place(

@@ -94,9 +94,14 @@ inline constexpr Horizon no_horizon = INT64_MAX;
 void append_find(Sql& sql, const TableInfo& table, std::int64_t id);
 /// REQUIRES: one at least.
 void append_find_all(Sql& sql, const TableInfo& table, std::span<const std::int64_t> ids);
-/// Writer::update_rows(). REQUIRES: two rows at least, whose values were checked.
+enum class IfGone {
+  counts,  ///< the answer tells how many rows there were
+  fails,   ///< the statement does when one of them is not there
+};
+/// Writer::update_rows(). REQUIRES: one row at least, whose values were checked.
 void append_row_updates(Sql& sql, const TableInfo& table,
-                        std::span<const ColumnInfo* const> columns, std::span<const Value> rows);
+                        std::span<const ColumnInfo* const> columns, std::span<const Value> rows,
+                        IfGone if_gone);
 /// Writer::insert_numbered(); `draw` is the statement that draws. REQUIRES: as append_insert().
 void append_numbered_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows,
                             std::int64_t count, const Sql& draw);

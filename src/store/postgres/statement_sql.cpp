@@ -216,6 +216,42 @@ void append_values_but_id(Sql& sql, const TableInfo& table, std::span<const Valu
   sql << ")";
 }
 
+void append_row_update(Sql& sql, const TableInfo& table, std::span<const ColumnInfo* const> columns,
+                       std::span<const Value> row) {
+  sql << "UPDATE ";
+  sql.table(table.name);
+  sql << " SET ";
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (i > 0) sql << ",";
+    append_assignment(sql, {columns[i], row[i + 1], false});
+  }
+  sql << " WHERE \"id\"=";
+  sql.parameter(row[0]);
+}
+
+void append_rows_update(Sql& sql, const TableInfo& table,
+                        std::span<const ColumnInfo* const> columns, std::span<const Value> rows) {
+  std::vector<const ColumnInfo*> given{&table.columns[0]};
+  given.insert(given.end(), columns.begin(), columns.end());
+  sql << "UPDATE ";
+  sql.table(table.name);
+  sql << " AS was SET ";
+  for (const ColumnInfo* column : columns) {
+    if (column != columns.front()) sql << ",";
+    sql.name(column->name);
+    sql << "=given.";
+    sql.name(column->name);
+  }
+  sql << " FROM ";
+  append_arrays(sql, given, rows);
+  sql << " AS given(";
+  for (const ColumnInfo* column : given) {
+    if (column != given.front()) sql << ",";
+    sql.name(column->name);
+  }
+  sql << ") WHERE was.\"id\"=given.\"id\"";
+}
+
 std::vector<const ColumnInfo*> all_columns(const TableInfo& table) {
   std::vector<const ColumnInfo*> columns;
   for (const ColumnInfo& column : table.columns) columns.push_back(&column);
@@ -264,26 +300,19 @@ void append_find_all(Sql& sql, const TableInfo& table, std::span<const std::int6
 }
 
 void append_row_updates(Sql& sql, const TableInfo& table,
-                        std::span<const ColumnInfo* const> columns, std::span<const Value> rows) {
-  std::vector<const ColumnInfo*> given{&table.columns[0]};
-  given.insert(given.end(), columns.begin(), columns.end());
-  sql << "UPDATE ";
-  sql.table(table.name);
-  sql << " AS was SET ";
-  for (const ColumnInfo* column : columns) {
-    if (column != columns.front()) sql << ",";
-    sql.name(column->name);
-    sql << "=given.";
-    sql.name(column->name);
+                        std::span<const ColumnInfo* const> columns, std::span<const Value> rows,
+                        IfGone if_gone) {
+  const std::size_t count = rows.size() / (columns.size() + 1);
+  if (if_gone == IfGone::fails) sql << "WITH changed AS(";
+  if (count == 1) {
+    append_row_update(sql, table, columns, rows);
+  } else {
+    append_rows_update(sql, table, columns, rows);
   }
-  sql << " FROM ";
-  append_arrays(sql, given, rows);
-  sql << " AS given(";
-  for (const ColumnInfo* column : given) {
-    if (column != given.front()) sql << ",";
-    sql.name(column->name);
-  }
-  sql << ") WHERE was.\"id\"=given.\"id\"";
+  if (if_gone == IfGone::counts) return;
+  sql << " RETURNING 1) SELECT 1/(COUNT(*)=";  // an error, which nobody who commits passes over
+  sql.parameter(Value::integer(static_cast<std::int64_t>(count)));
+  sql << ")::int FROM changed";
 }
 
 void append_numbered_insert(Sql& sql, const TableInfo& table, std::span<const Value> rows,

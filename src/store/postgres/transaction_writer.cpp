@@ -58,7 +58,7 @@ void TransactionWriter::begin() {
   // Known before anything can be lost: it tells later whether a commit was made. One that changes
   // nothing has a number for nothing, which costs the server less than the turn to ask later.
   xid_at_ = connection_.waiting();
-  connection_.add("SELECT pg_current_xact_id()");
+  connection_.add(connection_.settings().ask_number);
 }
 
 template <class T>
@@ -85,6 +85,11 @@ Result<void> TransactionWriter::check_usable() {
 
 Unexpected TransactionWriter::failed(const Failure& failure, const Doing& doing) {
   Error error = to_error(failure, connection_.where(), doing);
+  if (failure.is_read_only()) {
+    // It follows another now. Elsewhere there may be one that takes writes.
+    connection_.leave();
+    error.code = Code::unavailable;
+  }
   if (failure.is_conflict()) {
     met_conflict_ = true;
   } else if (failure.kind != Failure::Kind::server || dooms(error.code)) {
@@ -140,7 +145,7 @@ Result<void> TransactionWriter::flush() {
   if (deferred_end_ == 0) return {};
   const Answers answers = connection_.exchange(deadline_);
   if (!take_in(answers)) return fail(*spoilt_by_);
-  if (!answers.good()) return failed(*answers.failure, {"an insert"});
+  if (!answers.good()) return failed(*answers.failure, {"a change"});
   return {};
 }
 
@@ -159,7 +164,7 @@ bool TransactionWriter::take_in(const Answers& answers) {
                        !answers.failure->is_conflict() && answers.results.size() < deferred_end_;
   deferred_end_ = 0;
   if (!refused) return true;
-  spoilt_by_ = to_error(*answers.failure, connection_.where(), {"an insert"});
+  spoilt_by_ = to_error(*answers.failure, connection_.where(), {"a change"});
   used_since_ = true;
   return false;
 }
@@ -276,16 +281,21 @@ Result<void> TransactionWriter::insert_numbered(const TableInfo& table, std::spa
   return defer(sql, true);
 }
 
-Result<std::uint64_t> TransactionWriter::update_rows(const TableInfo& table,
-                                                     std::span<const ColumnInfo* const> columns,
-                                                     std::span<const Value> rows) {
+Result<void> TransactionWriter::update_rows(const TableInfo& table,
+                                            std::span<const ColumnInfo* const> columns,
+                                            std::span<const Value> rows) {
   BUREAU_TRY_VOID(check_row_updates(table, columns, rows));
-  if (rows.empty()) return 0;
-  if (rows.size() == columns.size() + 1) return Writer::update_rows(table, columns, rows);
+  if (rows.empty()) return {};
   Sql sql = new_sql();
-  append_row_updates(sql, table, columns, rows);
+  if (!mode_.careful) {
+    append_row_updates(sql, table, columns, rows, IfGone::fails);
+    return defer(sql, false);
+  }
+  append_row_updates(sql, table, columns, rows, IfGone::counts);
   BUREAU_TRY(const ResultPtr result, run(sql, {"an update", &table}, Savepoint::released, true));
-  return changed_rows(result.get());
+  const std::size_t changed = changed_rows(result.get());
+  if (changed * (columns.size() + 1) != rows.size()) return fail(row_is_gone(table));
+  return {};
 }
 
 /// A change is made before its sink sees a row. When the sink fails it must be undone, alone; but a

@@ -22,9 +22,9 @@ struct WriteMode {
 /// What one closure writes through. The transaction begins with the first statement, in one round
 /// trip. Results are whole and in memory, so a sink may write: it does not meet its own changes.
 ///
-/// Inserts are not waited for: they travel with the next statement that is, or with the commit.
-/// When the server refuses one, the closure is run again with a savepoint for each statement, and
-/// is told then. Journal records are refused only because of another transaction.
+/// Inserts and updates by rows are not waited for: they travel with the next statement that is, or
+/// with the commit. When the server refuses one, the closure is run again with a savepoint for each
+/// statement, and is told then. Journal records are refused only because of another transaction.
 class TransactionWriter final : public Writer {
  public:
   TransactionWriter(Connection& connection, const JournalOrder& order, Monotonic deadline,
@@ -42,9 +42,8 @@ class TransactionWriter final : public Writer {
   Result<std::int64_t> draw_sequence(std::int64_t count) override;
   Result<void> find_all(const TableInfo& table, std::span<const std::int64_t> ids,
                         RowSink sink) override;
-  Result<std::uint64_t> update_rows(const TableInfo& table,
-                                    std::span<const ColumnInfo* const> columns,
-                                    std::span<const Value> rows) override;
+  Result<void> update_rows(const TableInfo& table, std::span<const ColumnInfo* const> columns,
+                           std::span<const Value> rows) override;
   Result<void> insert_numbered(const TableInfo& table, std::span<const Value> rows,
                                std::int64_t count) override;
   Result<void> alter(const Alteration& alteration) override;

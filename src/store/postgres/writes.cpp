@@ -150,7 +150,7 @@ Writes::Attempt Writes::commit(Connection& connection, TransactionWriter& writer
   const Monotonic until =
       std::clamp(options.deadline, now + commit_patience, now + commit_patience_max);
   if (options.may_be_lost && !writer.drew()) {
-    connection.add_once("SET LOCAL synchronous_commit=off");
+    connection.add("SET LOCAL synchronous_commit=off");
   }
   connection.add_once("COMMIT");
   const Answers answers = connection.exchange(until, Connection::AtDeadline::abandon);

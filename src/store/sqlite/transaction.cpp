@@ -294,13 +294,12 @@ Result<std::uint64_t> TransactionWriter::update(const Update& update) {
 }
 
 /// Rows that follow each other and become the same are one statement.
-Result<std::uint64_t> TransactionWriter::change_rows(const TableInfo& table,
-                                                     std::span<const ColumnInfo* const> columns,
-                                                     std::span<const Value> rows) {
+Result<void> TransactionWriter::change_rows(const TableInfo& table,
+                                            std::span<const ColumnInfo* const> columns,
+                                            std::span<const Value> rows) {
   BUREAU_TRY_VOID(prepare_to_write());
   const std::size_t width = columns.size() + 1;
   const auto values = [&](std::size_t at) { return rows.subspan(at + 1, width - 1); };
-  std::uint64_t changed = 0;
   for (std::size_t at = 0, end = 0; at < rows.size(); at = end) {
     for (end = at + width; end < rows.size() && end < at + most_ids * width; end += width) {
       if (!std::ranges::equal(values(at), values(end))) break;
@@ -315,16 +314,17 @@ Result<std::uint64_t> TransactionWriter::change_rows(const TableInfo& table,
     }
     const int code = statement.step();
     if (code != SQLITE_DONE) return fail(connection_.error(code, "an update"));
-    changed += static_cast<std::uint64_t>(sqlite3_changes64(connection_.handle()));
+    const auto changed = static_cast<std::size_t>(sqlite3_changes64(connection_.handle()));
+    if (changed != places) return fail(row_is_gone(table));
   }
-  return changed;
+  return {};
 }
 
-Result<std::uint64_t> TransactionWriter::update_rows(const TableInfo& table,
-                                                     std::span<const ColumnInfo* const> columns,
-                                                     std::span<const Value> rows) {
+Result<void> TransactionWriter::update_rows(const TableInfo& table,
+                                            std::span<const ColumnInfo* const> columns,
+                                            std::span<const Value> rows) {
   BUREAU_TRY_VOID(check_row_updates(table, columns, rows));
-  if (rows.empty()) return 0;
+  if (rows.empty()) return {};
   return watch(change_rows(table, columns, rows));
 }
 

@@ -45,9 +45,8 @@ class TransactionWriter final : public Writer {
   Result<void> insert(const TableInfo& table, std::span<const Value> rows) override;
   Result<std::uint64_t> update(const Update& update, RowSink returning) override;
   Result<std::uint64_t> update(const Update& update) override;
-  Result<std::uint64_t> update_rows(const TableInfo& table,
-                                    std::span<const ColumnInfo* const> columns,
-                                    std::span<const Value> rows) override;
+  Result<void> update_rows(const TableInfo& table, std::span<const ColumnInfo* const> columns,
+                           std::span<const Value> rows) override;
   Result<std::uint64_t> remove(const Select& which, RowSink removed) override;
   Result<std::int64_t> draw_sequence(std::int64_t count) override;
   Result<void> alter(const Alteration& alteration) override;
@@ -64,9 +63,8 @@ class TransactionWriter final : public Writer {
   Result<void> prepare_to_write();
   Result<void> insert_rows(const TableInfo& table, std::span<const Value> rows);
   Result<void> insert_row(const TableInfo& table, TablePlan& plan, std::span<const Value> row);
-  Result<std::uint64_t> change_rows(const TableInfo& table,
-                                    std::span<const ColumnInfo* const> columns,
-                                    std::span<const Value> rows);
+  Result<void> change_rows(const TableInfo& table, std::span<const ColumnInfo* const> columns,
+                           std::span<const Value> rows);
   Result<std::uint64_t> change(const std::string& sql, std::span<const Value> values,
                                const TableInfo& table, const RowSink* sink);
   Result<std::uint64_t> change_shown(const std::string& sql, std::span<const Value> values,
