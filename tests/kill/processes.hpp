@@ -43,22 +43,23 @@ inline void pause(bureau::Duration duration) {
   clock.wait_until(lock, never, clock.monotonic() + duration);
 }
 
-/// What `begin` gives. A server may be away for a moment; what its migration came to then is seen
+/// What `ask` gives. A server may be away for a moment, and asked again: what it did then is seen
 /// the next time.
-template <class Begin>
-auto begin_patiently(Begin begin) {
+template <class Ask>
+auto patiently(Ask ask) {
   const bureau::Clock& clock = bureau::Clock::system();
   const bureau::Monotonic deadline = clock.monotonic() + std::chrono::minutes(2);
-  auto begun = begin();
+  auto answer = ask();
   const auto is_away = [&] {
-    const bureau::Code code = begun ? bureau::Code::internal : begun.error().code;
-    return code == bureau::Code::unavailable || code == bureau::Code::unknown_outcome;
+    const bureau::Code code = answer ? bureau::Code::internal : answer.error().code;
+    return code == bureau::Code::unavailable || code == bureau::Code::unknown_outcome ||
+           code == bureau::Code::deadline;
   };
   while (is_away() && clock.monotonic() < deadline) {
     pause(std::chrono::milliseconds(50));
-    begun = begin();
+    answer = ask();
   }
-  return must(std::move(begun));
+  return must(std::move(answer));
 }
 
 inline void wait_for_end_of_input() {

@@ -18,6 +18,7 @@
 #include "bureau/bureau.hpp"
 #include "kill/arguments.hpp"
 #include "kill/processes.hpp"
+#include "kill/watchdog.hpp"
 #ifdef BUREAU_KILL_POSTGRES
 #include "bureau/store/postgres_storage.hpp"
 #include "postgres/server.hpp"
@@ -203,7 +204,7 @@ Result<std::unique_ptr<Engine>> begin(const std::string& path) {
 }
 
 int work(const std::string& path) {
-  const auto engine = begin_patiently([&] { return begin(path); });
+  const auto engine = patiently([&] { return begin(path); });
   wait_for_end_of_input();
   must(engine->stop());
   return 0;
@@ -227,6 +228,8 @@ class Places {
     return true;
   }
   void clean() { databases_.clear(); }
+  /// For a test that hangs.
+  [[nodiscard]] std::string sessions() const { return server_.sessions(); }
   [[nodiscard]] static std::string name() { return "the server has gone"; }
 
  private:
@@ -240,6 +243,7 @@ class Places {
   std::string next() { return fmt::format("{}/office-{}.db", folder_, ++offices_); }
   static bool disturb() { return false; }
   void clean() const { std::filesystem::remove_all(folder_); }
+  [[nodiscard]] std::string sessions() const { return name(); }
   [[nodiscard]] std::string name() const { return "the files are in " + folder_; }
 
  private:
@@ -464,13 +468,18 @@ int main(int argc, char** argv) {
 #endif
   ::signal(SIGPIPE, SIG_IGN);
   Places places;
+  Watchdog watchdog([&] { return places.sessions(); });
   constexpr int rounds_of_an_office = 50;
   int kills = 0, stops = 0, crashes = 0;
   std::size_t effects = 0;
   std::vector<std::string> wrong;
   for (int done = 0; done < arguments.rounds && wrong.empty();) {
     Trial trial(argv[0], places, arguments.seed + static_cast<std::uint64_t>(done));
-    for (int i = 0; i < rounds_of_an_office && done < arguments.rounds; ++i, ++done) trial.round();
+    for (int i = 0; i < rounds_of_an_office && done < arguments.rounds; ++i, ++done) {
+      watchdog.begin(fmt::format("round {}", done + 1));
+      trial.round();
+    }
+    watchdog.begin("the judgement");
     wrong = trial.judge();
     kills += trial.kills;
     stops += trial.stops;

@@ -1,7 +1,11 @@
 // Several processes share one server: their limits, schedules, calls to the outside and feed, while
 // they are killed and stopped, and the server with them. What is true at the end: no limit was ever
 // exceeded, each occurrence fired once, no call was made twice, a subscriber that was killed has
-// heard of each change once, in order. `postgres_office_kill_test --rounds N --seed S`.
+// heard of each change once, in order. `postgres_office_kill_test --rounds N --seed S`. After
+// `--machines` each is on a machine of its own, whose clock is wrong and too fast or slow, whose
+// cable loses and delays what it carries and is pulled out, and whose power is cut: the others hear
+// nothing of its end. After `--standby` another server follows the first, and takes over for good
+// when that crashes or, on machines, loses its power.
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -21,6 +26,8 @@
 #include "bureau/store/postgres_storage.hpp"
 #include "kill/arguments.hpp"
 #include "kill/processes.hpp"
+#include "kill/watchdog.hpp"
+#include "postgres/above/machines.hpp"
 #include "postgres/server.hpp"
 
 namespace office_kill {
@@ -52,10 +59,12 @@ namespace {
 using namespace bureau;
 using namespace std::chrono_literals;
 using office_kill::Mark;
+using postgres_test::Machines;
 
 constexpr std::size_t workers_at_a_time = 3;
 constexpr std::uint64_t limit = 3;  // of the 9 threads
 constexpr std::uint64_t open_at_most = 40;
+constexpr std::int64_t clocks_wrong_by_seconds = 30;
 constexpr Duration missed = 2min;  // by the schedule, before anybody works
 constexpr Duration longest_settling = 2min;
 
@@ -112,6 +121,24 @@ class Caller final : public AgentOf<call> {
 
 // The processes ----------------------------------------------------------------------------------
 
+/// The system's, so much ahead, and too fast by as many thousandths. Never destroyed.
+class WrongClock final : public Clock {
+ public:
+  explicit WrongClock(std::chrono::seconds ahead) : ahead_(ahead) {}
+  [[nodiscard]] Timestamp now() const override {
+    return system().now() + ahead_ + (monotonic() - begun_) * ahead_.count() / 1000;
+  }
+  [[nodiscard]] Monotonic monotonic() const override { return system().monotonic(); }
+  bool wait_until(std::unique_lock<std::mutex>& lock, std::condition_variable& condition,
+                  Monotonic deadline) override {
+    return system().wait_until(lock, condition, deadline);
+  }
+
+ private:
+  std::chrono::seconds ahead_;
+  Monotonic begun_ = system().monotonic();
+};
+
 Result<std::unique_ptr<Engine>> open(const std::string& connection, Clock* clock = nullptr) {
   EngineOptions options;
   PostgresOptions server;
@@ -124,9 +151,10 @@ Result<std::unique_ptr<Engine>> open(const std::string& connection, Clock* clock
   return Engine::open(std::move(options));
 }
 
-int work(const std::string& connection, const std::string& calls) {
-  const auto engine = begin_patiently([&]() -> Result<std::unique_ptr<Engine>> {
-    BUREAU_TRY(auto begun, open(connection));
+int work(const std::string& connection, const std::string& calls, std::chrono::seconds ahead) {
+  static WrongClock clock(ahead);
+  const auto engine = patiently([&]() -> Result<std::unique_ptr<Engine>> {
+    BUREAU_TRY(auto begun, open(connection, &clock));
     BUREAU_TRY_VOID(begun->add(std::make_shared<Narrow>()));
     BUREAU_TRY_VOID(begun->add(std::make_shared<Tick>()));
     BUREAU_TRY_VOID(begun->add(std::make_shared<Caller>(calls)));
@@ -152,7 +180,7 @@ std::vector<Heard> heard_in(const std::string& file) {
 int listen(const std::string& connection, const std::string& file, Id<Tenant> tenant) {
   const int log = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   FeedSubscription subscription;
-  const auto engine = begin_patiently([&]() -> Result<std::unique_ptr<Engine>> {
+  const auto engine = patiently([&]() -> Result<std::unique_ptr<Engine>> {
     BUREAU_TRY(auto begun, open(connection));
     const auto before = heard_in(file);
     BUREAU_TRY(subscription, begun->feed().subscribe(
@@ -175,11 +203,33 @@ int listen(const std::string& connection, const std::string& file, Id<Tenant> te
   return 0;
 }
 
+/// Stands still for ever in the midst of a write, with a number of the journal: until it is over,
+/// nobody hears of what was committed behind it.
+int hold(const std::string& connection, const std::string& file) {
+  PostgresOptions options;
+  options.connection = connection;
+  options.idle_in_transaction = {};
+  const auto storage = patiently([&] { return open_postgres(options); });
+  must(storage->write({}, [&](Writer& writer) -> Result<void> {
+    BUREAU_TRY_VOID(writer.draw_sequence(1));
+    std::ofstream(file) << "held";
+    wait_for_end_of_input();
+    return {};
+  }));
+  return 0;
+}
+
 // The judge --------------------------------------------------------------------------------------
 
 class Trial {
  public:
-  Trial(std::string program, std::uint64_t seed) : program_(std::move(program)), random_(seed) {
+  Trial(std::string program, std::uint64_t seed, std::unique_ptr<Machines> machines, bool standby)
+      : machines_(std::move(machines)),
+        server_(start_server(standby)),
+        database_(server_->create_database()),
+        program_(std::move(program)),
+        random_(seed) {
+    if (standby) start_standby();
     if (::mkdtemp(folder_.data()) == nullptr) give_up("no temporary folder to be had");
     prepare();
     engine_ = must(open(connection()));
@@ -188,59 +238,125 @@ class Trial {
   }
 
   void round() {
+    watchdog_.begin(fmt::format("round {}", rounds_ + 1));
     enqueue();
-    watch(std::chrono::microseconds(random_.below(80'000)));
+    watch(std::chrono::microseconds(random_.below(machines_ ? 800'000 : 80'000)));
     if (++rounds_ % 4 == 0) {
-      server_.stop(postgres_test::Server::Stop::immediate);
-      server_.start();
+      crash_server();
       ++crashes;
       return;
     }
     if (rounds_ % 4 == 1) {
-      listener_->kill();
+      kill(listener_);
       start_listener();
-      ++kills;
     }
     const std::size_t which = random_.below(workers_.size());
     if (random_.below(4) > 0) {
-      workers_[which]->kill();
+      kill(workers_[which]);
       workers_.erase(workers_.begin() + static_cast<std::ptrdiff_t>(which));
       start_worker();
-      ++kills;
     } else {
-      workers_[which]->send(SIGSTOP);
-      pause(std::chrono::milliseconds(random_.below(1000)));
-      workers_[which]->send(SIGCONT);
-      ++stops;
+      interrupt(workers_[which]);
     }
   }
 
   std::vector<std::string> judge() {
+    if (machines_) {
+      watchdog_.begin("a power cut in a write");
+      lose_power_in_a_write();
+    }
     settle();
-    expect(listener_->end(), "the subscriber did not end well");
-    for (auto& worker : workers_) expect(worker->end(), "a worker did not end well");
+    watchdog_.begin("the end of the others");
+    expect(listener_.process->end(), "the subscriber did not end well");
+    for (auto& worker : workers_) expect(worker.process->end(), "a worker did not end well");
+    watchdog_.begin("the judgement");
     check_tasks();
     check_occurrences();
     check_feed();
-    expect(most_running_ == limit,
+    // Behind slow cables it may be that never so many are seen at once.
+    expect(machines_ ? most_running_ <= limit : most_running_ == limit,
            fmt::format("G11: {} ran at a time at most, and {} may", most_running_, limit));
     return std::move(wrong_);
   }
   void clean() const { std::filesystem::remove_all(folder_); }
 
-  int kills = 0, stops = 0, crashes = 0;
+  int kills = 0, power_cuts = 0, stops = 0, cable_cuts = 0, crashes = 0;
   std::size_t occurrences = 0, calls = 0, doubts = 0, heard = 0;
 
  private:
-  [[nodiscard]] std::string connection() const { return database_.conninfo(); }
+  /// Who may be on a machine of its own.
+  struct Other {
+    std::unique_ptr<Process> process;
+    int machine = 0;
+  };
+
+  /// Of the server, and of the one that follows it if there is any.
+  [[nodiscard]] postgres_test::Address address() const {
+    auto address = database_.address();
+    if (standby_) {
+      const auto other = standby_->admin();
+      address.more = fmt::format("host='{},{}' port={},{} ", address.host, other.host, address.port,
+                                 other.port);
+    }
+    return address;
+  }
+  [[nodiscard]] std::string connection() const { return address().conninfo(); }
+  /// What has lost its power is noticed sooner than usual.
+  [[nodiscard]] std::string connection_from_afar() const {
+    auto from_afar = address();
+    if (machines_) {
+      from_afar.more +=
+          "keepalives_idle=1 keepalives_interval=1 keepalives_count=3 tcp_user_timeout=4000 "
+          "connect_timeout=4";
+    }
+    return from_afar.conninfo();
+  }
   [[nodiscard]] std::string calls_file() const { return folder_ + "/calls"; }
   [[nodiscard]] std::string feed_file() const { return folder_ + "/feed"; }
   [[nodiscard]] Session system() const { return engine_->system(tenant_.id); }
   [[nodiscard]] std::uint64_t count(const Predicate& where) const {
-    return must(Tasks(system()).count(where));
+    return patiently([&] { return Tasks(system()).count(where); });
   }
   void expect(bool holds, const std::string& what) {
     if (!holds) wrong_.push_back(what);
+  }
+
+  /// On a machine of its own where there are any and another is to follow it.
+  [[nodiscard]] std::unique_ptr<postgres_test::Server> start_server(bool standby) {
+    if (!machines_) return std::make_unique<postgres_test::Server>();
+    postgres_test::ServerOptions options;
+    options.address = Machines::server;
+    options.network = Machines::network;
+    if (!standby) return std::make_unique<postgres_test::Server>(options);
+    machine_of_server_ = machines_->add();
+    options.address = Machines::address(machine_of_server_);
+    std::unique_ptr<postgres_test::Server> server;
+    machines_->at(machine_of_server_,
+                  [&] { server = std::make_unique<postgres_test::Server>(options); });
+    return server;
+  }
+  void start_standby() {
+    postgres_test::ServerOptions options;
+    options.primary = server_.get();
+    if (machines_) {
+      options.address = Machines::server;
+      options.network = Machines::network;
+    }
+    standby_ = std::make_unique<postgres_test::Server>(options);
+    server_->wait_for_standby();
+  }
+  /// What was acknowledged is on the standby too.
+  void crash_server() {
+    if (!standby_ || taken_over_) {
+      auto& server = taken_over_ ? *standby_ : *server_;
+      server.stop(postgres_test::Server::Stop::immediate);
+      server.start();
+      return;
+    }
+    if (machines_) machines_->cut(machine_of_server_);
+    server_->crash();
+    standby_->promote();
+    taken_over_ = true;
   }
 
   /// Two minutes ago, by a clock of its own: what the schedule has missed is to be caught up with.
@@ -256,20 +372,81 @@ class Trial {
                                               tick, Nothing{}));
     engine_.reset();
   }
+  Other start(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), program_);
+    Other other;
+    const auto spawn = [&] { other.process = std::make_unique<Process>(std::move(arguments)); };
+    if (!machines_) {
+      spawn();
+      return other;
+    }
+    other.machine = machines_->add();
+    machines_->on(other.machine, spawn);
+    return other;
+  }
   void start_worker() {
-    workers_.push_back(std::make_unique<Process>(
-        Process::Arguments{program_, "--worker", connection(), calls_file()}));
+    const std::int64_t ahead =
+        machines_ ? static_cast<std::int64_t>(random_.below(clocks_wrong_by_seconds * 2)) -
+                        clocks_wrong_by_seconds
+                  : 0;
+    workers_.push_back(
+        start({"--worker", connection_from_afar(), calls_file(), std::to_string(ahead)}));
   }
   void start_listener() {
-    listener_ = std::make_unique<Process>(Process::Arguments{
-        program_, "--listener", connection(), feed_file(), std::to_string(tenant_.id.value)});
+    listener_ = start(
+        {"--listener", connection_from_afar(), feed_file(), std::to_string(tenant_.id.value)});
+  }
+  void kill(Other& other) {
+    if (machines_ && random_.below(3) == 0) return cut_power(other);
+    other.process->kill();
+    if (machines_) {
+      pause(10ms);  // the end of its connections is on the way
+      machines_->remove(other.machine);
+    }
+    ++kills;
+  }
+  void cut_power(Other& other) {
+    machines_->cut(other.machine);
+    other.process->kill();
+    machines_->remove(other.machine);
+    ++power_cuts;
+  }
+  /// Only the server can find out; the subscriber has to hear of what is enqueued afterwards. Not
+  /// before: who met too many others waits for this write, and keeps all out who come later.
+  void lose_power_in_a_write() {
+    const std::string file = folder_ + "/held";
+    Other holder = start({"--holder", connection_from_afar(), file});
+    const Clock& clock = Clock::system();
+    const Monotonic deadline = clock.monotonic() + longest_settling;
+    while (!std::filesystem::exists(file)) {
+      if (clock.monotonic() >= deadline) give_up("nobody began a write on a machine");
+      pause(1ms);
+    }
+    cut_power(holder);
+    enqueue();
+  }
+  void interrupt(Other& other) {
+    const bool cable = machines_ && random_.below(2) == 0;
+    if (cable) {
+      machines_->cut(other.machine);
+      pause(std::chrono::milliseconds(random_.below(6000)));
+      machines_->join(other.machine);
+      ++cable_cuts;
+      return;
+    }
+    other.process->send(SIGSTOP);
+    pause(std::chrono::milliseconds(random_.below(1000)));
+    other.process->send(SIGCONT);
+    ++stops;
   }
 
   void enqueue() {
     const Tasks tasks(system());
     const std::uint64_t open_now = count(col(&Task::status) < TaskStatus::in_doubt);
     for (std::uint64_t i = open_now; i < open_at_most; ++i) {
-      must(i % 4 == 0 ? tasks.enqueue(call, Nothing{}) : tasks.enqueue(narrow, Nothing{}));
+      patiently([&] {
+        return i % 4 == 0 ? tasks.enqueue(call, Nothing{}) : tasks.enqueue(narrow, Nothing{});
+      });
     }
   }
 
@@ -288,6 +465,7 @@ class Trial {
     const Clock& clock = Clock::system();
     const Monotonic deadline = clock.monotonic() + longest_settling;
     const auto in_time = [&] { return clock.monotonic() < deadline; };
+    watchdog_.begin("settling");
     const auto next = [&] { return must(Schedules(system()).named("every second")).next_at; };
     while (next() < clock.now() && in_time()) watch(5ms);
     must(Schedules(system()).pause(schedule_.id));
@@ -366,16 +544,20 @@ class Trial {
     expect(marks.empty(), fmt::format("G9: {} changes were not told", marks.size()));
   }
 
-  postgres_test::Server server_;
-  postgres_test::Database database_ = server_.create_database();
+  std::unique_ptr<Machines> machines_;  ///< null: all are on this one
+  int machine_of_server_ = 0;
+  std::unique_ptr<postgres_test::Server> server_, standby_;
+  std::atomic<bool> taken_over_{false};
+  postgres_test::Database database_;
+  Watchdog watchdog_{[this] { return (taken_over_ ? standby_ : server_)->sessions(); }};
   std::string folder_ = (std::filesystem::temp_directory_path() / "office-kill-XXXXXX").string();
   std::string program_;
   SeededRandom random_;
   std::unique_ptr<Engine> engine_;
   Tenant tenant_;
   Schedule schedule_;
-  std::vector<std::unique_ptr<Process>> workers_;
-  std::unique_ptr<Process> listener_;
+  std::vector<Other> workers_;
+  Other listener_;
   int rounds_ = 0;
   std::uint64_t most_running_ = 0;
   std::vector<std::string> wrong_;
@@ -384,19 +566,39 @@ class Trial {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 4 && std::string_view(argv[1]) == "--worker") return work(argv[2], argv[3]);
+  const std::string program = argv[0];
+  if (argc == 5 && std::string_view(argv[1]) == "--worker") {
+    return work(argv[2], argv[3], std::chrono::seconds(std::atoll(argv[4])));
+  }
+  if (argc == 4 && std::string_view(argv[1]) == "--holder") return hold(argv[2], argv[3]);
   if (argc == 5 && std::string_view(argv[1]) == "--listener") {
     return listen(argv[2], argv[3], Id<Tenant>(std::atoll(argv[4])));
   }
-  const Arguments arguments = read_arguments(argc, argv, "postgres_office_kill_test", 12);
+  bool on_machines = false, standby = false;
+  for (; argc > 1; --argc, ++argv) {
+    const std::string_view flag = argv[1];
+    if (flag != "--machines" && flag != "--standby") break;
+    (flag == "--machines" ? on_machines : standby) = true;
+  }
+  const Arguments arguments =
+      read_arguments(argc, argv, "postgres_office_kill_test [--machines] [--standby]", 12);
   fmt::print("postgres_office_kill_test: {} rounds, seed {}\n", arguments.rounds, arguments.seed);
   std::fflush(stdout);
   if (!postgres_test::Server::programs()) {
     fmt::print("skipped: no PostgreSQL server is installed (or set BUREAU_POSTGRES_BIN)\n");
     return 0;
   }
+  if (standby && !postgres_test::Server::can_follow()) {
+    fmt::print("no standby: there is no pg_basebackup beside the server\n");
+    standby = false;
+  }
   ::signal(SIGPIPE, SIG_IGN);
-  Trial trial(argv[0], arguments.seed);
+  auto machines = on_machines ? Machines::make() : nullptr;
+  if (on_machines && !machines) {
+    fmt::print("skipped: network namespaces take root's rights and the program ip\n");
+    return 0;
+  }
+  Trial trial(program, arguments.seed, std::move(machines), standby);
   for (int i = 0; i < arguments.rounds; ++i) trial.round();
   const auto wrong = trial.judge();
   constexpr std::size_t most_shown = 20;
@@ -404,10 +606,11 @@ int main(int argc, char** argv) {
     fmt::print("FAILED: {}\n", wrong[i]);
   }
   fmt::print(
-      "postgres_office_kill_test: {} kills, {} stops, {} crashes of the server; {} occurrences, {} "
-      "calls ({} tasks in doubt), {} changes heard; {} failures\n",
-      trial.kills, trial.stops, trial.crashes, trial.occurrences, trial.calls, trial.doubts,
-      trial.heard, wrong.size());
+      "postgres_office_kill_test: {} kills, {} power cuts, {} stops, {} cables pulled, {} crashes "
+      "of "
+      "the server; {} occurrences, {} calls ({} tasks in doubt), {} changes heard; {} failures\n",
+      trial.kills, trial.power_cuts, trial.stops, trial.cable_cuts, trial.crashes,
+      trial.occurrences, trial.calls, trial.doubts, trial.heard, wrong.size());
   if (wrong.empty()) trial.clean();
   return wrong.empty() ? 0 : 1;
 }
