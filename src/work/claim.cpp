@@ -44,13 +44,16 @@ struct WeightOf {
 }  // namespace
 
 Result<std::vector<Task>> Claim::run() {
-  kinds_ = options_.kinds;
-  std::sort(kinds_.begin(), kinds_.end());
   if (options_.limit == 0) return std::vector<Task>();
   BUREAU_TRY_VOID(gather());
   if (parties_.size() > 1 || !all_) BUREAU_TRY_VOID(read_weights());
   BUREAU_TRY_VOID(all_ ? take_shares() : take_turns());
   if (blocked_) turn_.ahead = 1;
+  if (!parties_.empty()) {
+    const bool is_alone = parties_.size() == 1 && first_.empty();
+    turn_.alone = is_alone ? parties_[0].tenant.value : 0;
+    turn_.kind = is_alone ? parties_[0].first_kind : std::string();
+  }
   BUREAU_TRY_VOID(write_leases());
   BUREAU_TRY_VOID(close_gates());
   for (Party& party : parties_) BUREAU_TRY_VOID(party.flow.write_buckets(tx_));
@@ -121,7 +124,11 @@ Result<void> Claim::look(std::vector<Scan> scans) {
   scans.push_back({&first, lead});
   const Select round = first_of_tenants(0, start());
   if (remote_ && start() > 0) scans.push_back({&round, from_the_first});
-  return tx_.reader().scan_all(scans);
+  guessed_.reset();
+  if (!remote_ || turn_.alone == 0) return tx_.reader().scan_all(scans);
+  BUREAU_TRY(guessed_,
+             read_beside(std::move(scans), Id<Tenant>(turn_.alone), turn_.kind, INT64_MAX));
+  return {};
 }
 
 /// Goes round the tenants that have ready tasks in this queue, from where the last claim ended.
@@ -146,35 +153,53 @@ Result<void> Claim::gather() {
   return {};
 }
 
-/// Takes in the tenant of first_, and reads the first tasks of the next one up to `last`, beside
-/// what else is to be known of this one.
-Result<void> Claim::add_party(std::int64_t last) {
-  std::vector<Task> first = std::move(first_);
-  first_.clear();
-  const Id<Tenant> tenant = first[0].tenant;
-  const bool more = first.size() >= ahead();
-  bool works = true;
-  const MayWork may_work{works};
-  const Select of_tenant{&table_of<Tenant>(), col(&Tenant::id) == tenant, {}, 1};
-  std::vector<Task> second;
-  const Lead next_in{second}, next_of{first_};
-  const std::optional<Select> lane = next_lane(tenant, first[0].kind);
+/// Behind what `before` asks for, in the same turn: what else is to be known of the tenant, and the
+/// first tasks of the next one up to `last`.
+Result<Claim::Beside> Claim::read_beside(std::vector<Scan> before, Id<Tenant> tenant,
+                                         std::string_view kind, std::int64_t last) {
+  Beside beside;
+  const Lead next_of{beside.next_tenant}, next_in{beside.next_lane};
+  const MayWork may_work{beside.works};
+  const WeightOf weigh{beside.weight};
   const Select others = first_of_tenants(tenant.value, last);
-  std::vector<Scan> scans{{&others, next_of}};
+  const std::optional<Select> lane = next_lane(tenant, kind);
+  const Select of_tenant{&table_of<Tenant>(), col(&Tenant::id) == tenant, {}, 1};
+  const Select share = select<TenantShare>().where(col(&TenantShare::tenant) == tenant);
+  std::vector<Scan> scans = std::move(before);
+  scans.push_back({&others, next_of});
   if (lane) scans.push_back({&*lane, next_in});
   if (tx_.database().catalog().find(schema<Tenant>.name) != nullptr) {
     scans.push_back({&of_tenant, may_work});
   }
-  Party party{tenant, TenantFlow(tx_.reader(), flow_, tenant, tx_.now()), {}};
-  const Select share = select<TenantShare>().where(col(&TenantShare::tenant) == tenant);
-  const WeightOf weigh{party.weight};
   if (remote_) scans.push_back({&share, weigh});
   BUREAU_TRY_VOID(tx_.reader().scan_all(scans));
-  blocked_ = blocked_ || !works;
-  if (!works) return {};
+  return beside;
+}
+
+/// Takes in the tenant of first_, and puts the next one up to `last` in its place.
+Result<void> Claim::add_party(std::int64_t last) {
+  std::vector<Task> first = std::exchange(first_, {});
+  const Id<Tenant> tenant = first[0].tenant;
+  const std::string& kind = first[0].kind;
+  const bool more = first.size() >= ahead();
+  const bool is_last = tenant.value == last;
+  const bool is_guessed = guessed_ && (last == INT64_MAX || is_last) &&
+                          tenant.value == turn_.alone && kind == turn_.kind;
+  Beside beside;
+  if (is_guessed) {
+    beside = std::move(*guessed_);
+    if (is_last) beside.next_tenant.clear();
+  } else {
+    BUREAU_TRY(beside, read_beside({}, tenant, kind, last));
+  }
+  guessed_.reset();
+  first_ = std::move(beside.next_tenant);
+  blocked_ = blocked_ || !beside.works;
+  if (!beside.works) return {};
+  Party party{tenant, TenantFlow(tx_.reader(), flow_, tenant, tx_.now()), {}, beside.weight, kind};
   BUREAU_TRY_VOID(party.flow.load());
   BUREAU_TRY_VOID(add_lane(party, std::move(first), more));
-  BUREAU_TRY_VOID(add_lanes(party, std::move(second)));
+  BUREAU_TRY_VOID(add_lanes(party, std::move(beside.next_lane)));
   if (!party.lanes.empty()) parties_.push_back(std::move(party));
   return {};
 }

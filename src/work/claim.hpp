@@ -1,5 +1,10 @@
 #pragma once
 
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "bureau/work/task_queue.hpp"
 #include "work/flow.hpp"
 
@@ -12,6 +17,10 @@ struct TenantTurn {
   std::int64_t left = 0;  ///< of its turn
   /// How many of a tenant's tasks are read with the first: as many as it got the last time.
   std::uint64_t ahead = 1;
+  /// The only tenant that the last claim which found any found, and the kind of its first lane: of
+  /// them the next claim asks at once what it will ask of whom it finds. 0: there were several.
+  std::int64_t alone = 0;
+  std::string kind = {};
 };
 
 /// Leases up to `options.limit` ready tasks of a queue to the node. Of all that are ready, each
@@ -32,7 +41,10 @@ class Claim {
         node_(node),
         turn_(turn),
         flow_(tx.reader()),
-        remote_(tx.database().storage().capabilities().remote) {}
+        remote_(tx.database().storage().capabilities().remote),
+        kinds_(options.kinds) {
+    std::sort(kinds_.begin(), kinds_.end());
+  }
 
   /// Reads what the claim begins with, behind what `scans` ask for, in one turn. To be called
   /// again when something was made ready since.
@@ -58,7 +70,16 @@ class Claim {
     TenantFlow flow;
     std::vector<Lane> lanes;
     std::int64_t weight = 1;
+    std::string first_kind;  // of its lanes, whether or not something may be taken from it
     bool more = true;
+  };
+
+  /// What is read of a tenant that comes next, whose first lane has tasks of that kind.
+  struct Beside {
+    std::vector<Task> next_tenant;  // the first tasks of the tenant after it
+    std::vector<Task> next_lane;    // of its second lane
+    bool works = true;
+    std::int64_t weight = 1;
   };
 
   /// The first tasks of one lane.
@@ -73,6 +94,8 @@ class Claim {
   [[nodiscard]] Select first_of_tenants(std::int64_t after, std::int64_t last) const;
   [[nodiscard]] std::optional<Select> next_lane(Id<Tenant> tenant, std::string_view kind) const;
   [[nodiscard]] std::int64_t start() const;
+  Result<Beside> read_beside(std::vector<Scan> before, Id<Tenant> tenant, std::string_view kind,
+                             std::int64_t last);
   Result<void> gather();
   Result<void> add_party(std::int64_t last);
   Result<void> add_lanes(Party& party, std::vector<Task> next);
@@ -98,6 +121,7 @@ class Claim {
   bool remote_;  // what may be wanted is asked for at once, because each turn costs more than it
   std::vector<Task> first_;         // of the tenant that comes next; empty: there is none
   std::vector<Task> again_;         // the same from the first tenant on, if remote_
+  std::optional<Beside> guessed_;   // of turn_.alone
   std::vector<std::string> kinds_;  // in order; empty: any
   std::vector<Party> parties_;
   bool blocked_ = false;  // some lane was stepped over
