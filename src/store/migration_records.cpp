@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "store/journal_age.hpp"
 #include "store/row_values.hpp"
 #include "store/table_definition.hpp"
 
@@ -113,6 +114,24 @@ Result<std::optional<LiveProgram>> find_live_program(
   return std::optional<LiveProgram>();
 }
 
+namespace {
+std::string note_of(MigrationState state) {
+  return fmt::format("{}_after", names<MigrationState>[static_cast<std::size_t>(state)]);
+}
+}  // namespace
+
+Result<void> note_newest_change(Reader& reader, MigrationState state, MigrationRow& row) {
+  BUREAU_TRY(const std::int64_t newest, newest_change(reader));
+  row.operations.set(note_of(state), newest);
+  return {};
+}
+
+std::optional<std::int64_t> newest_change_before(const MigrationRow& row, MigrationState state) {
+  const Json* const noted = row.operations.find(note_of(state));
+  const std::int64_t* const number = noted == nullptr ? nullptr : noted->as_int();
+  return number == nullptr ? std::nullopt : std::optional(*number);
+}
+
 Result<std::vector<Renamed>> read_renames(Reader& reader) {
   BUREAU_TRY(const auto records, read_migrations(reader));
   std::vector<Renamed> renames;
@@ -124,6 +143,20 @@ Result<std::vector<Renamed>> read_renames(Reader& reader) {
     }
   }
   return renames;
+}
+
+std::vector<UnknownColumn> unknown_columns(const std::vector<MigrationRow>& records) {
+  std::vector<UnknownColumn> unknown;
+  for (const MigrationRow& row : records) {
+    for (const Json& one : list_member(row.operations, "operations")) {
+      const Json* const value = one.find("value");
+      const std::string op = text_member(one, "op");
+      if (value == nullptr || (op != "add_column" && op != "drop_column")) continue;
+      unknown.push_back(
+          {text_member(one, "table"), text_member(one, "column"), *value, op == "drop_column"});
+    }
+  }
+  return unknown;
 }
 
 }  // namespace detail

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "bureau/store/storage.hpp"
@@ -32,11 +33,28 @@ struct LiveProgram {
 [[nodiscard]] Result<std::optional<LiveProgram>> find_live_program(
     Storage& storage, FunctionRef<bool(std::int64_t version)> concerned);
 
+/// The number of the newest change, in a write that brings the migration into that state: up to it
+/// rows are as they were before.
+[[nodiscard]] Result<void> note_newest_change(Reader& reader, MigrationState state,
+                                              MigrationRow& row);
+/// What was noted; nothing: the office had that state from its first day, or an older library made
+/// the migration.
+[[nodiscard]] std::optional<std::int64_t> newest_change_before(const MigrationRow& row,
+                                                               MigrationState state);
+
 /// Names that a column of a table has had: pairs of old and new.
 struct Renamed {
   std::string table, from, to;
 };
 [[nodiscard]] Result<std::vector<Renamed>> read_renames(Reader& reader);
+
+/// What a column that a migration adds or drops holds in rows of programs that do not know it.
+struct UnknownColumn {
+  std::string table, column;
+  Json value;
+  bool dropped = false;  ///< where it may be null it is null, whatever the value
+};
+[[nodiscard]] std::vector<UnknownColumn> unknown_columns(const std::vector<MigrationRow>& records);
 
 }  // namespace detail
 BUREAU_END_NAMESPACE

@@ -191,7 +191,10 @@ Result<bool> Migrator::Impl::write_if_same(const Row& record,
 
 Result<bool> Migrator::Impl::set_state(const Row& record, MigrationState state) {
   const Timestamp now = clock.now();
-  return write_if_same(record, [&](Writer&, Row& row) -> Result<void> {
+  return write_if_same(record, [&](Writer& writer, Row& row) -> Result<void> {
+    if (state == MigrationState::finalizing) {
+      BUREAU_TRY_VOID(detail::note_newest_change(writer, state, row));
+    }
     row.state = state;
     row.done = row.position = 0;
     if (state == MigrationState::finalized) row.finalized_at = now;
@@ -280,6 +283,7 @@ Result<void> Migrator::Impl::insert_pending(const Rows& records, const MigrateOp
       if (one.number() == version()) {
         row.operations.set("added", detail::added_by_catalog(catalog, tables, withheld));
       }
+      BUREAU_TRY_VOID(detail::note_newest_change(writer, row.state, row));
       BUREAU_TRY_VOID(writer.insert(table_of<Row>(), detail::RowValues(row).values()));
     }
     return {};

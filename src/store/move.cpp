@@ -7,6 +7,7 @@
 #include "bureau/store/predicate.hpp"
 #include "bureau/store/stored_catalog.hpp"
 #include "store/internal_tables.hpp"
+#include "store/journal_age.hpp"
 #include "store/migration_records.hpp"
 #include "store/office_digest.hpp"
 #include "store/page_writer.hpp"
@@ -27,18 +28,6 @@ constexpr Id<SettingRow> move_mark(detail::moving_setting);
 
 Result<bool> ignore_row(std::span<const Value>) { return true; }
 
-/// The number of the newest change.
-Result<std::int64_t> head_of(Reader& reader) {
-  std::int64_t head = 0;
-  const TableInfo& journal = table_of<detail::JournalRow>();
-  BUREAU_TRY_VOID(reader.scan({&journal, {}, {{&journal.columns[0], true}}, 1, {}, false},
-                              [&](std::span<const Value> row) -> Result<bool> {
-                                head = row[0].as_integer();
-                                return false;
-                              }));
-  return head;
-}
-
 class Move {
  public:
   Move(Storage& from, Storage& to, const MoveOptions& options)
@@ -52,7 +41,7 @@ class Move {
       if (!key || mark) {
         return not_an_office(mark ? "a move into it was cut off" : "there is no office in it");
       }
-      BUREAU_TRY(sent_head_, head_of(source));
+      BUREAU_TRY(sent_head_, detail::newest_change(source));
       // Tells this state of this office from others.
       state_ = fmt::format("{} {}", sent_head_, key->value.data);
       BUREAU_TRY(const bool goes_on, prepare_destination());
@@ -69,7 +58,7 @@ class Move {
     }));
     BUREAU_TRY_VOID(open_destination());
     BUREAU_TRY_VOID(from_.read(Monotonic::never(), [&](Reader& source) -> Result<void> {
-      BUREAU_TRY(const std::int64_t now, head_of(source));
+      BUREAU_TRY(const std::int64_t now, detail::newest_change(source));
       report_.left_out = now - sent_head_;
       return {};
     }));

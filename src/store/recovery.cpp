@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -74,9 +75,11 @@ class ImageReader {
 
 /// The columns of a record, as the tables have them now.
 struct ReplayShape {
+  std::string name;
   const TableInfo* table = nullptr;  ///< null: a table that is no more
   bool full = false;
   std::vector<const ColumnInfo*> columns;  ///< null: one that is no more, or of another type
+  std::vector<OwnedValue> untold;  ///< what columns hold that it does not tell, by their index
 };
 
 /// One replay: reads one snapshot of the history, writes the office in steps.
@@ -88,13 +91,8 @@ class Replay {
   }
 
   Result<ReplayReport> run() {
-    BUREAU_TRY(const auto tables, history_.stored_tables());
-    BUREAU_TRY(catalog_, make_catalog(tables));
-    if (catalog_.find(journal_.name) == nullptr) return foreign("it has no journal");
-    BUREAU_TRY_VOID(check_same_tables());
-    if (auto migrated = office_.migrate(catalog_); !migrated) {
-      return foreign(migrated.error().message);
-    }
+    BUREAU_TRY_VOID(check_migrations());
+    BUREAU_TRY_VOID(make_tables());
     BUREAU_TRY_VOID(history_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
       BUREAU_TRY_VOID(check_same_office(reader));
       BUREAU_TRY_VOID(find_end(reader));
@@ -118,20 +116,66 @@ class Replay {
     return office_.read(Monotonic::never(), closure);
   }
 
-  /// What a migration did to rows is in no journal.
-  Result<void> check_same_tables() {
+  /// What a migration did to rows is in no journal: a replay ends before it.
+  Result<void> check_migrations() {
     BUREAU_TRY(const auto ours, read_migrations(office_));
+    unknown_ = unknown_columns(ours);
     BUREAU_TRY(const auto theirs, read_migrations(history_));
-    const auto same = [](const MigrationRow& a, const MigrationRow& b) {
-      return a.id == b.id && a.checksum == b.checksum && a.state == b.state && a.done == b.done;
-    };
-    const auto [a, b] = std::mismatch(ours.begin(), ours.end(), theirs.begin(), theirs.end(), same);
-    if (a == ours.end() && b == theirs.end()) return {};
-    const MigrationRow& other = b == theirs.end() ? *a : *b;
-    return foreign(
-        fmt::format("migration {} ({}) is not where it was when the backup was made; take "
-                    "a backup that was made after it",
-                    other.id.value, other.name));
+    for (const MigrationRow& one : ours) {
+      const MigrationRow* const there = with_number(theirs, one.id);
+      if (there == nullptr) return since(one, std::nullopt);
+      const bool same =
+          one.checksum == there->checksum && one.state == there->state && one.done == there->done;
+      if (same) continue;
+      // One of which nothing had been finalized when the backup was made.
+      const bool was_applied =
+          one.checksum == there->checksum && one.state == MigrationState::expanded &&
+          (there->state == MigrationState::finalizing || there->state == MigrationState::finalized);
+      BUREAU_TRY_VOID(since(*there, was_applied
+                                        ? newest_change_before(*there, MigrationState::finalizing)
+                                        : std::nullopt));
+    }
+    for (const MigrationRow& one : theirs) {
+      if (with_number(ours, one.id) != nullptr) continue;
+      BUREAU_TRY_VOID(since(one, newest_change_before(one, MigrationState::expanding)));
+    }
+    return {};
+  }
+  static const MigrationRow* with_number(const std::vector<MigrationRow>& rows,
+                                         Id<MigrationRow> id) {
+    const auto found =
+        std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.id == id; });
+    return found == rows.end() ? nullptr : &*found;
+  }
+  /// A migration that is further in the history than in the backup, since that change.
+  Result<void> since(const MigrationRow& migration, std::optional<std::int64_t> change) {
+    if (!change) {
+      return foreign(
+          fmt::format("migration {} ({}) is not where it was when the backup was made; take "
+                      "a backup that was made after it",
+                      migration.id.value, migration.name));
+    }
+    if (migrated_ && migrated_->after <= *change) return {};
+    migrated_ = {*change, fmt::format("migration {} ({})", migration.id.value, migration.name)};
+    return {};
+  }
+
+  /// The tables that the changes are made in: as the history has them, or, where those were
+  /// migrated since, as the backup has them.
+  Result<void> make_tables() {
+    BUREAU_TRY(auto tables, history_.stored_tables());
+    const auto is_host = [](const StoredTable& one) { return !one.name.starts_with("bureau_"); };
+    if (migrated_) {
+      std::erase_if(tables, is_host);
+      BUREAU_TRY(auto ours, office_.stored_tables());
+      std::copy_if(ours.begin(), ours.end(), std::back_inserter(tables), is_host);
+    }
+    BUREAU_TRY(catalog_, make_catalog(tables));
+    if (catalog_.find(journal_.name) == nullptr) return foreign("it has no journal");
+    if (auto migrated = office_.migrate(catalog_); !migrated) {
+      return foreign(migrated.error().message);
+    }
+    return {};
   }
 
   /// An office keeps one key of 32 random bytes from its first day; and the change that the backup
@@ -187,7 +231,12 @@ class Replay {
                                 return true;
                               }));
     BUREAU_TRY_VOID(check_reaches(reader));
-    return check_boundary(around);
+    BUREAU_TRY_VOID(check_boundary(around));
+    if (!migrated_ || end_ <= migrated_->after) return {};
+    return foreign(
+        fmt::format("{} began in it after change {}; recover to that or an earlier "
+                    "one, or take a backup that was made after the migration",
+                    migrated_->by, migrated_->after));
   }
 
   Result<void> check_moment() {
@@ -316,6 +365,7 @@ class Replay {
     BUREAU_TRY(const auto rows, all_rows<ShapeRow>(reader));
     for (const ShapeRow& row : rows) {
       ReplayShape& shape = shapes_[row.id.value];
+      shape.name = row.table_name;
       shape.table = catalog_.find(row.table_name);
       shape.full = row.mode == static_cast<std::int64_t>(journal::Mode::full);
       const auto* columns = row.columns.as_array();
@@ -332,6 +382,28 @@ class Replay {
           column = nullptr;
         }
         shape.columns.push_back(column);
+      }
+      if (shape.table != nullptr) BUREAU_TRY_VOID(fill_untold(shape));
+    }
+    return {};
+  }
+
+  /// As the storage fills in what a program does not know of.
+  Result<void> fill_untold(ReplayShape& shape) {
+    for (const ColumnInfo& column : shape.table->columns) {
+      shape.untold.emplace_back(natural_zero(column));
+    }
+    const auto told = [&](const ColumnInfo* column) {
+      return std::find(shape.columns.begin(), shape.columns.end(), column) != shape.columns.end();
+    };
+    for (const UnknownColumn& one : unknown_) {
+      const ColumnInfo* const column =
+          one.table == shape.table->name ? shape.table->find(one.column) : nullptr;
+      if (column == nullptr || told(column) || (one.dropped && column->nullable)) continue;
+      BUREAU_TRY(shape.untold[column->index], from_json(*column, one.value));
+      const Value text = shape.untold[column->index].view();
+      if (column->folded && !text.is_null()) {
+        shape.untold[column->folded_index] = OwnedValue::text(fold_case(text.as_text()));
       }
     }
     return {};
@@ -426,6 +498,12 @@ class Replay {
   Result<void> replay_record(Writer& writer, const JournalRow& row) {
     const auto shape = shapes_.find(row.shape);
     if (shape == shapes_.end()) return damaged(row);
+    if (migrated_ && !knows_all(shape->second)) {
+      return foreign(
+          fmt::format("change {} is of a form of {} that came after the backup; take a "
+                      "later one",
+                      row.id.value, shape->second.name));
+    }
     if (shape->second.table == nullptr) return {};  // its table is no more
     ImageReader images({row.body.data.data(), row.body.data.size()}, keys_);
     const auto kind = static_cast<ChangeKind>(row.kind);
@@ -441,13 +519,21 @@ class Replay {
     return images.at_end() ? Result<void>() : damaged(row);
   }
 
+  /// Nothing of what it tells would be left out.
+  static bool knows_all(const ReplayShape& shape) {
+    return shape.table != nullptr &&
+           std::find(shape.columns.begin(), shape.columns.end(), nullptr) == shape.columns.end();
+  }
+
   Result<void> make_change(Writer& writer, ChangeKind kind, const ReplayShape& shape,
                            const std::vector<ImageReader::Field>& image) {
     const TableInfo& table = *shape.table;
     // The values, and which of them the record tells.
     std::vector<Value> row(table.width());
     std::vector<bool> told(table.width());
-    for (const ColumnInfo& column : table.columns) row[column.index] = natural_zero(column);
+    for (const ColumnInfo& column : table.columns) {
+      row[column.index] = shape.untold[column.index].view();
+    }
     for (std::size_t i = 0; i < image.size(); ++i) {
       const ColumnInfo* column = shape.columns[i];
       if (column == nullptr || !image[i].told) continue;
@@ -481,6 +567,13 @@ class Replay {
   Catalog catalog_;
   bool has_last_ = true;  ///< whether it has the change that the backup ends with
   std::int64_t end_ = 0;
+  /// The first migration that the backup does not have.
+  struct Migrated {
+    std::int64_t after = 0;  ///< the newest change before it
+    std::string by;
+  };
+  std::optional<Migrated> migrated_;
+  std::vector<UnknownColumn> unknown_;  ///< of migrations that the backup has
   std::map<std::int64_t, ReplayShape> shapes_;
   std::map<std::int64_t, std::string> keys_;
   ReplayReport report_;
