@@ -6,6 +6,7 @@
 #include "bureau/testing/exercise_storage.hpp"
 #include "bureau/testing/faulty_storage.hpp"
 #include "bureau/testing/rerun_storage.hpp"
+#include "counts.hpp"
 #include "store/broken_storages.hpp"
 #include "testing/exercise/meaning.hpp"
 
@@ -88,6 +89,7 @@ TEST_CASE("a faulty storage without a plan is no other storage") {
 }
 
 TEST_CASE("each broken storage fails the check that is about its fault") {
+  if (counts::sanitized) return;  // they are wrong in what they say, not in memory
   must_fail<broken::CommitsFailures>("failed_closure_leaves_nothing");
   must_fail<broken::CommitsFailures>("generated_history");
   must_fail<broken::LosesWrites>("acknowledged_writes_are_there");
