@@ -54,6 +54,8 @@ inline constexpr std::int64_t cursor_key_setting = 1;
 inline constexpr std::int64_t moving_setting = 2;
 /// When somebody last took his turn at the journal's retention, in microseconds.
 inline constexpr std::int64_t journal_turn_setting = 3;
+/// The migrations that were taken back, one after the other (migration_records.hpp).
+inline constexpr std::int64_t taken_back_setting = 4;
 
 /// Counts changes of what rights depend on; the id is the tenant's, or 1 for no tenant.
 struct RightsRow {

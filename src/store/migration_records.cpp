@@ -132,6 +132,42 @@ std::optional<std::int64_t> newest_change_before(const MigrationRow& row, Migrat
   return number == nullptr ? std::nullopt : std::optional(*number);
 }
 
+Result<void> note_taken_back(Writer& writer, const MigrationRow& row) {
+  BUREAU_TRY(const auto noted, find_row(writer, Id<SettingRow>(taken_back_setting)));
+  Json all = noted ? Json::parse(noted->value.data).value_or(Json()) : Json();
+  if (all.as_array() == nullptr) all = Json::array();
+  Json one = Json::object({{"number", row.id.value}, {"name", row.name}});
+  if (const auto after = newest_change_before(row, MigrationState::expanding)) {
+    one.set("after", *after);
+  }
+  all.push_back(std::move(one));
+  const SettingRow next{Id<SettingRow>(taken_back_setting), "taken_back", {all.dump()}};
+  const TableInfo& settings = table_of<SettingRow>();
+  if (!noted) return writer.insert(settings, RowValues(next).values());
+  Update update{{&settings, col(&SettingRow::id) == next.id}, {}};
+  update.set = {{settings.find("value"), Value::bytes(next.value.data)}};
+  BUREAU_TRY_VOID(writer.update(update));
+  return {};
+}
+
+Result<std::vector<TakenBack>> read_taken_back(Reader& reader) {
+  std::vector<TakenBack> all;
+  BUREAU_TRY(const auto noted, find_row(reader, Id<SettingRow>(taken_back_setting)));
+  if (!noted) return all;
+  BUREAU_TRY(const Json list, Json::parse(noted->value.data));
+  if (list.as_array() == nullptr)
+    return fail(Code::corrupt, "the migrations taken back are no list");
+  for (const Json& one : *list.as_array()) {
+    const auto number = [&](std::string_view key) -> std::optional<std::int64_t> {
+      const Json* const found = one.find(key);
+      const std::int64_t* const value = found == nullptr ? nullptr : found->as_int();
+      return value == nullptr ? std::nullopt : std::optional(*value);
+    };
+    all.push_back({number("number").value_or(0), text_member(one, "name"), number("after")});
+  }
+  return all;
+}
+
 Result<std::vector<Renamed>> read_renames(Reader& reader) {
   BUREAU_TRY(const auto records, read_migrations(reader));
   std::vector<Renamed> renames;
@@ -148,6 +184,7 @@ Result<std::vector<Renamed>> read_renames(Reader& reader) {
 std::vector<UnknownColumn> unknown_columns(const std::vector<MigrationRow>& records) {
   std::vector<UnknownColumn> unknown;
   for (const MigrationRow& row : records) {
+    if (excludes_older(row.state)) continue;
     for (const Json& one : list_member(row.operations, "operations")) {
       const Json* const value = one.find("value");
       const std::string op = text_member(one, "op");

@@ -42,13 +42,26 @@ struct LiveProgram {
 [[nodiscard]] std::optional<std::int64_t> newest_change_before(const MigrationRow& row,
                                                                MigrationState state);
 
+/// A migration that was taken back, or was about to be: what it did to rows, and what taking it
+/// back did, is in no journal, and its record is gone.
+struct TakenBack {
+  std::int64_t number = 0;
+  std::string name;
+  std::optional<std::int64_t> after;  ///< the newest change before it; nothing: nobody noted it
+  friend bool operator==(const TakenBack&, const TakenBack&) = default;
+};
+[[nodiscard]] Result<void> note_taken_back(Writer& writer, const MigrationRow& row);
+/// All that were, in the order in which they were.
+[[nodiscard]] Result<std::vector<TakenBack>> read_taken_back(Reader& reader);
+
 /// Names that a column of a table has had: pairs of old and new.
 struct Renamed {
   std::string table, from, to;
 };
 [[nodiscard]] Result<std::vector<Renamed>> read_renames(Reader& reader);
 
-/// What a column that a migration adds or drops holds in rows of programs that do not know it.
+/// What a column that a migration adds or drops holds in rows of programs that do not know it: of
+/// the migrations beside which such programs may work.
 struct UnknownColumn {
   std::string table, column;
   Json value;

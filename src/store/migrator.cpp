@@ -432,6 +432,8 @@ Result<MigrationPlan> Migrator::Impl::down(const MigrateOptions& options) {
   if (before.state != MigrationState::reverting) {
     BUREAU_TRY_VOID(refuse_while_alive(before, *record));
   }
+  BUREAU_TRY_VOID(storage->write(
+      step_options(), [&](Writer& writer) { return detail::note_taken_back(writer, *record); }));
   const Migration& migration = *find(number);
   BUREAU_TRY_VOID(run(number, MigrationState::reverting, steps_down(migration, *record), options));
   BUREAU_TRY_VOID(storage->write(step_options(), [&](Writer& writer) -> Result<void> {

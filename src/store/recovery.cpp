@@ -10,7 +10,7 @@
 #include "bureau/store/stored_catalog.hpp"
 #include "store/database_impl.hpp"
 #include "store/journal_codec.hpp"
-#include "store/migration_records.hpp"
+#include "store/recovery_migrations.hpp"
 #include "store/row_pages.hpp"
 #include "store/row_values.hpp"
 #include "store/value_rules.hpp"
@@ -95,6 +95,7 @@ class Replay {
     BUREAU_TRY_VOID(make_tables());
     BUREAU_TRY_VOID(history_.read(Monotonic::never(), [&](Reader& reader) -> Result<void> {
       BUREAU_TRY_VOID(check_same_office(reader));
+      BUREAU_TRY_VOID(check_nothing_began(reader));
       BUREAU_TRY_VOID(find_end(reader));
       BUREAU_TRY_VOID(take_over(reader));
       return replay(reader);
@@ -103,11 +104,6 @@ class Replay {
   }
 
  private:
-  static Unexpected foreign(std::string_view why) {
-    return fail(Code::conflict,
-                fmt::format("history: its journal cannot be replayed onto this backup: {}", why),
-                "history");
-  }
   static Unexpected damaged(const JournalRow& row) {
     return fail(Code::corrupt,
                 fmt::format("history: record {} of its journal cannot be read", row.id.value));
@@ -118,64 +114,50 @@ class Replay {
 
   /// What a migration did to rows is in no journal: a replay ends before it.
   Result<void> check_migrations() {
-    BUREAU_TRY(const auto ours, read_migrations(office_));
-    unknown_ = unknown_columns(ours);
-    BUREAU_TRY(const auto theirs, read_migrations(history_));
-    for (const MigrationRow& one : ours) {
-      const MigrationRow* const there = with_number(theirs, one.id);
-      if (there == nullptr) return since(one, std::nullopt);
-      const bool same =
-          one.checksum == there->checksum && one.state == there->state && one.done == there->done;
-      if (same) continue;
-      // One of which nothing had been finalized when the backup was made.
-      const bool was_applied =
-          one.checksum == there->checksum && one.state == MigrationState::expanded &&
-          (there->state == MigrationState::finalizing || there->state == MigrationState::finalized);
-      BUREAU_TRY_VOID(since(*there, was_applied
-                                        ? newest_change_before(*there, MigrationState::finalizing)
-                                        : std::nullopt));
-    }
-    for (const MigrationRow& one : theirs) {
-      if (with_number(ours, one.id) != nullptr) continue;
-      BUREAU_TRY_VOID(since(one, newest_change_before(one, MigrationState::expanding)));
-    }
+    BUREAU_TRY(const Migrations ours, read_all_migrations(office_));
+    BUREAU_TRY(theirs_, read_all_migrations(history_));
+    unknown_ = unknown_columns(ours.records);
+    BUREAU_TRY(migrated_, first_migration_since(ours, theirs_, options_.after));
     return {};
   }
-  static const MigrationRow* with_number(const std::vector<MigrationRow>& rows,
-                                         Id<MigrationRow> id) {
-    const auto found =
-        std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.id == id; });
-    return found == rows.end() ? nullptr : &*found;
+  /// In the snapshot that is replayed: its tables were read before.
+  Result<void> check_nothing_began(Reader& reader) {
+    if (catalog_.find(table_of<MigrationRow>().name) == nullptr) return {};
+    BUREAU_TRY(const Migrations now, read_all_migrations(reader));
+    if (now == theirs_) return {};
+    return fail(Code::busy, "history: it is being migrated; try again afterwards", "history");
   }
-  /// A migration that is further in the history than in the backup, since that change.
-  Result<void> since(const MigrationRow& migration, std::optional<std::int64_t> change) {
-    if (!change) {
-      return foreign(
-          fmt::format("migration {} ({}) is not where it was when the backup was made; take "
-                      "a backup that was made after it",
-                      migration.id.value, migration.name));
-    }
-    if (migrated_ && migrated_->after <= *change) return {};
-    migrated_ = {*change, fmt::format("migration {} ({})", migration.id.value, migration.name)};
-    return {};
-  }
-
   /// The tables that the changes are made in: as the history has them, or, where those were
   /// migrated since, as the backup has them.
   Result<void> make_tables() {
     BUREAU_TRY(auto tables, history_.stored_tables());
     const auto is_host = [](const StoredTable& one) { return !one.name.starts_with("bureau_"); };
     if (migrated_) {
+      BUREAU_TRY(const Catalog later, make_catalog(tables));
       std::erase_if(tables, is_host);
       BUREAU_TRY(auto ours, office_.stored_tables());
       std::copy_if(ours.begin(), ours.end(), std::back_inserter(tables), is_host);
+      BUREAU_TRY(catalog_, make_catalog(tables));
+      note_doubtful(later);
     }
     BUREAU_TRY(catalog_, make_catalog(tables));
-    if (catalog_.find(journal_.name) == nullptr) return foreign("it has no journal");
+    if (catalog_.find(journal_.name) == nullptr) return foreign_history("it has no journal");
     if (auto migrated = office_.migrate(catalog_); !migrated) {
-      return foreign(migrated.error().message);
+      return foreign_history(migrated.error().message);
     }
     return {};
+  }
+
+  /// A null of these may be one that was allowed after the backup, or a personal value that was
+  /// erased.
+  void note_doubtful(const Catalog& later) {
+    for (const TableInfo* table : catalog_.tables()) {
+      const TableInfo* const then = later.find(table->name);
+      for (const ColumnInfo& column : table->columns) {
+        const ColumnInfo* const there = then == nullptr ? nullptr : then->find(column.name);
+        if (!column.nullable && (there == nullptr || there->nullable)) doubtful_.insert(&column);
+      }
+    }
   }
 
   /// An office keeps one key of 32 random bytes from its first day; and the change that the backup
@@ -194,7 +176,7 @@ class Replay {
     }));
     BUREAU_TRY(const auto theirs, find_row(reader, key));
     if (!ours || !theirs || !(ours->value == theirs->value)) {
-      return foreign("it is another office's");
+      return foreign_history("it is another office's");
     }
     if (options_.after == 0) return {};
     BUREAU_TRY(const auto their_last, find_row(reader, last));
@@ -206,8 +188,8 @@ class Replay {
     return {};
   }
   [[nodiscard]] Unexpected went_another_way() const {
-    return foreign(fmt::format("change {} is another one in it: they have gone different ways",
-                               options_.after));
+    return foreign_history(fmt::format(
+        "change {} is another one in it: they have gone different ways", options_.after));
   }
 
   /// Looks through what comes after for where to stop.
@@ -233,7 +215,7 @@ class Replay {
     BUREAU_TRY_VOID(check_reaches(reader));
     BUREAU_TRY_VOID(check_boundary(around));
     if (!migrated_ || end_ <= migrated_->after) return {};
-    return foreign(
+    return foreign_history(
         fmt::format("{} began in it after change {}; recover to that or an earlier "
                     "one, or take a backup that was made after the migration",
                     migrated_->by, migrated_->after));
@@ -303,7 +285,7 @@ class Replay {
                   "history");
     }
     if (newest < options_.after) {
-      return foreign(
+      return foreign_history(
           fmt::format("it ends with change {}, before the backup's {}", newest, options_.after));
     }
     if (!has_last_ && oldest <= options_.after) return went_another_way();
@@ -498,13 +480,12 @@ class Replay {
   Result<void> replay_record(Writer& writer, const JournalRow& row) {
     const auto shape = shapes_.find(row.shape);
     if (shape == shapes_.end()) return damaged(row);
-    if (migrated_ && !knows_all(shape->second)) {
-      return foreign(
+    if (!knows_all(shape->second)) {
+      return foreign_history(
           fmt::format("change {} is of a form of {} that came after the backup; take a "
                       "later one",
                       row.id.value, shape->second.name));
     }
-    if (shape->second.table == nullptr) return {};  // its table is no more
     ImageReader images({row.body.data.data(), row.body.data.size()}, keys_);
     const auto kind = static_cast<ChangeKind>(row.kind);
     for (std::int64_t i = 0; i < row.count; ++i) {
@@ -514,7 +495,14 @@ class Replay {
           !images.pass_over_changes(image.size(), shape->second.full)) {
         return damaged(row);
       }
-      BUREAU_TRY_VOID(make_change(writer, kind, shape->second, image));
+      auto made = make_change(writer, kind, shape->second, image);
+      // What the tables of that time allowed, and the backup's do not.
+      const bool is_refused =
+          !made && (made.error().code == Code::exists || made.error().code == Code::invalid);
+      if (migrated_ && is_refused) {
+        return foreign_history(fmt::format("change {}: {}", row.id.value, made.error().message));
+      }
+      BUREAU_TRY_VOID(std::move(made));
     }
     return images.at_end() ? Result<void>() : damaged(row);
   }
@@ -538,6 +526,11 @@ class Replay {
       const ColumnInfo* column = shape.columns[i];
       if (column == nullptr || !image[i].told) continue;
       const bool kept = !image[i].value.is_null() || column->nullable;
+      if (!kept && doubtful_.count(column) > 0) {
+        return fail(Code::invalid,
+                    fmt::format("{}.{} is null, which it could not be when the backup was made",
+                                table.name, column->name));
+      }
       if (kept) row[column->index] = image[i].value;
       told[column->index] = true;
     }
@@ -567,12 +560,9 @@ class Replay {
   Catalog catalog_;
   bool has_last_ = true;  ///< whether it has the change that the backup ends with
   std::int64_t end_ = 0;
-  /// The first migration that the backup does not have.
-  struct Migrated {
-    std::int64_t after = 0;  ///< the newest change before it
-    std::string by;
-  };
-  std::optional<Migrated> migrated_;
+  std::optional<MigrationSince> migrated_;
+  Migrations theirs_;
+  std::set<const ColumnInfo*> doubtful_;
   std::vector<UnknownColumn> unknown_;  ///< of migrations that the backup has
   std::map<std::int64_t, ReplayShape> shapes_;
   std::map<std::int64_t, std::string> keys_;

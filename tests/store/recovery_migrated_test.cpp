@@ -183,6 +183,143 @@ TEST_CASE("A recovery to before a migration leaves nothing out without a word") 
                 "is of a form of things that came after the backup");
 }
 
+namespace {
+
+/// A version whose table has these columns behind its id.
+Version version_of(std::vector<ColumnInfo> columns, std::vector<Migration> migrations) {
+  columns.insert(columns.begin(), column("id", Type::id));
+  return {&make_table("things", std::move(columns)), std::move(migrations)};
+}
+
+void finalize(const Version& version, const std::shared_ptr<Storage>& storage) {
+  must(migrator_of(version, storage).up(losing()));
+  must(migrator_of(version, storage).finalize(losing()));
+}
+
+}  // namespace
+
+TEST_CASE(
+    "What a migration gave columns when both versions worked is given to none that came after") {
+  const Folder folder;
+  Past past(folder.file());
+  const Version one = version_of({column("n", Type::integer)}, {first_migration()});
+  const Version two =
+      version_of({column("n", Type::integer), column("site", Type::text, true)},
+                 {first_migration(), Migration(2, "sites").add_column("things", "site", "hall")});
+  { Program program(one, past.storage); }
+  finalize(two, past.storage);
+  const auto migrations = [&](Migration third) {
+    std::vector<Migration> all = two.migrations;
+    all.push_back(std::move(third));
+    return all;
+  };
+  Version three;
+  std::map<std::string, OwnedValue> given;
+  SUBCASE("renamed") {
+    three = version_of({column("n", Type::integer), column("place", Type::text, true)},
+                       migrations(Migration(3, "places").rename_column("things", "site", "place")));
+    must(migrator_of(three, past.storage).up(losing()));
+    given["place"] = OwnedValue();
+  }
+  SUBCASE("dropped") {
+    three = version_of({column("n", Type::integer)},
+                       migrations(Migration(3, "no sites").drop_column("things", "site")));
+    must(migrator_of(three, past.storage).up(losing()));
+  }
+  SUBCASE("dropped, and added again with another type") {
+    three = version_of({column("n", Type::integer)},
+                       migrations(Migration(3, "no sites").drop_column("things", "site")));
+    finalize(three, past.storage);
+    std::vector<Migration> all = three.migrations;
+    all.push_back(Migration(4, "numbers").add_column("things", "site", 3));
+    three = version_of({column("n", Type::integer), column("site", Type::integer)}, std::move(all));
+    finalize(three, past.storage);
+    given["site"] = number(4);
+  }
+  must(past.storage->back_up(folder.file("backup.db"), {}));
+  {
+    Program program(three, past.storage, OnOpen::refuse);
+    must(program.insert(1, given));
+    past.note(three, program);
+  }
+  Migrator last = migrator_of(three, past.storage);
+  const auto newest = static_cast<std::int64_t>(three.migrations.size());
+  if (state_of(last, newest) == MigrationState::expanded) past.look_as(two);
+  Restored restored{folder, "backup.db", past};
+  CHECK(restored.check_all(0, past.newest()) == static_cast<int>(past.seen.size()));
+}
+
+TEST_CASE("A null that was not allowed when the backup was made is not taken for nothing") {
+  const Folder folder;
+  Past past(folder.file());
+  const Version strict = version_of({column("n", Type::integer)}, {first_migration()});
+  const Version allowing = version_of({column("n", Type::integer, true)}, strict.migrations);
+  {
+    Program program(strict, past.storage);
+    must(program.insert(1, {{"n", number(1)}}));
+  }
+  must(past.storage->back_up(folder.file("backup.db"), {}));
+  {
+    Program program(allowing, past.storage);
+    must(program.set(1, "n", number(2)));
+    past.note(allowing, program);
+    must(program.set(1, "n", OwnedValue()));
+    past.note(allowing, program);
+  }
+  const Version later =
+      version_of({column("n", Type::integer, true), column("site", Type::text)},
+                 {first_migration(), Migration(2, "sites").add_column("things", "site", "hall")});
+  must(migrator_of(later, past.storage).up(losing()));
+  Restored restored{folder, "backup.db", past};
+  must(restored.to(past.seen.front().sequence));
+  check_refused(restored.to(past.newest()), Code::conflict, "history", "things.n is null");
+}
+
+TEST_CASE("What a migration did that was taken back is not gone across") {
+  const Folder folder;
+  Past past(folder.file());
+  const Version one = version_of({column("n", Type::integer), column("label", Type::text, true)},
+                                 {first_migration()});
+  const auto fill = [](FillRow& row) -> Result<void> {
+    row.set("label", Value::text("filled"));
+    return {};
+  };
+  const Version two = version_of(
+      {column("n", Type::integer), column("label", Type::text, true)},
+      {first_migration(), Migration(2, "labels").fill("things", "label is null", "labels", fill)});
+  const auto work = [&](std::int64_t id) {
+    Program program(one, past.storage);
+    must(program.insert(id, {{"n", number(id)}}));
+    past.note(one, program);
+  };
+  work(1);
+  must(past.storage->back_up(folder.file("first.db"), {}));
+  work(2);
+  const std::int64_t begun = past.newest();
+  must(migrator_of(two, past.storage).up(losing()));
+  must(past.storage->back_up(folder.file("between.db"), {}));
+  must(migrator_of(two, past.storage).down(losing()));
+  must(past.storage->back_up(folder.file("after.db"), {}));
+  work(3);
+  Restored first{folder, "first.db", past}, between{folder, "between.db", past};
+  Restored after{folder, "after.db", past};
+  const auto check = [&](std::int64_t last) {
+    CHECK(first.check_all(0, begun) == 2);
+    check_refused(first.to(begun + 1), Code::conflict, "history", "migration 2 (labels) began");
+    check_refused(between.to(begun + 1), Code::conflict, "history", "migration 2 (labels) is not");
+    CHECK(after.check_all(begun + 1, last) == last - begun);
+  };
+  SUBCASE("once") { check(past.newest()); }
+  SUBCASE("and applied again") {
+    must(migrator_of(two, past.storage).up(losing()));
+    check(past.newest());
+    SUBCASE("for good") {
+      must(migrator_of(two, past.storage).finalize(losing()));
+      check(past.newest());
+    }
+  }
+}
+
 TEST_CASE("A migration of which nobody noted when it began is not gone behind") {
   const Folder folder;
   Past past(folder.file());

@@ -69,9 +69,10 @@ struct RestoreReport {
 /// Errors: those of describe_backup(); `exists` and `busy` (the office is open) with field
 /// "office"; `corrupt` when the backup is damaged; `unavailable` (disk full); `cancelled`. Of a
 /// history: `gone` when it no longer has the first change after the backup; `conflict` with field
-/// "history" when it is another office's, when its tables cannot take the backup's rows, and when
-/// the replay would go beyond a migration that began after the backup; `invalid` with field
-/// "sequence" or "moment" for what it does not reach, and for a number in the midst of a write.
+/// "history" when it is another office's, when its tables cannot take the backup's rows or the
+/// backup's its changes, and when the replay would go beyond a migration that began after the
+/// backup; `busy` with field "history" when one begins meanwhile; `invalid` with field "sequence"
+/// or "moment" for what it does not reach, and for a number in the midst of a write.
 [[nodiscard]] Result<RestoreReport> restore_backup(const std::string& backup,
                                                    const std::string& office,
                                                    const RestoreOptions& options = {});
