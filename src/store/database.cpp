@@ -371,13 +371,15 @@ Result<void> Transaction::replace(const TableInfo& table, std::span<const Value>
 Result<void> Transaction::replace_all(const TableInfo& table, std::span<const Value> before,
                                       std::span<const Value> after) {
   const std::size_t width = table.width();
+  std::vector<bool> changes(width);
+  for (std::size_t at = 0; at < before.size(); at += width) {
+    for (std::size_t i = 0; i < width; ++i) {
+      changes[i] = changes[i] || !(before[at + i] == after[at + i]);
+    }
+  }
   std::vector<const ColumnInfo*> columns;
   for (const ColumnInfo& column : table.columns) {
-    for (std::size_t at = column.index; at < before.size(); at += width) {
-      if (before[at] == after[at]) continue;
-      columns.push_back(&column);
-      break;
-    }
+    if (changes[column.index]) columns.push_back(&column);
   }
   if (columns.empty()) return {};
   std::vector<Value> rows;

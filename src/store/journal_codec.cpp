@@ -6,15 +6,30 @@
 BUREAU_BEGIN_NAMESPACE
 namespace detail {
 
-void put_varint(std::string& out, std::uint64_t value) {
-  char buffer[10];
-  std::size_t n = 0;
+namespace {
+constexpr std::size_t varint_bytes_max = 10;
+
+/// Returns what is behind it.
+char* write_varint(char* at, std::uint64_t value) {
   while (value >= 0x80) {
-    buffer[n++] = static_cast<char>((value & 0x7f) | 0x80);
+    *at++ = static_cast<char>((value & 0x7f) | 0x80);
     value >>= 7;
   }
-  buffer[n++] = static_cast<char>(value);
-  out.append(buffer, n);
+  *at++ = static_cast<char>(value);
+  return at;
+}
+
+/// Both at once: a row is mostly these.
+void put_tag_and_varint(std::string& out, JournalTag tag, std::uint64_t value) {
+  char buffer[1 + varint_bytes_max];
+  buffer[0] = static_cast<char>(tag);
+  out.append(buffer, write_varint(buffer + 1, value));
+}
+}  // namespace
+
+void put_varint(std::string& out, std::uint64_t value) {
+  char buffer[varint_bytes_max];
+  out.append(buffer, write_varint(buffer, value));
 }
 
 void put_tag(std::string& out, JournalTag tag) { out.push_back(static_cast<char>(tag)); }
@@ -25,9 +40,10 @@ void put_value(std::string& out, const Value& value) {
       put_tag(out, JournalTag::null);
       return;
     case Value::Kind::integer: {
-      put_tag(out, JournalTag::integer);
       const std::int64_t v = value.as_integer();
-      put_varint(out, (static_cast<std::uint64_t>(v) << 1) ^ static_cast<std::uint64_t>(v >> 63));
+      put_tag_and_varint(
+          out, JournalTag::integer,
+          (static_cast<std::uint64_t>(v) << 1) ^ static_cast<std::uint64_t>(v >> 63));
       return;
     }
     case Value::Kind::real: {
@@ -40,8 +56,9 @@ void put_value(std::string& out, const Value& value) {
     }
     case Value::Kind::text:
     case Value::Kind::bytes:
-      put_tag(out, value.kind() == Value::Kind::text ? JournalTag::text : JournalTag::bytes);
-      put_varint(out, value.as_text().size());
+      put_tag_and_varint(out,
+                         value.kind() == Value::Kind::text ? JournalTag::text : JournalTag::bytes,
+                         value.as_text().size());
       out.append(value.as_text());
       return;
   }

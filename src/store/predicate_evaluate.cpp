@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "bureau/core/json.hpp"
 #include "bureau/store/predicate.hpp"
@@ -118,14 +119,40 @@ class Evaluator {
   Result<Truth> several(const Node& node, Truth decisive) {
     Truth result = negate(decisive);
     for (const auto& child : node.children) {
-      BUREAU_TRY(const Truth part, this->node(*child));
+      Truth part = Truth::unknown;
+      if (const auto known = plain(*child)) {
+        part = *known;
+      } else {
+        BUREAU_TRY(part, this->node(*child));
+      }
       if (part == decisive) return part;
       if (part == Truth::unknown) result = part;
     }
     return result;
   }
 
+  /// What nearly all comparisons are: a column and null, or one value of its kind. They run for
+  /// every row. Nothing: it is another, or none.
+  std::optional<Truth> plain(const Node& node) const {
+    const bool is_whole =
+        node.column != nullptr && node.column->index < row_.size() && node.path.empty();
+    if (!is_whole) return std::nullopt;
+    const Value& value = row_[node.column->index];
+    const bool tests_null = node.op == Op::is_null || node.op == Op::is_not_null;
+    if (tests_null && node.operands.empty()) {
+      return truth(value.is_null() == (node.op == Op::is_null));
+    }
+    const bool compares =
+        node.op >= Op::equal && node.op <= Op::greater_equal && node.operands.size() == 1 &&
+        node.operands[0].kind == Operand::Kind::literal && node.column->type != Type::json;
+    if (!compares) return std::nullopt;
+    const Value operand = node.operands[0].value.view();
+    if (operand.kind() != detail::kind_of(node.column->type)) return std::nullopt;
+    return value.is_null() ? Truth::unknown : compare_values(node.op, value, operand);
+  }
+
   Result<Truth> comparison(const Node& node) {
+    if (const auto answer = plain(node)) return *answer;
     BUREAU_TRY_VOID(check(node));
     Subject subject;
     const Value& column = row_[node.column->index];
@@ -184,11 +211,10 @@ class Evaluator {
                     std::string(node.column->name));
     }
     // The plain cases cheaply: this runs for every row.
-    const bool plain = node.path.empty() && node.column->type != Type::json &&
-                       (node.op == Op::in || node.op == Op::not_in ||
-                        (node.op <= Op::greater_equal && node.operands.size() == 1));
+    const bool lists = node.path.empty() && node.column->type != Type::json &&
+                       (node.op == Op::in || node.op == Op::not_in);
     const Value::Kind kind = detail::kind_of(node.column->type);
-    if (plain && std::all_of(node.operands.begin(), node.operands.end(),
+    if (lists && std::all_of(node.operands.begin(), node.operands.end(),
                              [&](const Operand& o) { return o.value.view().kind() == kind; }))
       return {};
     return detail::check_comparison(node);

@@ -12,8 +12,6 @@ std::string_view to_string(Type type) noexcept {
   return at < texts.size() ? texts[at] : "unknown";
 }
 
-bool operator==(const Value& a, const Value& b) { return a.kind_ == b.kind_ && compare(a, b) == 0; }
-
 int compare(const Value& a, const Value& b) noexcept {
   const auto order = [](const auto& x, const auto& y) { return x < y ? -1 : (y < x ? 1 : 0); };
   if (a.kind() != b.kind()) return order(a.kind(), b.kind());

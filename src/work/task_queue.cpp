@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <unordered_map>
 
 #include "bureau/work/tasks.hpp"
 #include "core/stable_hash.hpp"
 #include "core/text.hpp"
+#include "store/row_pages.hpp"
 #include "store/row_values.hpp"
 #include "work/call_door.hpp"
 #include "work/claim.hpp"
@@ -284,31 +284,37 @@ class Completing {
   Result<void> read(std::span<const TaskQueue::Completion> completions) {
     std::vector<std::int64_t> ids;
     ids.reserve(completions.size());
-    stored_.reserve(completions.size() * columns().table.width());
+    for (std::vector<Value>* rows : {&stored_.values(), &before_, &after_}) {
+      rows->reserve(completions.size() * columns().table.width());
+    }
     for (const auto& one : completions) ids.push_back(one.task.value);
-    return tx_.reader().find_all(columns().table, ids,
-                                 [&](std::span<const Value> row) -> Result<bool> {
-                                   if (is_held(row)) {
-                                     places_.emplace(row[0].as_integer(), stored_.size());
-                                     for (const Value& value : row) stored_.emplace_back(value);
-                                   }
-                                   return true;
-                                 });
+    const auto take = [&](std::span<const Value> row) -> Result<bool> {
+      if (!is_held(row)) return true;
+      places_.push_back({row[0].as_integer(), stored_.rows()});
+      stored_.add(row);
+      return true;
+    };
+    BUREAU_TRY_VOID(tx_.reader().find_all(columns().table, ids, take));
+    std::sort(places_.begin(), places_.end(),
+              [](const Place& a, const Place& b) { return a.id < b.id; });
+    return {};
   }
 
   /// False when the lease of that attempt does not hold, or ended with a completion before.
   bool add(const TaskQueue::Completion& one) {
     const Columns& c = columns();
-    const auto place = places_.find(one.task.value);
-    if (place == places_.end()) return false;
-    const std::size_t at = place->second;
-    if (stored_[at + c.attempt->index].view().as_integer() != one.attempt) return false;
-    places_.erase(place);
+    const auto place = std::lower_bound(places_.begin(), places_.end(), one.task.value,
+                                        [](const Place& a, std::int64_t id) { return a.id < id; });
+    if (place == places_.end() || place->id != one.task.value || place->has_ended) return false;
+    const std::span<const Value> stored = stored_.row(place->row);
+    if (stored[c.attempt->index].as_integer() != one.attempt) return false;
+    place->has_ended = true;
     results_.push_back(one.result.dump());
     const Value now = Value::integer(tx_.now().micros());
     const std::size_t begin = before_.size();
-    for (std::size_t i = 0; i < c.table.width(); ++i) before_.push_back(stored_[at + i].view());
-    for (std::size_t i = 0; i < c.table.width(); ++i) after_.push_back(before_[begin + i]);
+    for (std::vector<Value>* rows : {&before_, &after_}) {
+      rows->insert(rows->end(), stored.begin(), stored.end());
+    }
     const auto set = [&](const ColumnInfo* column, Value value) {
       after_[begin + column->index] = value;
     };
@@ -356,8 +362,13 @@ class Completing {
 
   Transaction& tx_;
   const Database::Node& node_;
-  std::vector<OwnedValue> stored_;                        // what was read: its values are viewed
-  std::unordered_map<std::int64_t, std::size_t> places_;  // in it, by id
+  struct Place {
+    std::int64_t id = 0;
+    std::size_t row = 0;
+    bool has_ended = false;
+  };
+  detail::RowPage stored_{columns().table};  // what was read: its values are viewed
+  std::vector<Place> places_;                // the rows in it, by id
   std::deque<std::string> results_;
   std::vector<Value> before_, after_;
 };

@@ -64,7 +64,19 @@ class Value {
   [[nodiscard]] constexpr std::string_view as_text() const { return {data_, size_}; }
 
   /// Same kind and same content; two nulls are equal here (a predicate says otherwise).
-  friend bool operator==(const Value& a, const Value& b);
+  friend bool operator==(const Value& a, const Value& b) {
+    if (a.kind_ != b.kind_) return false;
+    switch (a.kind_) {
+      case Kind::null:
+        return true;
+      case Kind::integer:
+        return a.integer_ == b.integer_;
+      case Kind::real:
+        return !(a.real_ < b.real_) && !(b.real_ < a.real_);
+      default:
+        return a.as_text() == b.as_text();
+    }
+  }
 
  private:
   Kind kind_ = Kind::null;

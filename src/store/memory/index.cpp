@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "store/memory/key.hpp"
 #include "store/memory/tables.hpp"
 #include "store/predicate_parse.hpp"
 
@@ -31,9 +32,19 @@ std::optional<Value> bound(const std::vector<Predicate>& conditions, const Colum
   return std::nullopt;
 }
 
-bool begins_with(const std::vector<Value>& key, const std::vector<Value>& prefix) {
-  return std::equal(prefix.begin(), prefix.end(), key.begin(),
-                    [](const Value& a, const Value& b) { return compare(a, b) == 0; });
+/// Where a row stands in the index: its columns, and its id.
+Key key_of(const IndexInfo& info, const Row& row) {
+  Key key;
+  for (const std::uint16_t column : info.columns) key.add(row[column]);
+  key.add(row[0]);
+  return key;
+}
+
+ColumnBits columns_of(const Predicate::Node* node) {
+  if (node == nullptr) return 0;
+  ColumnBits bits = node->column == nullptr ? 0 : bit_of(node->column->index);
+  for (const auto& child : node->children) bits |= columns_of(child.get());
+  return bits;
 }
 
 void add_conditions(const Predicate::NodePtr& node, std::vector<Predicate>& out) {
@@ -59,56 +70,45 @@ Index::Index(const TableInfo& table, const IndexInfo& info) : table_(&table), in
     condition_ = parse_index_condition(table, info.where).value_or(Predicate());
   }
   conditions_ = conditions_of(condition_);
+  decisive_ = columns_of(condition_.root());
+  for (const std::uint16_t column : info.columns) decisive_ |= bit_of(column);
 }
 
 bool Index::covers(const Row& row) const {
-  const auto covered = evaluate(condition_, row.values);
+  const auto covered = evaluate(condition_, row.values());
   return covered && *covered == Truth::yes;
 }
 
-std::vector<Value> Index::key_of(const Row& row) const {
-  std::vector<Value> key;
-  key.reserve(info_->columns.size() + 1);
-  for (const std::uint16_t column : info_->columns) key.push_back(row.values[column]);
-  key.push_back(row.values[0]);
-  return key;
-}
-
 std::optional<std::int64_t> Index::holder(const Row& row) const {
-  std::vector<Value> key = key_of(row);
-  key.pop_back();
-  // As in SQL, nulls are never equal.
-  const auto is_null = [](const Value& value) { return value.is_null(); };
-  if (std::any_of(key.begin(), key.end(), is_null) || !covers(row)) return std::nullopt;
-  for (auto at = rows_.lower_bound(key); at != rows_.end(); ++at) {
-    if (!begins_with(at->first, key)) break;
-    if (at->second->id() != row.id()) return at->second->id();
+  Key key;
+  for (const std::uint16_t column : info_->columns) {
+    if (row[column].is_null()) return std::nullopt;  // as in SQL, nulls are never equal
+    key.add(row[column]);
+  }
+  if (!covers(row)) return std::nullopt;
+  for (auto at = rows_.lower_bound(key.view()); at != rows_.end(); ++at) {
+    if (!at->first.starts_with(key.view())) break;
+    if (at->second->first != row.id()) return at->second->first;
   }
   return std::nullopt;
 }
 
-void Index::replace(const RowPtr& before, const RowPtr& after) {
-  auto there = before != nullptr ? rows_.find(key_of(*before)) : rows_.end();
-  if (after == nullptr || !covers(*after)) {
-    if (there != rows_.end()) rows_.erase(there);
-    return;
-  }
-  std::vector<Value> key = key_of(*after);
-  if (there == rows_.end()) {
-    rows_.emplace(std::move(key), after);
-    return;
-  }
-  // The old key points into the old row.
-  const bool stays = begins_with(there->first, key);
-  const auto next = stays ? std::next(there) : rows_.end();
-  auto node = rows_.extract(there);
-  node.key() = std::move(key);
-  node.mapped() = after;
-  if (stays) {
-    rows_.insert(next, std::move(node));
-  } else {
-    rows_.insert(std::move(node));
-  }
+void Index::add(const Slot& slot) {
+  if (!covers(*slot.second)) return;
+  rows_.emplace(key_of(*info_, *slot.second).view(), &slot);
+}
+
+void Index::remove(const Row& row) {
+  const auto there = rows_.find(key_of(*info_, row).view());
+  if (there != rows_.end()) rows_.erase(there);
+}
+
+void Index::replace(const Row& before, const Slot& slot) {
+  if (!covers(before)) return add(slot);
+  if (!covers(*slot.second)) return remove(before);
+  auto node = rows_.extract(rows_.find(key_of(*info_, before).view()));
+  node.key() = key_of(*info_, *slot.second).view();
+  rows_.insert(std::move(node));
 }
 
 std::optional<Index::Range> Index::range(const std::vector<Predicate>& conditions,
@@ -148,12 +148,14 @@ std::optional<Index::Range> Index::range(const std::vector<Predicate>& condition
 }
 
 void Index::each(const Range& range, FunctionRef<bool(const RowPtr&)> visit) const {
-  const std::size_t fixed = range.prefix.size();
-  for (auto at = rows_.lower_bound(range.from); at != rows_.end(); ++at) {
-    const std::vector<Value>& key = at->first;
-    if (!begins_with(key, range.prefix)) return;
-    if (range.last && compare(key[fixed], *range.last) > 0) return;
-    if (!visit(at->second)) return;
+  const Key from(range.from), prefix(range.prefix);
+  Key last(range.prefix);
+  if (range.last) last.add(*range.last);
+  for (auto at = rows_.lower_bound(from.view()); at != rows_.end(); ++at) {
+    const std::string_view key = at->first;
+    if (!key.starts_with(prefix.view())) return;
+    if (range.last && key.substr(0, last.view().size()) > last.view()) return;
+    if (!visit(at->second->second)) return;
   }
 }
 

@@ -17,10 +17,12 @@ BUREAU_BEGIN_NAMESPACE
 
 namespace {
 
+using detail::memory::ColumnBits;
 using detail::memory::Database;
 using detail::memory::Moment;
 using detail::memory::Row;
 using detail::memory::RowPtr;
+using detail::memory::Slot;
 using detail::memory::Table;
 
 /// Many readers or one writer; a writer that waits goes before new readers. Waits on the injected
@@ -125,9 +127,11 @@ class Transaction final : public Writer {
   Result<bool> find(const TableInfo& info, std::int64_t id, RowSink sink) override {
     BUREAU_TRY_VOID(check());
     BUREAU_TRY(const Table* table, stored_table(database_, info));
-    const RowPtr row = table->find(id);
-    if (row != nullptr) BUREAU_TRY_VOID(show({row}, info.width(), sink));
-    return row != nullptr;
+    const Slot* const slot = table->find(id);
+    if (slot == nullptr) return false;
+    const RowPtr row = slot->second;  // whatever the sink does
+    BUREAU_TRY_VOID(sink(row->values().first(info.width())));
+    return true;
   }
 
   Result<void> aggregate(const Aggregate& aggregate, RowSink sink) override {
@@ -153,9 +157,10 @@ class Transaction final : public Writer {
     BUREAU_TRY(Table * table, stored_table(database_, *fixed.which.table));
     BUREAU_TRY(auto rows, select_rows(database_, fixed.which, moment_));
     BUREAU_TRY_VOID(statement([&]() -> Result<void> {
+      const ColumnBits changed = table->changed_by(fixed.set);
       for (RowPtr& row : rows) {
         BUREAU_TRY(row, assigned(*table, *row, fixed.set));
-        BUREAU_TRY_VOID(database_.put(*table, row->id(), row));
+        BUREAU_TRY_VOID(database_.replace(*table, *table->find(row->id()), row, changed));
       }
       return show(rows, fixed.which.table->width(), returning);
     }));
@@ -170,16 +175,16 @@ class Transaction final : public Writer {
                            std::span<const Value> rows) override {
     BUREAU_TRY_VOID(check_row_updates(info, columns, rows));
     BUREAU_TRY(Table * table, stored_table(database_, info));
+    std::vector<Assignment> set;
+    for (const ColumnInfo* column : columns) set.push_back({column, {}, false});
+    const ColumnBits changed = table->changed_by(set);
     return statement([&]() -> Result<void> {
       for (std::size_t at = 0; at < rows.size(); at += columns.size() + 1) {
-        std::vector<Assignment> set;
-        for (std::size_t i = 0; i < columns.size(); ++i) {
-          set.push_back({columns[i], rows[at + 1 + i], false});
-        }
-        const RowPtr row = table->find(rows[at].as_integer());
-        if (row == nullptr) return fail(row_is_gone(info));
-        BUREAU_TRY(RowPtr next, assigned(*table, *row, set));
-        BUREAU_TRY_VOID(database_.put(*table, row->id(), std::move(next)));
+        for (std::size_t i = 0; i < columns.size(); ++i) set[i].value = rows[at + 1 + i];
+        Slot* const slot = table->find(rows[at].as_integer());
+        if (slot == nullptr) return fail(row_is_gone(info));
+        BUREAU_TRY(RowPtr next, assigned(*table, *slot->second, set));
+        BUREAU_TRY_VOID(database_.replace(*table, *slot, std::move(next), changed));
       }
       return {};
     });
@@ -189,7 +194,7 @@ class Transaction final : public Writer {
     BUREAU_TRY(const auto rows, select_rows(database_, which, moment_));
     BUREAU_TRY(Table * table, stored_table(database_, *which.table));
     BUREAU_TRY_VOID(statement([&]() -> Result<void> {
-      for (const RowPtr& row : rows) BUREAU_TRY_VOID(database_.put(*table, row->id(), nullptr));
+      for (const RowPtr& row : rows) database_.remove(*table, row->id());
       return show(rows, which.table->width(), removed);
     }));
     return rows.size();
@@ -225,7 +230,7 @@ class Transaction final : public Writer {
   /// The columns that the program knows: the first `width`.
   static Result<void> show(const std::vector<RowPtr>& rows, std::size_t width, RowSink sink) {
     for (const RowPtr& row : rows) {
-      BUREAU_TRY(const bool more, sink(std::span(row->values).first(width)));
+      BUREAU_TRY(const bool more, sink(row->values().first(width)));
       if (!more) break;
     }
     return {};
@@ -240,14 +245,14 @@ class Transaction final : public Writer {
                               id::to_text(table.info().prefix, id)),
                   "id");
     if (!table.has_upkeep(values.size())) {
-      return database_.put(table, id, std::make_shared<const Row>(values));
+      return database_.insert(table, id, std::make_shared<const Row>(values));
     }
-    return database_.put(table, id, std::make_shared<const Row>(table.completed(values)));
+    return database_.insert(table, id, std::make_shared<const Row>(table.completed(values)));
   }
 
-  static Result<RowPtr> assigned(const Table& table, const Row& row,
-                                 const std::vector<Assignment>& set) {
-    std::vector<Value> values = row.values;
+  Result<RowPtr> assigned(const Table& table, const Row& row, const std::vector<Assignment>& set) {
+    std::vector<Value>& values = assigned_;
+    values.assign(row.values().begin(), row.values().end());
     for (const Assignment& assignment : set) {
       Value& value = values[assignment.column->index];
       if (!assignment.add) {
@@ -269,6 +274,7 @@ class Transaction final : public Writer {
 
   Database& database_;
   Moment moment_;
+  std::vector<Value> assigned_;  // of one row at a time
   std::optional<Error> doom_;
 };
 

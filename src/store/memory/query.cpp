@@ -38,10 +38,10 @@ class Matcher {
     BUREAU_TRY_VOID(moment_.check());
     if (const auto ids = only_ids(where.root())) {
       for (const std::int64_t id : *ids) {
-        const RowPtr row = table->find(id);
-        if (row == nullptr) continue;
-        BUREAU_TRY(const bool matches, matches_row(where, row));
-        if (matches) visit(row);
+        const Slot* const slot = table->find(id);
+        if (slot == nullptr) continue;
+        BUREAU_TRY(const bool matches, matches_row(where, slot->second));
+        if (matches) visit(slot->second);
       }
       return {};
     }
@@ -106,7 +106,7 @@ class Matcher {
     const auto oracle = [this](const Predicate::SubSelect& select, const Value& value) {
       return answer(select, value);
     };
-    BUREAU_TRY(const Truth truth, evaluate(where, row->values, oracle));
+    BUREAU_TRY(const Truth truth, evaluate(where, row->values(), oracle));
     return truth == Truth::yes;
   }
 
@@ -115,7 +115,7 @@ class Matcher {
     if (known == yields_.end()) {
       Yield yield;
       BUREAU_TRY_VOID(each(*select.table, Predicate(select.where), [&](const RowPtr& row) {
-        const Value& found = row->values[select.column->index];
+        const Value& found = (*row)[select.column->index];
         yield.has_null = yield.has_null || found.is_null();
         if (!found.is_null()) yield.values.insert(found);
         yield.rows.push_back(row);
@@ -227,7 +227,7 @@ Result<std::vector<RowPtr>> select_rows(Database& database, const Select& select
   BUREAU_TRY_VOID(check_select(fixed));
   const std::vector<Order> order = full_order(fixed);
   const auto value_of = [&order](const RowPtr& row) {
-    return [&order, &row](std::size_t i) { return row->values[order[i].column->index]; };
+    return [&order, &row](std::size_t i) { return (*row)[order[i].column->index]; };
   };
   const auto key = [&](std::size_t i) { return fixed.after[i].view(); };
   const auto follows = [&](const RowPtr& row) {
@@ -269,12 +269,12 @@ Result<void> aggregate_rows(Database& database, const Aggregate& aggregate, cons
   BUREAU_TRY_VOID(matcher.each(*fixed.table, fixed.where, [&](const RowPtr& row) {
     rows.push_back(row);
     std::vector<Value> key;
-    for (const ColumnInfo* column : fixed.group_by) key.push_back(row->values[column->index]);
+    for (const ColumnInfo* column : fixed.group_by) key.push_back((*row)[column->index]);
     std::vector<Sum>& sums = groups[key];
     sums.resize(fixed.measures.size());
     for (std::size_t i = 0; i < sums.size(); ++i) {
       const ColumnInfo* column = fixed.measures[i].column;
-      const Value value = column == nullptr ? Value::integer(1) : row->values[column->index];
+      const Value value = column == nullptr ? Value::integer(1) : (*row)[column->index];
       if (!value.is_null()) sums[i].add(value);
     }
   }));

@@ -51,7 +51,7 @@ Result<RowPtr> convert(const TableInfo& old, const TableInfo& table, const Row& 
   std::deque<std::string> folded;
   for (const ColumnInfo& column : table.columns) {
     if (const ColumnInfo* before = old.find(column.name)) {
-      values[column.index] = row.values[before->index];
+      values[column.index] = row[before->index];
     } else {
       BUREAU_TRY(values[column.index], new_value(table, column));
     }
@@ -74,7 +74,7 @@ Result<std::unique_ptr<Table>> migrated(const Table* old, const TableInfo& info)
     if (old->info().find(column.name) == nullptr) BUREAU_TRY_VOID(new_value(info, column));
   for (const auto& [id, row] : old->rows()) {
     BUREAU_TRY(RowPtr converted, convert(old->info(), info, *row));
-    if (auto put = table->put(id, std::move(converted)); !put)
+    if (auto put = table->insert(id, std::move(converted)); !put)
       return fail(Code::conflict,
                   fmt::format("table '{}': rows that are there break a new unique index: {}",
                               info.name, put.error().message),
@@ -118,38 +118,39 @@ Result<std::unique_ptr<Table>> altered(const Table& old, const AlteredTable& mad
   if (adds) upkeep.defaults[std::string(made.added->name)] = alteration.value;
   auto table = std::make_unique<Table>(*made.after, std::move(upkeep));
   for (const auto& [id, row] : old.rows()) {
-    if (alteration.kind == Kind::require && row->values[made.column->index].is_null()) {
+    if (alteration.kind == Kind::require && (*row)[made.column->index].is_null()) {
       return fail(holds_nulls("memory", alteration));
     }
     std::vector<Value> values;
     for (const ColumnInfo& column : made.after->columns) {
       const ColumnInfo* before = made.before->find(column.name);
-      values.push_back(before != nullptr ? row->values[before->index]
+      values.push_back(before != nullptr ? (*row)[before->index]
                        : adds            ? alteration.value.view()
                                          : Value());
     }
-    BUREAU_TRY_VOID(table->put(id, std::make_shared<const Row>(values)));
+    BUREAU_TRY_VOID(table->insert(id, std::make_shared<const Row>(values)));
   }
   return table;
 }
 
 }  // namespace
 
-Row::Row(std::span<const Value> from) : values(from.begin(), from.end()) {
-  const auto has_bytes = [](const Value& value) {
-    return value.kind() == Value::Kind::text || value.kind() == Value::Kind::bytes;
-  };
-  std::size_t size = 0;
-  for (const Value& value : values) size += has_bytes(value) ? value.as_text().size() : 0;
-  bytes_ = std::make_unique<char[]>(size);
-  char* at = bytes_.get();
-  for (Value& value : values) {
+Row::Row(std::span<const Value> from) : width_(from.size()) {
+  const auto has_bytes = [](const Value& value) { return value.kind() >= Value::Kind::text; };
+  std::size_t size = from.size_bytes();
+  for (const Value& value : from) size += has_bytes(value) ? value.as_text().size() : 0;
+  block_ = std::make_unique_for_overwrite<std::byte[]>(size);
+  Value* const values = reinterpret_cast<Value*>(block_.get());
+  std::uninitialized_copy(from.begin(), from.end(), values);
+  char* at = reinterpret_cast<char*>(block_.get() + from.size_bytes());
+  for (Value& value : std::span(values, width_)) {
     if (!has_bytes(value)) continue;
     const std::string_view given = value.as_text();
     const std::string_view kept(at, given.size());
     at = std::copy(given.begin(), given.end(), at);
     value = value.kind() == Value::Kind::text ? Value::text(kept) : Value::bytes(kept);
   }
+  values_ = values;
 }
 
 bool KeyLess::operator()(const std::vector<Value>& a, const std::vector<Value>& b) const {
@@ -198,9 +199,21 @@ void Table::follow(const std::vector<Assignment>& set, std::vector<Value>& row) 
   }
 }
 
-RowPtr Table::find(std::int64_t id) const {
+Slot* Table::find(std::int64_t id) {
   const auto found = rows_.find(id);
-  return found == rows_.end() ? nullptr : found->second;
+  return found == rows_.end() ? nullptr : &*found;
+}
+
+const Slot* Table::find(std::int64_t id) const {
+  const auto found = rows_.find(id);
+  return found == rows_.end() ? nullptr : &*found;
+}
+
+ColumnBits Table::changed_by(const std::vector<Assignment>& set) const {
+  if (!upkeep_.mirrors.empty()) return ~ColumnBits{0};
+  ColumnBits bits = 0;
+  for (const Assignment& one : set) bits |= bit_of(one.column->index);
+  return bits;
 }
 
 std::optional<Index::Range> Table::range(const Predicate& where, const std::vector<Order>& order,
@@ -217,25 +230,42 @@ std::optional<Index::Range> Table::range(const Predicate& where, const std::vect
   return best;
 }
 
-Result<RowPtr> Table::put(std::int64_t id, RowPtr row) {
+Result<void> Table::insert(std::int64_t id, RowPtr row) {
+  BUREAU_TRY_VOID(check_unique(*row, ~ColumnBits{0}));
+  const Slot& slot = *rows_.emplace_hint(rows_.end(), id, std::move(row));
+  for (Index& index : indexes_) index.add(slot);
+  return {};
+}
+
+Result<RowPtr> Table::replace(Slot& slot, RowPtr row, ColumnBits changed) {
+  BUREAU_TRY_VOID(check_unique(*row, changed));
+  RowPtr before = std::exchange(slot.second, std::move(row));
+  for (Index& index : indexes_) {
+    if ((index.decisive() & changed) != 0) index.replace(*before, slot);
+  }
+  return before;
+}
+
+RowPtr Table::remove(std::int64_t id) {
+  const auto at = rows_.find(id);
+  if (at == rows_.end()) return nullptr;
+  for (Index& index : indexes_) index.remove(*at->second);
+  RowPtr before = std::move(at->second);
+  rows_.erase(at);
+  return before;
+}
+
+Result<void> Table::check_unique(const Row& row, ColumnBits changed) const {
   for (const Index& index : indexes_) {
-    if (row == nullptr) break;
-    const auto holder = index.info().unique ? index.holder(*row) : std::nullopt;
-    if (!holder) continue;
+    const bool concerned = index.info().unique && (index.decisive() & changed) != 0;
+    if (!concerned || !index.holder(row)) continue;
     const ColumnInfo& last = info_->columns[index.info().columns.back()];
     return fail(Code::exists,
                 fmt::format("{}.{}: a row with this value is there already (unique index '{}')",
                             info_->name, detail::without_companions(last.name), index.info().name),
                 detail::without_companions(last.name));
   }
-  RowPtr before = find(id);
-  for (Index& index : indexes_) index.replace(before, row);
-  if (row == nullptr) {
-    rows_.erase(id);
-  } else {
-    rows_[id] = std::move(row);
-  }
-  return before;
+  return {};
 }
 
 Table* Database::find(std::string_view name) {
@@ -268,7 +298,10 @@ Result<void> Database::alter(const Alteration& alteration) {
   if (made.after != nullptr) {
     BUREAU_TRY(next, altered(*found->second, made, alteration));
   }
-  undo_.push_back({nullptr, 0, nullptr, sequence_, alteration.table, std::move(found->second)});
+  auto before = std::make_unique<Altered>();
+  before->name = alteration.table;
+  before->table = std::move(found->second);
+  undo_.push_back({nullptr, 0, nullptr, std::move(before)});
   if (next == nullptr) {
     tables_.erase(found);
   } else {
@@ -277,10 +310,20 @@ Result<void> Database::alter(const Alteration& alteration) {
   return {};
 }
 
-Result<void> Database::put(Table& table, std::int64_t id, RowPtr row) {
-  BUREAU_TRY(RowPtr before, table.put(id, std::move(row)));
-  undo_.push_back({&table, id, std::move(before)});
+Result<void> Database::insert(Table& table, std::int64_t id, RowPtr row) {
+  BUREAU_TRY_VOID(table.insert(id, std::move(row)));
+  undo_.push_back({&table, id});
   return {};
+}
+
+Result<void> Database::replace(Table& table, Slot& slot, RowPtr row, ColumnBits changed) {
+  BUREAU_TRY(RowPtr before, table.replace(slot, std::move(row), changed));
+  undo_.push_back({&table, slot.first, std::move(before)});
+  return {};
+}
+
+void Database::remove(Table& table, std::int64_t id) {
+  undo_.push_back({&table, id, table.remove(id)});
 }
 
 Result<std::int64_t> Database::draw(std::int64_t count) {
@@ -288,9 +331,21 @@ Result<std::int64_t> Database::draw(std::int64_t count) {
   std::int64_t last = 0;
   if (__builtin_add_overflow(sequence_, count, &last))
     return fail(Code::exhausted, "the journal's numbers are used up");
-  undo_.push_back({nullptr, 0, nullptr, sequence_});
+  undo_.push_back({nullptr, sequence_});
   sequence_ = last;
   return last;
+}
+
+/// What was there once fits again, now that all after it is undone. Null: nothing was.
+void Database::put_back(Table& table, std::int64_t id, RowPtr before) {
+  Slot* const slot = table.find(id);
+  if (before == nullptr) {
+    table.remove(id);
+  } else if (slot == nullptr) {
+    static_cast<void>(table.insert(id, std::move(before)));
+  } else {
+    static_cast<void>(table.replace(*slot, std::move(before), ~ColumnBits{0}));
+  }
 }
 
 void Database::roll_back(std::size_t mark) {
@@ -298,12 +353,11 @@ void Database::roll_back(std::size_t mark) {
     Undo undo = std::move(undo_.back());
     undo_.pop_back();
     if (undo.altered != nullptr) {
-      tables_[undo.name] = std::move(undo.altered);
+      tables_[undo.altered->name] = std::move(undo.altered->table);
     } else if (undo.table == nullptr) {
-      sequence_ = undo.sequence;
+      sequence_ = undo.value;
     } else {
-      // What was there once fits again, now that all after it is undone.
-      static_cast<void>(undo.table->put(undo.id, std::move(undo.before)));
+      put_back(*undo.table, undo.value, std::move(undo.before));
     }
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,19 +18,29 @@ BUREAU_BEGIN_NAMESPACE
 namespace detail::memory {
 
 /// A row that never changes; writers put another in its place, so who has the pointer has a copy.
-struct Row {
+class Row {
+ public:
   explicit Row(std::span<const Value> from);
   Row(const Row&) = delete;
   Row& operator=(const Row&) = delete;
 
-  [[nodiscard]] std::int64_t id() const { return values[0].as_integer(); }
-
-  std::vector<Value> values;
+  [[nodiscard]] std::span<const Value> values() const { return {values_, width_}; }
+  [[nodiscard]] const Value& operator[](std::size_t column) const { return values_[column]; }
+  [[nodiscard]] std::int64_t id() const { return values_[0].as_integer(); }
 
  private:
-  std::unique_ptr<char[]> bytes_;  ///< what its texts and bytes point to, one after the other
+  std::size_t width_;
+  std::unique_ptr<std::byte[]> block_;  ///< the values, and what their texts and bytes point to
+  const Value* values_;
 };
 using RowPtr = std::shared_ptr<const Row>;
+using Rows = std::map<std::int64_t, RowPtr>;
+/// Where a table keeps the row with an id, for as long as there is one.
+using Slot = Rows::value_type;
+
+/// Columns of a table, a bit for each; beyond the 64th some share one, which only costs.
+using ColumnBits = std::uint64_t;
+inline ColumnBits bit_of(std::size_t column) { return ColumnBits{1} << (column % 64); }
 
 struct KeyLess {
   bool operator()(const std::vector<Value>& a, const std::vector<Value>& b) const;
@@ -45,8 +56,12 @@ class Index {
   /// The id of another row that has the same values, none of them null, as an index has it that is
   /// unique.
   [[nodiscard]] std::optional<std::int64_t> holder(const Row& row) const;
-  /// Puts the one in the place of the other, which has the same id; either may be null.
-  void replace(const RowPtr& before, const RowPtr& after);
+  /// The columns that say where a row stands, if at all.
+  [[nodiscard]] ColumnBits decisive() const { return decisive_; }
+  void add(const Slot& slot);
+  void remove(const Row& row);
+  /// What was `before` is what the slot holds now.
+  void replace(const Row& before, const Slot& slot);
 
   /// Rows one after the other: at least all of which some predicate can be true.
   struct Range {
@@ -67,13 +82,13 @@ class Index {
 
  private:
   [[nodiscard]] bool covers(const Row& row) const;
-  [[nodiscard]] std::vector<Value> key_of(const Row& row) const;
 
   const TableInfo* table_;
   const IndexInfo* info_;
   Predicate condition_;
-  std::vector<Predicate> conditions_;                   ///< which together are `condition_`
-  std::map<std::vector<Value>, RowPtr, KeyLess> rows_;  // a key points into its row
+  std::vector<Predicate> conditions_;  ///< which together are `condition_`
+  ColumnBits decisive_ = 0;
+  std::map<std::string, const Slot*, std::less<>> rows_;  ///< by key, as key.hpp has it
 };
 
 /// What must all be true for the predicate to be.
@@ -102,21 +117,30 @@ class Table {
   [[nodiscard]] std::vector<Value> completed(std::span<const Value> given) const;
   /// Gives the columns that are in step with assigned ones their values.
   void follow(const std::vector<Assignment>& set, std::vector<Value>& row) const;
-  [[nodiscard]] const std::map<std::int64_t, RowPtr>& rows() const { return rows_; }
-  [[nodiscard]] RowPtr find(std::int64_t id) const;
+  [[nodiscard]] const Rows& rows() const { return rows_; }
+  [[nodiscard]] Slot* find(std::int64_t id);
+  [[nodiscard]] const Slot* find(std::int64_t id) const;
+  /// What those assignments may change.
+  [[nodiscard]] ColumnBits changed_by(const std::vector<Assignment>& set) const;
   /// The shortest way to all rows of which the predicate can be true; nothing: to look at each.
   [[nodiscard]] std::optional<Index::Range> range(const Predicate& where,
                                                   const std::vector<Order>& order,
                                                   const std::vector<OwnedValue>& after) const;
 
-  /// Puts `row` (null: nothing) in the place of the row with that id and returns what was there.
-  /// `exists` when a unique index has its value already.
-  Result<RowPtr> put(std::int64_t id, RowPtr row);
+  /// `exists` when a unique index has its value already. REQUIRES: there is no row with that id.
+  Result<void> insert(std::int64_t id, RowPtr row);
+  /// Puts the row in the place of the one that is there, which comes back. Columns that are not
+  /// named are the same in both. `exists` as above.
+  Result<RowPtr> replace(Slot& slot, RowPtr row, ColumnBits changed);
+  /// What was there; null: nothing was.
+  RowPtr remove(std::int64_t id);
 
  private:
+  [[nodiscard]] Result<void> check_unique(const Row& row, ColumnBits changed) const;
+
   const TableInfo* info_;
   Upkeep upkeep_;
-  std::map<std::int64_t, RowPtr> rows_;
+  Rows rows_;
   std::vector<Index> indexes_;
 };
 
@@ -131,7 +155,10 @@ class Database {
   /// Writer::alter().
   Result<void> alter(const Alteration& alteration);
 
-  Result<void> put(Table& table, std::int64_t id, RowPtr row);
+  /// As Table has them; `remove` of a row that is there.
+  Result<void> insert(Table& table, std::int64_t id, RowPtr row);
+  Result<void> replace(Table& table, Slot& slot, RowPtr row, ColumnBits changed);
+  void remove(Table& table, std::int64_t id);
   Result<std::int64_t> draw(std::int64_t count);
 
   /// A point to go back to.
@@ -141,14 +168,19 @@ class Database {
   bool commit() { return !std::exchange(undo_, {}).empty(); }
 
  private:
-  struct Undo {
-    Table* table;  ///< null: the counter was `sequence`, or `altered` the table of that name
-    std::int64_t id = 0;
-    RowPtr before;
-    std::int64_t sequence = 0;
-    std::string name = {};
-    std::unique_ptr<Table> altered = {};
+  /// A table as it was before it was altered.
+  struct Altered {
+    std::string name;
+    std::unique_ptr<Table> table;
   };
+  struct Undo {
+    Table* table;            ///< null: the counter, or `altered`
+    std::int64_t value = 0;  ///< the row's id, or what the counter was
+    RowPtr before = {};
+    std::unique_ptr<Altered> altered = {};
+  };
+  static void put_back(Table& table, std::int64_t id, RowPtr before);
+
   std::map<std::string, std::unique_ptr<Table>, std::less<>> tables_;
   std::int64_t sequence_ = 0;
   std::vector<Undo> undo_;
