@@ -39,6 +39,11 @@ struct Past {
   void note(const Version& version, Program& program) {
     seen.push_back({&version, head(program), program.rows()});
   }
+  void begin() {
+    Program one(version_1(), storage);
+    three_things(one);
+    note(version_1(), one);
+  }
   /// A few changes by a program of the first version, whose rows have ids from that on.
   void work_first(std::int64_t id) {
     Program one(version_1(), storage);
@@ -101,11 +106,7 @@ struct Restored {
 TEST_CASE("G13_what was before a migration comes back, though it was made since") {
   const Folder folder;
   Past past(folder.file());
-  {
-    Program one(version_1(), past.storage);
-    three_things(one);
-    past.note(version_1(), one);
-  }
+  past.begin();
   must(past.storage->back_up(folder.file("first.db"), {}));
   const std::int64_t first = past.newest();
   past.work_first(10);
@@ -323,11 +324,7 @@ TEST_CASE("What a migration did that was taken back is not gone across") {
 TEST_CASE("A migration of which nobody noted when it began is not gone behind") {
   const Folder folder;
   Past past(folder.file());
-  {
-    Program one(version_1(), past.storage);
-    three_things(one);
-    past.note(version_1(), one);
-  }
+  past.begin();
   must(past.storage->back_up(folder.file("first.db"), {}));
   must(migrator_of(version_2(), past.storage).up(losing()));
   must(past.storage->back_up(folder.file("second.db"), {}));
