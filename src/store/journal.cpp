@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "store/database_impl.hpp"
+#include "store/journal_age.hpp"
 #include "store/journal_codec.hpp"
 #include "store/migration_records.hpp"
 #include "store/value_rules.hpp"
@@ -306,11 +307,15 @@ Result<bool> end_record(Reader& reader, bool last, std::int64_t& id, std::int64_
 }
 }  // namespace
 
-Result<std::int64_t> Database::journal_head(Reader& reader) {
+Result<std::int64_t> detail::newest_change(Reader& reader) {
   std::int64_t id = 0;
   std::int64_t count = 0;
   BUREAU_TRY_VOID(end_record(reader, true, id, count));
   return id;
+}
+
+Result<std::int64_t> Database::journal_head(Reader& reader) {
+  return detail::newest_change(reader);
 }
 
 Result<std::int64_t> Database::journal_tail(Reader& reader) {
@@ -466,9 +471,7 @@ Result<std::uint64_t> Database::trim_journal(std::int64_t through, std::uint64_t
   const TableInfo& table = table_of<detail::JournalRow>();
   std::uint64_t removed = 0;
   BUREAU_TRY_VOID(impl_->storage->write({}, [&](Writer& writer) -> Result<void> {
-    std::int64_t newest = 0;
-    std::int64_t count = 0;
-    BUREAU_TRY_VOID(end_record(writer, true, newest, count));
+    BUREAU_TRY(const std::int64_t newest, detail::newest_change(writer));
     removed = 0;
     if (std::min(through, newest - 1) <= 0) return {};
     const auto last = Id<detail::JournalRow>(std::min(through, newest - 1));

@@ -118,6 +118,12 @@ namespace {
 std::string note_of(MigrationState state) {
   return fmt::format("{}_after", names<MigrationState>[static_cast<std::size_t>(state)]);
 }
+
+Result<Json> taken_back_list(const SettingRow& noted) {
+  auto list = Json::parse(noted.value.data);
+  if (list && list->as_array() != nullptr) return list;
+  return fail(Code::corrupt, "bureau_settings: the list of migrations taken back cannot be read");
+}
 }  // namespace
 
 Result<void> note_newest_change(Reader& reader, MigrationState state, MigrationRow& row) {
@@ -134,8 +140,10 @@ std::optional<std::int64_t> newest_change_before(const MigrationRow& row, Migrat
 
 Result<void> note_taken_back(Writer& writer, const MigrationRow& row) {
   BUREAU_TRY(const auto noted, find_row(writer, Id<SettingRow>(taken_back_setting)));
-  Json all = noted ? Json::parse(noted->value.data).value_or(Json()) : Json();
-  if (all.as_array() == nullptr) all = Json::array();
+  Json all = Json::array();
+  if (noted) {
+    BUREAU_TRY(all, taken_back_list(*noted));
+  }
   Json one = Json::object({{"number", row.id.value}, {"name", row.name}});
   if (const auto after = newest_change_before(row, MigrationState::expanding)) {
     one.set("after", *after);
@@ -154,9 +162,7 @@ Result<std::vector<TakenBack>> read_taken_back(Reader& reader) {
   std::vector<TakenBack> all;
   BUREAU_TRY(const auto noted, find_row(reader, Id<SettingRow>(taken_back_setting)));
   if (!noted) return all;
-  BUREAU_TRY(const Json list, Json::parse(noted->value.data));
-  if (list.as_array() == nullptr)
-    return fail(Code::corrupt, "the migrations taken back are no list");
+  BUREAU_TRY(const Json list, taken_back_list(*noted));
   for (const Json& one : *list.as_array()) {
     const auto number = [&](std::string_view key) -> std::optional<std::int64_t> {
       const Json* const found = one.find(key);

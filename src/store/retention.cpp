@@ -20,17 +20,6 @@ Result<std::optional<JournalRow>> first_record(Reader& reader, const Predicate& 
 
 }  // namespace
 
-Result<std::int64_t> newest_change(Reader& reader) {
-  std::int64_t newest = 0;
-  const TableInfo& journal = table_of<JournalRow>();
-  const Select select{&journal, {}, {{&journal.columns[0], true}}, 1};
-  BUREAU_TRY_VOID(reader.scan(select, [&](std::span<const Value> row) -> Result<bool> {
-    newest = row[0].as_integer();
-    return false;
-  }));
-  return newest;
-}
-
 Result<std::int64_t> changes_before(Reader& reader, Timestamp moment, std::int64_t until) {
   BUREAU_TRY(const auto stays,
              first_record(reader, col(&JournalRow::at) >= moment &&

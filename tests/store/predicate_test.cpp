@@ -101,6 +101,22 @@ TEST_CASE("Kleene logic") {
   CHECK(of(no || unknown, item) == Truth::unknown);
 }
 
+TEST_CASE("What is no comparison is judged as what it is, whatever else its node holds") {
+  auto node = std::make_shared<Predicate::Node>();
+  node->op = Predicate::Op::never;
+  node->column = items().find("id");
+  node->operands.push_back({Predicate::Operand::Kind::literal, OwnedValue(Value::integer(1)), {}});
+  const Predicate never{Predicate::NodePtr(node)};
+  const Item item = sample_item();
+  CHECK(of(never, item) == Truth::no);
+  for (const auto op : {Predicate::Op::all, Predicate::Op::any}) {
+    auto several = std::make_shared<Predicate::Node>();
+    several->op = op;
+    several->children = {node};
+    CHECK(of(Predicate(Predicate::NodePtr(several)), item) == Truth::no);
+  }
+}
+
 TEST_CASE("now() is fixed by at(), and only by that") {
   auto node = std::make_shared<Predicate::Node>();
   node->op = Predicate::Op::less;
